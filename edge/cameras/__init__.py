@@ -1,0 +1,53 @@
+"""Where frames come from. Each module of this folder is a camera, found by its name and imported when a run names it.
+
+A camera is a generator function `frames(argument: str)` of Frames that opens its source when the first frame is asked
+for, and closes it in its own `finally`. To add a camera, add a file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Generator
+
+from edge.errors import UnknownName
+from edge.values import Frame
+
+
+def names() -> list[str]:
+    """Return the names of all cameras."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def parse(source: str) -> tuple[str, str]:
+    """Return camera name and argument of `source`: `usb:0`, `/dev/video0`, `synthetic:fast`, or a path (camera `file`).
+
+    Raises UnknownName, listing what there is, for a word that is neither a camera nor looks like a path.
+    """
+    name, _, argument = source.partition(":")
+    if name in names():
+        return name, argument
+    if re.fullmatch(r"/dev/video\d+", source):
+        return "usb", source
+    if re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
+        return "file", source
+    raise UnknownName(
+        f"no camera {source!r}; there are {', '.join(names())}, or name a video, a picture or a folder by its path"
+    )
+
+
+def frames(source: str) -> Generator[Frame, None, None]:
+    """Return the frames of `source`. Errors of opening it come with the first frame."""
+    name, argument = parse(source)
+    found: Generator[Frame, None, None] = importlib.import_module(f"{__name__}.{name}").frames(argument)
+    return found
+
+
+def choose() -> tuple[str, str]:
+    """Return the source to use when none is named, and why: a camera module, else a USB camera, else synthetic."""
+    for name in ("picamera", "usb"):
+        argument, reason = importlib.import_module(f"{__name__}.{name}").present()
+        if argument is not None:
+            return f"{name}:{argument}", reason
+    return "synthetic", "no camera module and no USB camera was found"

@@ -1,0 +1,191 @@
+"""The `edge` command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from edge import card
+from edge.command import new_app, run_app
+from edge.settings import DEFAULT_SINKS, RunSettings
+
+if TYPE_CHECKING:
+    from edge.pipeline import Summary
+
+app = new_app(
+    "edge", "Find faces in a camera's picture and read their emotions, on a Raspberry Pi or anything with Linux."
+)
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback for an error.")]
+
+
+def main() -> None:
+    """Entry point of the `edge` command."""
+    # What OpenCV and FFmpeg print about a missing camera or a damaged frame is said by us, once and in plain words.
+    # They read these when they are loaded.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    run_app(app, "edge")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge {metadata.version('emotion-edge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="picamera, usb:0, /dev/video0, synthetic, or a video, a picture, a folder or pattern of pictures. "
+            "Without it: the camera if there is one, else synthetic."
+        ),
+    ] = None,
+    sink: Annotated[
+        list[str],
+        typer.Option(
+            "--sink",
+            "-s",
+            help="console; jsonl or jsonl:FILE; video:FILE (.mp4, .avi, .webm, .png, .jpg). May be given often.",
+        ),
+    ] = list(DEFAULT_SINKS),  # noqa: B006 (Typer copies it)
+    model: Annotated[
+        Path | None, typer.Option(help="A .tflite file with its card. [default: the one that is shipped]")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
+    min_face: Annotated[int, typer.Option(min=16, max=640, help="Smallest face, pixels of a picture 640 wide.")] = 40,
+    unsure: Annotated[float, typer.Option(min=0, max=1, help="Confidence below which no label is given.")] = 0.4,
+    half_life: Annotated[
+        float, typer.Option(min=0, max=60, help="Seconds after which an old score counts half.")
+    ] = 0.3,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Of model and face search each.")] = 1,
+    debug: Debug = False,
+) -> None:
+    """Read emotions until the source ends, a limit is reached, or Ctrl-C; then show a summary."""
+    chosen = model or card.shipped_model()
+    settings = RunSettings(source, tuple(sink), chosen, frames, seconds, min_face, unsure, half_life, threads)
+    _show(_run(settings))
+
+
+def _run(settings: RunSettings) -> Summary:
+    from edge import cameras, sinks
+    from edge.classifier import Classifier
+    from edge.detector import Detector
+    from edge.pipeline import Pipeline
+    from edge.tracker import Tracker
+
+    outputs = [sinks.make(spec) for spec in settings.sinks]
+    classifier = Classifier(settings.model, settings.threads)
+    source = settings.source or _chosen_source()
+    frames = cameras.frames(source)
+    pipeline = Pipeline(
+        Detector(settings.min_face, threads=settings.threads),
+        classifier,
+        Tracker(settings.unsure, settings.half_life),
+        classifier.card.labels,
+    )
+    with ExitStack() as stack:
+        stack.enter_context(closing(frames))
+        stopped = stack.enter_context(_Signals())
+        opened = [stack.enter_context(output) for output in outputs]
+        return pipeline.run(frames, opened, max_frames=settings.frames, max_seconds=settings.seconds, stopped=stopped)
+
+
+def _chosen_source() -> str:
+    from edge import cameras
+
+    source, why = cameras.choose()
+    typer.echo(f"source: {source} ({why})", err=True)
+    return source
+
+
+class _Signals:
+    """Ctrl-C or SIGTERM ends the run after the frame in hand, with everything closed; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, _: Any) -> None:
+        if self._asked:
+            sys.exit(128 + number)
+        self._asked = True
+
+
+def _show(summary: Summary) -> None:
+    """Print the summary to stderr, so that stdout holds readings alone."""
+    skipped = f", {summary.skipped} skipped" if summary.skipped else ""
+    found = f"{summary.readings} readings of {len(summary.faces)} faces"
+    typer.echo(f"{summary.frames} frames{skipped}, {found}, {summary.fps:.1f} frames a second", err=True)
+    if summary.readings:
+        shares = sorted(summary.emotions.items(), key=lambda item: -item[1])
+        typer.echo("mean: " + ", ".join(f"{label} {share:.0%}" for label, share in shares), err=True)
+
+
+@app.command()
+def info(
+    model: Annotated[Path | None, typer.Argument(help="A .tflite file. [default: the one that is shipped]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show a model's card: labels, input contract, size, data, metrics, SHA-256."""
+    path = model or card.shipped_model()
+    _, found = card.load(path)
+    about = {"file": path.name, "bytes": path.stat().st_size, **asdict(found)}
+    if as_json:
+        typer.echo(json.dumps(about, indent=1, ensure_ascii=False))
+        return
+    about["labels"] = ", ".join(found.labels)
+    about["input"] = f"{found.input_size} x {found.input_size} grey pixels, uint8, as they are"
+    about["detail"] = f"{found.detail} pixels a side: larger faces are first shrunk to this"
+    about["margin"] = f"{found.margin:.0%} of the face box added on each side"
+    for key in (
+        "file",
+        "bytes",
+        "name",
+        "version",
+        "labels",
+        "input",
+        "detail",
+        "margin",
+        "temperature",
+        "data",
+        "sha256",
+    ):
+        typer.echo(f"{key:12} {about[key]}")
+    for split, values in found.metrics.items():
+        words = ", ".join(
+            f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+        )
+        typer.echo(f"{split:12} {words}")

@@ -1,0 +1,110 @@
+"""Prints one line for each change; on a terminal also a live line that is drawn over and over. No argument.
+
+A line stands for a change of what is known (a face comes, shows something else, goes), not for a frame, so that a
+journal stays readable. Of pictures each face gets a line with the picture's name.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from types import TracebackType
+from typing import Self, TextIO
+
+from edge.errors import UsageError
+from edge.values import Observation, Reading
+
+GONE_SECONDS = 1.0  # without being found, after which a face is said to be gone
+REDRAW_SECONDS = 0.1  # between two live lines: faster than the eye follows only costs time
+BAR = 10  # characters of a full bar
+
+
+class Sink:
+    """The console, or any other text stream given as `stream`."""
+
+    def __init__(self, argument: str = "", stream: TextIO | None = None) -> None:
+        if argument:
+            raise UsageError(f"sink console takes no argument, found {argument!r}")
+        self._stream = stream or sys.stdout
+        self._live = self._stream.isatty()
+        self._labels: dict[int, str | None] = {}
+        self._seen: dict[int, float] = {}
+        self._drawn = float("-inf")
+        self._recent: list[float] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, seen: Observation) -> None:
+        if seen.frame.name:
+            for line in _picture_lines(seen):
+                self._say(line)
+            return
+        now = seen.frame.time
+        for line in self._changes(seen, now):
+            self._say(f"{_stamp(now)}  {line}")
+        if self._live:
+            self._draw(seen, now)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live and kind is not BrokenPipeError:
+            self._print("\r\x1b[K")
+
+    def _changes(self, seen: Observation, now: float) -> list[str]:
+        lines = []
+        for reading in seen.readings:
+            self._seen[reading.face_id] = now
+            if reading.face_id not in self._labels or self._labels[reading.face_id] != reading.label:
+                self._labels[reading.face_id] = reading.label
+                lines.append(f"face {reading.face_id}: {_words(reading)}")
+        for face_id in [face_id for face_id, last in self._seen.items() if now - last > GONE_SECONDS]:
+            del self._seen[face_id], self._labels[face_id]
+            lines.append(f"face {face_id} gone")
+        return lines
+
+    def _draw(self, seen: Observation, now: float) -> None:
+        self._recent = [moment for moment in self._recent if now - moment < 1] + [now]
+        if now - self._drawn < REDRAW_SECONDS:
+            return
+        self._drawn = now
+        faces = [f"face {reading.face_id} {_words(reading)} {_bar(reading.confidence)}" for reading in seen.readings]
+        line = "   ".join([f"{len(self._recent):3d} fps", *(faces or ["no face"])])
+        self._print(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
+
+    def _say(self, line: str) -> None:
+        self._print(f"\r\x1b[K{line}\n" if self._live else f"{line}\n")
+
+    def _print(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _picture_lines(seen: Observation) -> list[str]:
+    if not seen.readings:
+        return [f"{seen.frame.name}  no face"]
+    boxes = [reading.box for reading in seen.readings]
+    return [
+        f"{seen.frame.name}  face {number} at {box.x},{box.y} {box.width}x{box.height}: {_words(reading)}"
+        for number, (box, reading) in enumerate(zip(boxes, seen.readings, strict=True), start=1)
+    ]
+
+
+def _words(reading: Reading) -> str:
+    return f"{reading.label} {reading.confidence:.0%}" if reading.label else f"unsure ({_strongest(reading)})"
+
+
+def _strongest(reading: Reading) -> str:
+    label = max(reading.scores, key=lambda label: reading.scores[label])
+    return f"{label} {reading.scores[label]:.0%}"
+
+
+def _bar(share: float) -> str:
+    full = round(share * BAR)
+    return "█" * full + "░" * (BAR - full)
+
+
+def _stamp(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes):02d}:{rest:04.1f}"

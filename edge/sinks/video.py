@@ -1,0 +1,132 @@
+"""Writes the annotated pictures: `video:FILE.mp4` (also .avi, .webm), or `video:FILE.png` (also .jpg) for pictures.
+
+This sink stores faces; none other does. A video plays at the source's speed: what came late or was skipped is shown as
+a standing picture. Several pictures become FILE.png, FILE-2.png, FILE-3.png and so on. It works in the loop's own time,
+because a recording that leaves frames out when the machine is busy would be worth little.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.drawing import annotate
+from edge.errors import SinkError, UsageError
+from edge.files import write_whole
+from edge.values import Observation
+
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV's wheels can write
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+FASTEST = 60.0  # frames a second of a written video
+
+
+class Sink:
+    def __init__(self, argument: str = "") -> None:
+        self._path = Path(argument).expanduser()
+        kind = self._path.suffix.lower()
+        if kind not in (*CODECS, *PICTURES):
+            kinds = ", ".join((*CODECS, *PICTURES))
+            raise UsageError(f"video:{argument}: name a file that ends in one of {kinds}")
+        self._target: _Pictures | _Video = _Pictures(self._path) if kind in PICTURES else _Video(self._path)
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"video:{self._path}: cannot be opened ({error.strerror})") from error
+        return self
+
+    def write(self, seen: Observation) -> None:
+        self._target.add(annotate(seen), seen.frame.time, seen.frame.index)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._target.close()
+
+
+class _Pictures:
+    """Picture files, one a frame."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._count = path, 0
+
+    def add(self, picture: NDArray[np.uint8], seconds: float, index: int) -> None:  # noqa: ARG002 (as _Video.add)
+        self._count += 1
+        path = self._path if self._count == 1 else self._path.with_stem(f"{self._path.stem}-{self._count}")
+        good, content = cv2.imencode(path.suffix, picture)
+        if not good:
+            raise SinkError(f"video:{path}: cannot be encoded as {path.suffix}")
+        write_whole(path, content.tobytes())
+
+    def close(self) -> None:
+        pass
+
+
+class _Video:
+    """A video file, written aside and renamed when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._aside = path, path.with_name(f".part.{path.name}")
+        self._writer: cv2.VideoWriter | None = None
+        self._waiting: tuple[NDArray[np.uint8], float, int] | None = None
+        self._fps, self._start, self._written = 25.0, 0.0, 0
+        self._size = (0, 0)
+
+    def add(self, picture: NDArray[np.uint8], seconds: float, index: int) -> None:
+        if self._writer is None and self._waiting is None:
+            # The second frame tells how far apart frames are, so the first one waits for it.
+            self._waiting = picture, seconds, index
+            return
+        if self._waiting is not None:
+            first, self._start, first_index = self._waiting
+            if seconds > self._start:
+                self._fps = min(FASTEST, max(1, index - first_index) / (seconds - self._start))
+            self._flush_first(first)
+        due = round((seconds - self._start) * self._fps) + 1
+        for _ in range(due - self._written):
+            self._put(picture)
+
+    def close(self) -> None:
+        if self._waiting is not None:
+            self._flush_first(self._waiting[0])
+        if self._writer is None:
+            return
+        self._writer.release()
+        if not self._aside.exists() or not self._aside.stat().st_size:
+            raise SinkError(f"video:{self._path}: nothing could be written; is the disk full?")
+        self._aside.replace(self._path)
+
+    def _flush_first(self, picture: NDArray[np.uint8]) -> None:
+        self._waiting = None
+        self._size = picture.shape[1], picture.shape[0]
+        codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
+        self._writer = cv2.VideoWriter(str(self._aside), codec, self._fps, self._size)
+        if not self._writer.isOpened():
+            raise SinkError(
+                f"video:{self._path}: cannot be opened for writing; does the folder exist, is the disk full?"
+            )
+        self._put(picture)
+
+    def _put(self, picture: NDArray[np.uint8]) -> None:
+        assert self._writer is not None
+        self._writer.write(_fit(picture, self._size))
+        self._written += 1
+
+
+def _fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return `picture` within `size` (width, height), its shape kept, on black."""
+    width, height = size
+    if picture.shape[:2] == (height, width):
+        return picture
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:height, :width]
+    canvas = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return canvas

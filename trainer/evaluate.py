@@ -1,0 +1,147 @@
+"""How good a model is on one split: accuracy, macro-F1, per-class figures, confusion; .keras and .tflite alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.classifier import Classifier
+from edge.errors import ModelError
+from edge.preprocess import resample
+from trainer import framework
+from trainer.errors import DataError
+from trainer.fer2013 import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What was measured on one split."""
+
+    split: str
+    names: tuple[str, ...]
+    confusion: NDArray[np.int64]  # (classes, classes): rows are the true labels, columns the predicted ones
+    loss: float  # mean negative logarithm of the true label's share
+
+    @property
+    def n(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, 0 to 1."""
+        return float(np.trace(self.confusion) / self.n)
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """(classes,) share of right answers among those that name the class; 0 where none does."""
+        return _ratio(np.diag(self.confusion), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """(classes,) share of the class that is named right; 0 where the split has none of it."""
+        return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """(classes,) harmonic mean of precision and recall."""
+        return _ratio(2 * np.diag(self.confusion), self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes that the split has, each counting the same."""
+        return float(self.f1[self.confusion.sum(axis=1) > 0].mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy (Wilson 1927): what another draw of as many faces could give."""
+        z, n, p = 1.96, self.n, self.accuracy
+        centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return float((centre - half) / (1 + z * z / n)), float((centre + half) / (1 + z * z / n))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values: split, n, accuracy, accuracy_95, macro_f1, loss, per_class, labels, confusion."""
+        columns = zip(self.precision, self.recall, self.f1, self.confusion.sum(axis=1), strict=True)
+        per_class = {
+            name: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)}
+            for name, (p, r, f, n) in zip(self.names, columns, strict=True)
+        }
+        return {
+            "split": self.split,
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "accuracy_95": list(self.interval),
+            "macro_f1": self.macro_f1,
+            "loss": self.loss,
+            "per_class": per_class,
+            "labels": list(self.names),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
+    ratio: NDArray[np.float64] = np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
+    return ratio
+
+
+def measure(scores: NDArray[np.float32], dataset: Dataset) -> Result:
+    """Return the result of `scores` (n, classes), shares summing to 1, against the labels of one split."""
+    classes, truth = len(dataset.names), dataset.labels
+    pairs = truth * classes + scores.argmax(axis=1)
+    confusion = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    # An int8 share of 0 means less than 1/512, not never.
+    share = np.maximum(scores[np.arange(len(truth)), truth], 1 / 512)
+    return Result(str(dataset.splits[0]), dataset.names, confusion, float(-np.log(share).mean()))
+
+
+def evaluate(path: Path, dataset: Dataset, split: str) -> Result:
+    """Return the result of the model file at `path` (.keras, or .tflite as it runs on the device) on `split`.
+
+    Raises ModelError when the file is no model, DataError when its labels are others or the split is missing.
+    """
+    rows = dataset.split(split)
+    scores, labels = predict(path, rows)
+    if labels is not None and labels != dataset.names:
+        raise DataError(f"{path}: its labels are {', '.join(labels)}; the data set's are {', '.join(dataset.names)}")
+    if scores.shape[1] != len(dataset.names):
+        raise DataError(f"{path}: {scores.shape[1]} outputs, but the data set has {len(dataset.names)} classes")
+    return measure(scores, rows)
+
+
+def predict(path: Path, dataset: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...] | None]:
+    """Return (n, classes) shares for every face, and the model's labels where its file tells them (.tflite)."""
+    if path.suffix == ".tflite":
+        return predict_tflite(Classifier(path), dataset)
+    if path.suffix == ".keras":
+        return predict_keras(load_keras(path), dataset), None
+    raise ModelError(f"{path}: expected a .tflite or a .keras file")
+
+
+def predict_tflite(classifier: Classifier, dataset: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Return (n, labels) shares by the device's own preprocessing and classifier, and the card's labels."""
+    card = classifier.card
+    faces = (resample(face, detail=card.detail, size=card.input_size) for face in dataset.faces)
+    return np.stack([classifier.scores(face) for face in faces]), card.labels
+
+
+def load_keras(path: Path) -> Any:
+    """Return the Keras model in the file at `path`. Raises ModelError when there is none."""
+    if not path.is_file():
+        raise ModelError(f"{path}: not found; name a .keras file, as a run folder's best.keras")
+    framework.load()
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False)  # what JAX or torch compiled need not fit this backend
+    except (ValueError, OSError, KeyError) as error:
+        raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error
+
+
+def predict_keras(model: Any, dataset: Dataset) -> NDArray[np.float32]:
+    """Return (n, classes) shares of a Keras model, fed with the device's preprocessing."""
+    size = int(model.input_shape[1])
+    faces = np.stack([resample(face, detail=dataset.side, size=size) for face in dataset.faces])
+    return np.asarray(model.predict(faces[..., np.newaxis], batch_size=256, verbose=0), np.float32)

@@ -1,0 +1,277 @@
+"""One training run, top to bottom: the head on a frozen backbone, then all layers, validated after each epoch."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.files import FileError
+from edge.preprocess import resample
+from trainer import model as network
+from trainer.augment import Augmentation, augment
+from trainer.errors import TrainingError
+from trainer.evaluate import measure
+from trainer.fer2013 import PUBLIC, TRAINING, Dataset
+from trainer.runs import Progress, Run
+
+HEAD, FINE = "head", "fine-tune"
+STATISTICS = 4096  # unchanged Training faces from which batch normalisation is measured for the averaged weights
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is told; each default with its reason. "Measured" is on PublicTest."""
+
+    data: str = ""  # name of what it is trained on
+    backbone: str = "mobilenet_v2"
+    alpha: float = 1.0
+    input_size: int = 96  # 48 px faces enlarged twice: leaves 3 x 3 feature maps to pool, at a fifth of 224's cost
+    weights: str = "imagenet"  # "imagenet", "none" or the name of a file
+    head_epochs: int = 1  # enough for the new head to stop sending noise into the pretrained layers
+    epochs: int = 15
+    batch: int = 64
+    head_rate: float = 3e-3
+    rate: float = 1e-3  # AdamW's usual one; pretrained layers bear it after the warm-up
+    warm_up: float = 0.5  # epochs
+    weight_decay: float = 1e-2
+    average: float = 0.998  # of the weights, a step: a memory of about one epoch
+    momentum: float = 0.9  # of batch normalisation; Keras' 0.999 lags epochs behind on so few steps
+    dropout: float = 0.3
+    label_smoothing: float = 0.1  # people agree with FER2013's labels about two times in three
+    seed: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("head_epochs", 0), ("batch", 1), ("input_size", 16), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise TrainingError(f"{name} is {getattr(self, name)}, expected at least {least}")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of both phases."""
+        return self.head_epochs + self.epochs
+
+
+def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = "none", resume: bool = False) -> Path:
+    """Train on the Training rows of `dataset`, select on its PublicTest rows, and return the path of the best model.
+
+    Args:
+        settings: kept in the run's folder; a resumed run must be given the same.
+        dataset: with Training and PublicTest rows.
+        folder: the run's, see trainer.runs.
+        weights: "imagenet", "none" or the path of a weights file, from which the backbone starts.
+        resume: go on from the last whole epoch in the folder.
+
+    Raises:
+        TrainingError: the folder holds another run, there is none to resume, it was made with other settings, or it
+            cannot be written to. DataError: a split is missing.
+    """
+    training, validation = dataset.split(TRAINING), dataset.split(PUBLIC)
+    run = Run(folder)
+    about = _about(settings, training, validation)
+    progress = run.resume(about) if resume else run.begin(about)
+    keras.utils.set_random_seed(settings.seed)
+    model = network.build(
+        settings.backbone,
+        settings.input_size,
+        len(dataset.names),
+        alpha=settings.alpha,
+        weights="none" if progress.epochs else weights,
+        momentum=settings.momentum,
+        dropout=settings.dropout,
+    )
+    start = progress.epochs
+    batches = Batches(settings, training, start)
+    phases = (HEAD, 0, settings.head_epochs), (FINE, settings.head_epochs, settings.total_epochs)
+    with _kept(folder):
+        for phase, first, end in phases:
+            if progress.epochs >= end:
+                continue
+            compile_for(model, settings, phase, len(batches))
+            if start and progress.epochs == start:
+                run.restore(model, optimizer=start > first)
+            model.fit(
+                batches,
+                initial_epoch=progress.epochs,
+                epochs=end,
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,
+                callbacks=[Watch(settings, phase, run, progress, training, validation)],
+            )
+    return run.best
+
+
+def _about(settings: Settings, training: Dataset, validation: Dataset) -> dict[str, Any]:
+    versions = {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()}
+    return {
+        "settings": asdict(settings),
+        "labels": list(training.names),
+        "detail": training.side,
+        "training": training.counts(),
+        "validation": validation.counts(),
+        "versions": versions,
+    }
+
+
+@contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+    """Say in one line, after a full disk or Ctrl-C, that nothing but the epoch in hand is lost."""
+    try:
+        yield
+    except FileError as error:
+        raise TrainingError(f"{error}; the last whole epoch is kept, make room and go on with --resume") from error
+    except KeyboardInterrupt:
+        raise TrainingError(f"stopped; the last whole epoch is kept in {folder}, go on with --resume") from None
+
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+
+def inputs_of(dataset: Dataset, size: int) -> NDArray[np.uint8]:
+    """Return (n, size, size, 1) uint8: each face as the device would hand it to the model."""
+    faces = [resample(face, detail=dataset.side, size=size) for face in dataset.faces]
+    return np.stack(faces)[..., np.newaxis]
+
+
+class Batches(keras.utils.PyDataset):
+    """The augmented training batches; threads make them while the step before runs.
+
+    What is drawn for a picture depends on the seed, the epoch and its place in the epoch alone: neither the number of
+    threads nor an interruption changes it.
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset, epoch: int = 0) -> None:
+        super().__init__(workers=2, max_queue_size=16)
+        self._settings, self._dataset, self._epoch = settings, dataset, epoch
+        self._targets = np.eye(len(dataset.names), dtype=np.float32)[dataset.labels]  # (n, classes)
+
+    def __len__(self) -> int:
+        return max(1, len(self._dataset) // self._settings.batch)  # the rest of a shuffle is left out this epoch
+
+    def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        how = self._settings
+        order = np.random.default_rng((how.seed, self._epoch)).permutation(len(self._dataset))
+        rows = order[step * how.batch : (step + 1) * how.batch]
+        rng = np.random.default_rng((how.seed, self._epoch, step))
+        faces = [augment(self._dataset.faces[row], how.input_size, how.augmentation, rng) for row in rows]
+        return np.stack(faces)[..., np.newaxis], self._targets[rows]  # (batch, size, size, 1), (batch, classes)
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+
+
+# --- the two phases -------------------------------------------------------------------------------------------------
+
+
+def compile_for(model: keras.Model, settings: Settings, phase: str, steps: int) -> None:
+    """Freeze or free the backbone of `model` and give it optimizer and loss for `phase` of epochs of `steps` steps."""
+    # A frozen backbone also runs its batch normalisation on ImageNet's statistics: with those of the batch a head looks
+    # good in training and bad in validation.
+    model.get_layer("backbone").trainable = phase == FINE
+    optimizer = keras.optimizers.AdamW(
+        settings.head_rate if phase == HEAD else _cosine(settings, steps),
+        weight_decay=settings.weight_decay,
+        use_ema=True,
+        ema_momentum=settings.average,
+    )
+    # Decay is for kernels; on scales and offsets it works against batch normalisation (He et al., CVPR 2019).
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    optimizer.build(model.trainable_variables)
+
+
+def _cosine(settings: Settings, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return a rate that climbs to `settings.rate` and falls to 0 in a half cosine (Loshchilov and Hutter 2017)."""
+    total = settings.epochs * steps
+    warm = min(round(settings.warm_up * steps), total - 1)
+    return keras.optimizers.schedules.CosineDecay(0.0, total - warm, warmup_target=settings.rate, warmup_steps=warm)
+
+
+class Watch(keras.callbacks.Callback):
+    """Ends each epoch: averages the weights, validates them, keeps the best, and writes everything down."""
+
+    def __init__(
+        self, settings: Settings, phase: str, run: Run, progress: Progress, training: Dataset, validation: Dataset
+    ) -> None:
+        super().__init__()
+        self._settings, self._phase, self._run, self._progress = settings, phase, run, progress
+        self._validation, self._inputs = validation, inputs_of(validation, settings.input_size)
+        spread = np.linspace(0, len(training) - 1, min(len(training), STATISTICS), dtype=np.int64)
+        self._statistics = inputs_of(training.take(spread), settings.input_size)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        progress = self._progress
+        with averaged(self.model, self._statistics):
+            found = measure(self.model.predict(self._inputs, batch_size=256, verbose=0), self._validation)
+            better = found.accuracy > progress.best
+            if better:
+                self._run.save_best(self.model)
+        progress.epochs, progress.best = epoch + 1, max(progress.best, found.accuracy)
+        progress.seconds += time.monotonic() - self._started
+        row = {
+            "epoch": progress.epochs,
+            "phase": self._phase,
+            "loss": round(float(logs["loss"]), 5),
+            "accuracy": round(float(logs["accuracy"]), 5),
+            "val_loss": round(found.loss, 5),
+            "val_accuracy": round(found.accuracy, 5),
+            "val_macro_f1": round(found.macro_f1, 5),
+            "rate": float(np.asarray(self.model.optimizer.learning_rate)),
+            "seconds": round(progress.seconds, 1),
+        }
+        self._run.add_epoch(row)
+        self._run.save(self.model, progress)
+        print(
+            f"epoch {progress.epochs}/{self._settings.total_epochs} ({self._phase}): PublicTest accuracy "
+            f"{found.accuracy:.4f}, macro-F1 {found.macro_f1:.4f}{'  best so far' if better else ''}",
+            flush=True,
+        )
+
+
+@contextmanager
+def averaged(model: keras.Model, pictures: NDArray[np.uint8]) -> Iterator[None]:
+    """Put the optimizer's averaged weights into `model` for the length of the block.
+
+    The moving statistics of batch normalisation belong to the latest weights and are wrong for the averaged ones (35 %
+    instead of 61 % accuracy in an early epoch), so they are measured anew on `pictures` (n, size, size, 1), as for
+    stochastic weight averaging (Izmailov et al., UAI 2018).
+    """
+    shadows = model.optimizer._model_variables_moving_average  # noqa: SLF001 (Keras has no public name for them)
+    own = [(variable, np.array(variable)) for variable in model.variables]
+    for variable, shadow in zip(model.trainable_variables, shadows, strict=True):
+        variable.assign(shadow)
+    _measure_statistics(model, pictures)
+    try:
+        yield
+    finally:
+        for variable, value in own:
+            variable.assign(value)
+
+
+def _measure_statistics(model: keras.Model, pictures: NDArray[np.uint8]) -> None:
+    """Set each batch normalisation's moving statistics to the plain mean over all batches of `pictures`."""
+    backbone = model.get_layer("backbone")
+    if not backbone.trainable:  # ImageNet's statistics stay
+        return
+    layers = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    for seen, batch in enumerate(np.array_split(pictures, max(1, len(pictures) // 128))):
+        for layer in layers:
+            layer.momentum = seen / (seen + 1)
+        model(batch, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
