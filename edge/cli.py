@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from contextlib import ExitStack, closing
@@ -30,10 +29,6 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback for an er
 
 def main() -> None:
     """Entry point of the `edge` command."""
-    # What OpenCV and FFmpeg print about a missing camera or a damaged frame is said by us, once and in plain words.
-    # They read these when they are loaded.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     run_app(app, "edge")
 
 

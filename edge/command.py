@@ -9,6 +9,11 @@ import typer
 
 from edge.errors import EmotionEdgeError
 
+# What OpenCV and FFmpeg print about a missing camera or a damaged picture is said by us, once and in plain words.
+# They read these when they are loaded, so commands import this module before anything that imports cv2.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 
 def new_app(name: str, about: str) -> typer.Typer:
     """Return an empty command: plain text, because it is read in journals and over slow lines too."""
@@ -23,19 +28,15 @@ def new_app(name: str, about: str) -> typer.Typer:
 
 
 def run_app(app: typer.Typer, name: str) -> None:
-    """Run `app` on the process's arguments and exit; a known error is shown as `NAME: error: ...` on stderr.
+    """Run `app` on the process's arguments and exit; an error is shown as one line, `NAME: error: ...`, on stderr.
 
-    With --debug among the arguments the error is raised instead.
+    With --debug among the arguments the error is raised instead. A reader of our output that goes, as `head` does, is
+    no error: Typer ends the command quietly.
     """
     try:
         app(prog_name=name)
-    except EmotionEdgeError as error:
+    except (EmotionEdgeError, OSError) as error:  # OSError: the machine's word where we have no better one
         if "--debug" in sys.argv:
             raise
         print(f"{name}: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does: nothing is wrong. Python would complain once more when it
-        # flushes stdout at exit, so stdout is pointed elsewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # 128 + SIGPIPE, what a shell shows for it
+        sys.exit(error.exit_status if isinstance(error, EmotionEdgeError) else 1)

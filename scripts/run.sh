@@ -6,11 +6,19 @@ cd "$(dirname "$0")/.."
 . scripts/venv.sh
 
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
-# picamera2 comes with Raspberry Pi OS and cannot be installed by pip, so where it is, the environment must see it.
+constraints=(-c scripts/constraints.txt)
+is_32_bit "$python" && constraints=()
+options=() extra=()
+# picamera2 comes with Raspberry Pi OS and cannot be installed by pip, so where it is, the environment must see it. Its
+# helper simplejpeg, built for the system's numpy, does not load beside a newer one, so the environment gets its own.
 if "$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("picamera2") is None)'; then
-    make_venv .venv "$python" --system-site-packages -- --ignore-installed -e . simplejpeg
-else
-    make_venv .venv "$python" -- -e .
+    options=(--system-site-packages)
+    extra=(--ignore-installed simplejpeg)
+fi
+make_venv .venv "$python" "${options[@]}" -- --no-compile "${constraints[@]}" "${extra[@]}" -e .
+# Nothing is installed into it later, so pip and setuptools would only take room (27 MB).
+if compgen -G ".venv/lib/python3*/site-packages/pip" >/dev/null; then
+    .venv/bin/python -m pip uninstall --quiet --yes pip setuptools
 fi
 root=$PWD
 cd "$here" # paths on the command line are the caller's

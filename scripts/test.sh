@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up what the tests need, once, and run them all, in three environments:
-#   .venv-test    everything: the whole suite
-#   .venv-edge    the base package and no TensorFlow or Keras: all tests but the trainer's
+#   .venv-test    everything, in the newest versions: the whole suite
+#   .venv-edge    the base package in the versions of run.sh, no TensorFlow or Keras: all tests but the trainer's
 #   .venv-tflite  tflite-runtime 2.14 with the old numpy and OpenCV that it needs (Python 3.11 only): the same tests
 # Arguments are handed to pytest in the first environment, and then only that one runs: scripts/test.sh tests/test_card.py
 set -euo pipefail
@@ -15,12 +15,12 @@ if [ $# -gt 0 ]; then
     exec .venv-test/bin/python -m pytest "$@"
 fi
 
-make_venv .venv-edge "$python" -- -e . "${test_tools[@]}"
+make_venv .venv-edge "$python" -- -c scripts/constraints.txt -e . "${test_tools[@]}"
 if old=$(find_python 11); then
     make_venv .venv-tflite "$old" -- tflite-runtime==2.14.0 "numpy<2" "opencv-python-headless>=4.10,<4.12" "typer>=0.15" \
         "${test_tools[@]}"
     # Without its dependencies, which would be the newer runtime on this machine.
-    [ -e .venv-tflite/bin/edge ] || .venv-tflite/bin/python -m pip install --quiet --no-deps -e .
+    [ -e .venv-tflite/bin/edge ] || pip_install .venv-tflite --no-deps -e .
 else
     echo "test.sh: tflite-runtime is not tested: its last release needs Python 3.11, which is not here" >&2
 fi

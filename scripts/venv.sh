@@ -19,22 +19,43 @@ find_python() {
 }
 
 # make_venv FOLDER PYTHON OPTIONS -- PIP ARGUMENTS: create FOLDER with PYTHON and install into it, unless it was installed
-# from the same pyproject.toml with the same arguments before. A half-made environment counts as none.
+# from the same pyproject.toml and constraints with the same arguments before. A half-made environment counts as none.
 make_venv() {
-    local folder=$1 python=$2 stamp before=() pip=()
+    local folder=$1 python=$2 options=() stamp
     shift 2
-    while [ "$1" != "--" ]; do before+=("$1"); shift; done
+    while [ "$1" != "--" ]; do
+        options+=("$1")
+        shift
+    done
     shift
-    pip=("$@")
-    stamp=$(cat pyproject.toml <(echo "$PWD" "$python" "${before[@]}" "${pip[@]}") | sha256sum)
+    stamp=$(cat pyproject.toml scripts/constraints.txt <(echo "$PWD" "$python" "${options[@]}" "$@") | sha256sum)
     [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
-    echo "setting up $folder with $("$python" --version) (once; a few minutes on a slow line)" >&2
-    rm -rf "$folder"
-    "$python" -m venv "${before[@]}" "$folder" || fail "no virtual environment could be made; 'sudo apt install python3-venv'"
-    # A 32-bit system on a 64-bit kernel, as Raspberry Pi OS has it, calls itself aarch64 unless told to say armv8l.
-    local as=()
-    [ "$("$python" -c 'import struct; print(struct.calcsize("P"))')" = 4 ] && as=(setarch linux32)
-    "${as[@]}" "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${pip[@]}" ||
-        fail "installing into $folder failed; is there a network? Then run this again"
+    echo "setting up $folder with $("$python" --version) (once; some minutes on a slow line)" >&2
+    rm -rf "$folder.before"
+    [ -d "$folder" ] && mv "$folder" "$folder.before"
+    if ! "$python" -m venv "${options[@]}" "$folder"; then
+        take_back "$folder" "no virtual environment could be made; 'sudo apt install python3-venv'"
+    fi
+    pip_install "$folder" "$@"
     echo "$stamp" >"$folder/.stamp"
+    rm -rf "$folder.before"
 }
+
+# take_back FOLDER MESSAGE: end, with the environment that was there before.
+take_back() {
+    rm -rf "$1"
+    [ -d "$1.before" ] && mv "$1.before" "$1"
+    fail "$2"
+}
+
+# pip_install FOLDER ARGUMENTS...
+pip_install() {
+    local folder=$1 as=()
+    shift
+    # A 32-bit system on a 64-bit kernel, as Raspberry Pi OS has it, calls itself aarch64 unless told to say armv8l.
+    is_32_bit "$folder/bin/python" && as=(setarch linux32)
+    "${as[@]}" "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
+        take_back "$folder" "installing into $folder failed; is there a network? Then run this again"
+}
+
+is_32_bit() { "$1" -c 'import struct, sys; sys.exit(struct.calcsize("P") != 4)'; }
