@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,9 +137,14 @@ def load_keras(path: Path) -> Any:
     import keras
 
     try:
-        return keras.saving.load_model(path, compile=False)  # what JAX or torch compiled need not fit this backend
-    except (ValueError, OSError, KeyError) as error:
+        model = keras.saving.load_model(path, compile=False)  # what JAX or torch compiled need not fit this backend
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error
+    match model.input_shape:
+        case (None, int(height), int(width), 1) if height == width:
+            return model
+        case shape:
+            raise ModelError(f"{path}: its input is {shape}, expected square grey pixels (None, size, size, 1)")
 
 
 def predict_keras(model: Any, dataset: Dataset) -> NDArray[np.float32]:

@@ -31,7 +31,16 @@ from trainer.errors import DataError
 
 LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # in FER2013's own order, 0 to 6
 FERPLUS_VOTES = (
-    *("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"),
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",  # no face
 )
 SIDE = 48  # pixels of a FER2013 face
 TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"
@@ -136,8 +145,9 @@ def read(path: Path, *, ferplus: Path | None = None, size: int = 224, skip_bad: 
         raise DataError(f"{path}: not found; name fer2013.csv, an archive with it, or a folder with one folder a class")
     try:
         dataset, rows = _read(path, size, skip_bad)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
-        raise DataError(f"{path}: the archive is damaged or cut short ({error}); fetch it again") from error
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")  # tarfile goes on with a line for each compression it tried
+        raise DataError(f"{path}: the archive is damaged, cut short or encrypted ({reason}); fetch it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if ferplus is None:
@@ -175,14 +185,17 @@ def _is_table(name: str) -> bool:
 
 def _read_csv(raw: IO[bytes], size: int, where: str, skip_bad: bool) -> tuple[Dataset, tuple[list[int], int]]:
     with _bar(f"reading {PurePosixPath(where).name}", size) as progress:
-        text = io.TextIOWrapper(progress(raw), encoding="utf-8", errors="replace", newline="")
+        text = io.TextIOWrapper(progress(raw), encoding="utf-8-sig", errors="replace", newline="")
         reader = csv.reader(text)
-        header = [cell.strip().lower() for cell in next(reader, [])]
-        columns = _columns(header, ("emotion", "pixels", "usage"), where)
         rows = _Collector(skip_bad)
-        for row in reader:
-            if row:
-                rows.add(lambda row=row: _parse_row(row, columns, f"{where} line {reader.line_num}"))  # type: ignore[misc]
+        try:
+            header = [cell.strip().lower() for cell in next(reader, [])]
+            columns = _columns(header, ("emotion", "pixels", "usage"), where)
+            for row in reader:
+                if row:
+                    rows.add(lambda row=row: _parse_row(row, columns, f"{where} line {reader.line_num}"))  # type: ignore[misc]
+        except csv.Error as error:  # a quote that does not end makes one cell of all that follows
+            raise DataError(f"{where} line {reader.line_num}: not CSV ({error}); fetch the file again") from error
     return _dataset(rows, LABELS, where), (rows.rows, rows.total)
 
 
@@ -212,7 +225,7 @@ def _parse_pixels(text: str, where: str) -> NDArray[np.uint8]:
     try:
         pixels = np.array(words, dtype=np.int64) if len(words) == SIDE * SIDE else np.empty(0, np.int64)
     except (ValueError, OverflowError):
-        odd = next(word for word in words if not word.isdecimal())
+        odd = next((word for word in words if not word.isdecimal()), max(words, key=len))
         raise DataError(f"{where}: pixel {odd[:20]!r} is not a whole number 0 to 255") from None
     if len(words) != SIDE * SIDE:
         raise DataError(f"{where}: {len(words)} pixels, expected {SIDE * SIDE} ({SIDE} x {SIDE})")
@@ -228,10 +241,12 @@ def read_ferplus(path: Path, dataset: Dataset, rows: list[int], total: int) -> N
     Raises DataError when the file is not FER+'s, has another number of rows, or disagrees about a row's split.
     """
     try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             table = [row for row in csv.reader(file) if row]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not CSV ({error}); fetch the file again") from error
     header = [cell.strip().lower() for cell in (table[0] if table else [])]
     usage, *columns = _columns(header, ("usage", *(vote.lower() for vote in FERPLUS_VOTES)), str(path))
     if len(table) - 1 != total:
@@ -239,8 +254,10 @@ def read_ferplus(path: Path, dataset: Dataset, rows: list[int], total: int) -> N
     votes = np.zeros((len(rows), len(columns)), np.uint8)
     for place, number in enumerate(rows):
         row, where = table[number + 1], f"{path} line {number + 2}"
-        if len(row) != len(header) or row[usage] != dataset.splits[place]:
-            raise DataError(f"{where}: usage {row[usage:][:1]}, but the data set's row is {dataset.splits[place]}")
+        if len(row) != len(header):
+            raise DataError(f"{where}: {len(row)} columns, expected {len(header)}; is the file cut short?")
+        if row[usage] != dataset.splits[place]:
+            raise DataError(f"{where}: usage {row[usage][:20]!r}, but the data set's row is {dataset.splits[place]}")
         cells = [row[column].strip() for column in columns]
         if not all(cell.isdecimal() and int(cell) <= 10 for cell in cells):
             raise DataError(f"{where}: votes {cells}, expected whole numbers 0 to 10")
@@ -260,11 +277,17 @@ class _Member:
 
 
 def _walk(folder: Path) -> list[_Member]:
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-    empty = [d for d in sorted(folder.rglob("*")) if d.is_dir() and not d.name.startswith(".") and not any(d.iterdir())]
-    if empty:
-        raise DataError(f"{empty[0]}: the class folder is empty; add pictures or remove the folder")
-    return [_Member(file.relative_to(folder).as_posix(), file.read_bytes) for file in files]
+    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    shown = {name: path for name, path in paths.items() if not _hidden(name)}
+    for path in shown.values():
+        if path.is_dir() and all(_hidden(inside.name) for inside in path.iterdir()):
+            raise DataError(f"{path}: the class folder is empty; add pictures or remove the folder")
+    return [_Member(name, path.read_bytes) for name, path in shown.items() if path.is_file()]
+
+
+def _hidden(name: str) -> bool:
+    """Tell whether a path below the data set is the system's: .DS_Store, .git/, what a Mac adds to a zip."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _read_zip(path: Path, size: int, skip_bad: bool) -> tuple[Dataset, tuple[list[int], int] | None]:
@@ -294,11 +317,20 @@ def _read_tar(path: Path, size: int, skip_bad: bool) -> tuple[Dataset, tuple[lis
                 # A compressed tar cannot be read out of order, so the (small) encoded pictures are kept in memory.
                 content = file.read()
                 members.append(_Member(info.name, lambda content=content: content))  # type: ignore[misc]
+        _require_end(archive)
     return _read_pictures(path, sorted(members, key=lambda member: member.name), size, skip_bad), None
 
 
+def _require_end(archive: tarfile.TarFile) -> None:
+    """Raise ReadError unless a block of zeros comes next: tarfile takes a header cut short or damaged for the end."""
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("no end mark")
+
+
 def _read_pictures(path: Path, members: list[_Member], size: int, skip_bad: bool) -> Dataset:
-    pictures = [member for member in members if member.name.lower().endswith(PICTURES)]
+    pictures = [member for member in members if member.name.lower().endswith(PICTURES) and not _hidden(member.name)]
     if not pictures:
         raise DataError(f"{path}: neither fer2013.csv nor class folders with pictures ({', '.join(PICTURES)}) in it")
     folders = {part.lower() for member in pictures for part in PurePosixPath(member.name).parts[:-1]}
@@ -317,7 +349,7 @@ def _read_pictures(path: Path, members: list[_Member], size: int, skip_bad: bool
 
 def _parse_picture(path: Path, member: _Member, folders: set[str], size: int) -> tuple[NDArray[np.uint8], str, str]:
     parts = PurePosixPath(member.name).parts
-    if len(parts) < 2:
+    if len(parts) < 2 or parts[-2].lower() in (*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS, *_TEST_FOLDERS):
         raise DataError(f"{path / member.name}: lies in no class folder; put it into a folder named by its class")
     content = np.frombuffer(member.content(), np.uint8)
     grey = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None

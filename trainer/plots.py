@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import EmotionEdgeError
+from edge.errors import EmotionEdgeError, UsageError
 from edge.files import whole
 from trainer.evaluate import Result
 
@@ -22,8 +22,11 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _save(figure: Any, path: Path) -> None:
-    with whole(path) as aside:
-        figure.savefig(aside, format=path.suffix.lstrip(".") or "png", dpi=120)
+    try:
+        with whole(path) as aside:
+            figure.savefig(aside, format=path.suffix.lstrip(".") or "png", dpi=120)
+    except ValueError as error:  # an ending that it has no format for; it lists those that it has
+        raise UsageError(f"{path}: {error}") from error
 
 
 def curves(history: Path, path: Path) -> None:

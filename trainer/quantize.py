@@ -66,7 +66,14 @@ def quantize(source: Path, dataset: Dataset, out: Path, *, samples: int = SAMPLE
         raise QuantizeError(
             f"{source}: {model.output_shape[-1]} outputs, but the data set has {len(dataset.names)} classes"
         )
-    content = convert(model, representative(dataset.split(TRAINING), int(model.input_shape[1]), samples))
+    rows = dataset.split(PUBLIC)
+    before = predict_keras(model, rows)
+    pixels = representative(dataset.split(TRAINING), int(model.input_shape[1]), samples)
+    if any(layer.name == "backbone" for layer in model.layers):
+        from trainer.correction import correct_biases
+
+        correct_biases(model, pixels)
+    content = convert(model, pixels)
     floats = float_tensors(content)
     if floats:
         raise QuantizeError(f"{source}: not full int8, nothing written; float stayed in {', '.join(floats[:5])}")
@@ -78,7 +85,7 @@ def quantize(source: Path, dataset: Dataset, out: Path, *, samples: int = SAMPLE
         data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=metadata.version("emotion-edge"),
     )
-    compared = compare(model, source, content, plain, dataset.split(PUBLIC))
+    compared = compare(before, source, content, plain, rows)
     cards.attach(content, _with_metrics(plain, compared), out)
     Classifier(out)  # what was written is what the device will run: it must load
     return compared
@@ -129,7 +136,7 @@ def convert(model: Any, pixels: NDArray[np.float32]) -> bytes:
     try:
         with silence(1, 2):  # the converter prints hundreds of lines
             return bytes(converter.convert())
-    except (ValueError, RuntimeError) as error:
+    except Exception as error:  # TensorFlow's ConverterError is a bare Exception without a public name
         raise QuantizeError(f"TensorFlow cannot convert {model.name}: {' '.join(str(error).split())[:300]}") from error
 
 
@@ -147,14 +154,16 @@ def float_tensors(content: bytes) -> list[str]:
     return found
 
 
-def compare(model: Any, source: Path, content: bytes, card: ModelCard, rows: Dataset) -> Comparison:
-    """Return the Keras `model` and its int8 `content` measured on `rows`, the latter by the device's own classifier."""
+def compare(before: NDArray[np.float32], source: Path, content: bytes, card: ModelCard, rows: Dataset) -> Comparison:
+    """Return the float shares `before` (n, classes) of the file `source` beside those of its int8 `content` on `rows`.
+
+    The latter are the device's own classifier's.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         cards.attach(content, card, path)
         after, _ = predict_tflite(Classifier(path), rows)
         size = path.stat().st_size
-    before = predict_keras(model, rows)
     agreement = float((before.argmax(axis=1) == after.argmax(axis=1)).mean())
     return Comparison(measure(before, rows), measure(after, rows), agreement, source.stat().st_size, size)
 

@@ -31,7 +31,7 @@ class Progress:
     """How far a run is."""
 
     epochs: int = 0  # whole ones done, of both phases together
-    best: float = 0.0  # accuracy on PublicTest
+    best: float = -1.0  # accuracy on PublicTest; below 0 so that the first epoch counts, however bad
     seconds: float = 0.0  # spent in training and validation so far
 
 

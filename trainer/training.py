@@ -90,23 +90,22 @@ def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = 
         momentum=settings.momentum,
         dropout=settings.dropout,
     )
-    start = progress.epochs
-    batches = Batches(settings, training, start)
+    batches = Batches(settings, training, progress.epochs)
     phases = (HEAD, 0, settings.head_epochs), (FINE, settings.head_epochs, settings.total_epochs)
     with _kept(folder):
         for phase, first, end in phases:
             if progress.epochs >= end:
                 continue
             compile_for(model, settings, phase, len(batches))
-            if start and progress.epochs == start:
-                run.restore(model, optimizer=start > first)
+            if progress.epochs:  # also after a phase, at whose end Keras put the averaged weights in
+                run.restore(model, optimizer=progress.epochs > first)
             model.fit(
                 batches,
                 initial_epoch=progress.epochs,
                 epochs=end,
                 shuffle=False,
                 verbose=1 if sys.stdout.isatty() else 2,
-                callbacks=[Watch(settings, phase, run, progress, training, validation)],
+                callbacks=[Watch(settings, phase, run, progress, batches, training, validation)],
             )
     return run.best
 
@@ -152,7 +151,8 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, settings: Settings, dataset: Dataset, epoch: int = 0) -> None:
         super().__init__(workers=2, max_queue_size=16)
-        self._settings, self._dataset, self._epoch = settings, dataset, epoch
+        self._settings, self._dataset = settings, dataset
+        self.epoch = epoch  # set by Watch as one begins: Keras calls on_epoch_end more often than epochs end
         self._targets = np.eye(len(dataset.names), dtype=np.float32)[dataset.labels]  # (n, classes)
 
     def __len__(self) -> int:
@@ -160,14 +160,11 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         how = self._settings
-        order = np.random.default_rng((how.seed, self._epoch)).permutation(len(self._dataset))
+        order = np.random.default_rng((how.seed, self.epoch)).permutation(len(self._dataset))
         rows = order[step * how.batch : (step + 1) * how.batch]
-        rng = np.random.default_rng((how.seed, self._epoch, step))
+        rng = np.random.default_rng((how.seed, self.epoch, step))
         faces = [augment(self._dataset.faces[row], how.input_size, how.augmentation, rng) for row in rows]
         return np.stack(faces)[..., np.newaxis], self._targets[rows]  # (batch, size, size, 1), (batch, classes)
-
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
 
 
 # --- the two phases -------------------------------------------------------------------------------------------------
@@ -202,15 +199,24 @@ class Watch(keras.callbacks.Callback):
     """Ends each epoch: averages the weights, validates them, keeps the best, and writes everything down."""
 
     def __init__(
-        self, settings: Settings, phase: str, run: Run, progress: Progress, training: Dataset, validation: Dataset
+        self,
+        settings: Settings,
+        phase: str,
+        run: Run,
+        progress: Progress,
+        batches: Batches,
+        training: Dataset,
+        validation: Dataset,
     ) -> None:
         super().__init__()
+        self._batches = batches
         self._settings, self._phase, self._run, self._progress = settings, phase, run, progress
         self._validation, self._inputs = validation, inputs_of(validation, settings.input_size)
         spread = np.linspace(0, len(training) - 1, min(len(training), STATISTICS), dtype=np.int64)
         self._statistics = inputs_of(training.take(spread), settings.input_size)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
+        self._batches.epoch = epoch
         self._started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -251,11 +257,11 @@ def averaged(model: keras.Model, pictures: NDArray[np.uint8]) -> Iterator[None]:
     stochastic weight averaging (Izmailov et al., UAI 2018).
     """
     shadows = model.optimizer._model_variables_moving_average  # noqa: SLF001 (Keras has no public name for them)
-    own = [(variable, np.array(variable)) for variable in model.variables]
-    for variable, shadow in zip(model.trainable_variables, shadows, strict=True):
-        variable.assign(shadow)
-    _measure_statistics(model, pictures)
+    own = [(variable, np.asarray(variable).copy()) for variable in model.variables]
     try:
+        for variable, shadow in zip(model.trainable_variables, shadows, strict=True):
+            variable.assign(shadow)
+        _measure_statistics(model, pictures)
         yield
     finally:
         for variable, value in own:

@@ -4,7 +4,7 @@ Argument: comma-separated, all optional: `fast` (as quickly as asked for, instea
 `size=WIDTHxHEIGHT`, `fps=N`.
 
 Each face shows one emotion after the other for 3 s, wandering, growing and shrinking; then it leaves the picture for a
-while and comes back. The faces are means of 60 FER2013 pictures a class, made by scripts/synthetic_faces.py.
+while and comes back. The faces are caricatured means of 40 FER2013 pictures each, made by scripts/synthetic_faces.py.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Stage:
         self._columns = 1 if faces == 1 else math.ceil(faces / (1 if faces <= 3 else 2))
         self._rows = math.ceil(faces / self._columns)
         self._background = _background(width, height)
-        self._mask = _oval(self._faces[self.emotions[0]].shape[0])
+        self._mask = _mask(self._faces[self.emotions[0]].shape[0])
 
     def actors(self, seconds: float) -> tuple[Actor, ...]:
         """Return what is true at `seconds` from the start, one Actor a face, in the same order each time."""
@@ -141,11 +141,11 @@ def _background(width: int, height: int) -> NDArray[np.uint8]:
     return room
 
 
-def _oval(side: int) -> NDArray[np.float32]:
-    """Return a (side, side) soft oval mask, 1 on the face and 0 at the border of its square."""
-    across = np.linspace(-1, 1, side, dtype=np.float32)
-    radius = np.sqrt((across[np.newaxis, :] / 0.92) ** 2 + across[:, np.newaxis] ** 2)
-    mask: NDArray[np.float32] = np.clip((1.0 - radius) / 0.25, 0, 1).astype(np.float32)
+def _mask(side: int) -> NDArray[np.float32]:
+    """Return a (side, side) soft mask, 1 on the face and 0 at the border of its square, rounder than that."""
+    across = np.abs(np.linspace(-1, 1, side, dtype=np.float32))
+    radius = (across[np.newaxis, :] ** 4 + across[:, np.newaxis] ** 4) ** 0.25
+    mask: NDArray[np.float32] = np.clip((1 - radius) / 0.15, 0, 1).astype(np.float32)
     return mask
 
 
