@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -53,10 +53,14 @@ class ModelCard:
             self.temperature,
             "0.01 to 100",
         )
+        for key in ("name", "data", "version", "sha256"):
+            _require(isinstance(getattr(self, key), str), key, getattr(self, key), "text")
+        splits = self.metrics.values() if isinstance(self.metrics, Mapping) else [None]
+        _require(all(isinstance(x, Mapping) for x in splits), "metrics", self.metrics, "an object for each split")
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _require(fits: bool, key: str, found: object, expected: str) -> None:
@@ -143,5 +147,6 @@ def _split(content: bytes) -> tuple[bytes, str | None]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             start = min(member.header_offset for member in archive.infolist())
             return content[:start], archive.read(MEMBER).decode()
-    except (zipfile.BadZipFile, KeyError, ValueError, UnicodeDecodeError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError, OSError):
+        # All that zipfile raises for a damaged archive, according to where it was hit.
         return content, None

@@ -40,11 +40,12 @@ class Detector:
         path = cascade or Path(cv2.data.haarcascades) / CASCADE  # type: ignore[attr-defined] # the stubs lack it
         if not path.is_file():
             raise SettingsError(f"{path}: no such cascade file")
+        self._cascade = cv2.CascadeClassifier()
         try:
-            self._cascade = cv2.CascadeClassifier(str(path))
-        except cv2.error as error:
-            raise SettingsError(f"{path}: not a cascade of OpenCV's ({error.err})") from error
-        if self._cascade.empty():
+            good = self._cascade.load(str(path))
+        except cv2.error:
+            good = False
+        if not good:
             raise SettingsError(f"{path}: not a cascade of OpenCV's")
         self._min_face = min_face
 

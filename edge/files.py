@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import EmotionEdgeError
@@ -29,7 +29,8 @@ def whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or there cannot be one: the error above has said so
+            aside.unlink()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -27,6 +27,15 @@ def frames(argument: str) -> Generator[Frame, None, None]:
 
     Raises SourceNotFound when nothing is there, CameraError when it cannot be decoded.
     """
+    try:
+        return _found(argument)
+    except (SourceNotFound, CameraError):
+        raise
+    except OSError as error:  # a folder that we may not look into, a name that is too long
+        raise CameraError(f"{argument}: cannot be read ({error.strerror})") from error
+
+
+def _found(argument: str) -> Generator[Frame, None, None]:
     path = Path(argument).expanduser()
     if path.is_dir():
         pictures = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES]

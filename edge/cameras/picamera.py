@@ -81,6 +81,7 @@ def _open(picamera2: Any, number: int) -> Any:
         raise CameraError(
             f"picamera:{number}: {len(modules)} modules found; check the ribbon cable and 'rpicam-hello --list-cameras'"
         )
+    camera = None
     try:
         camera = picamera2.Picamera2(known.index(modules[number]))
         camera.configure(
@@ -96,6 +97,8 @@ def _open(picamera2: Any, number: int) -> Any:
         )
         camera.start()
     except (RuntimeError, IndexError, OSError) as error:
+        if camera is not None:
+            _close(camera)
         reason = error.__cause__ or error.__context__ or error
         raise CameraError(f"picamera:{number}: cannot be opened ({reason}); is another program using it?") from error
     return camera

@@ -11,7 +11,7 @@ import sys
 from types import TracebackType
 from typing import Self, TextIO
 
-from edge.errors import UsageError
+from edge.errors import SinkError, UsageError
 from edge.values import Observation, Reading
 
 GONE_SECONDS = 1.0  # without being found, after which a face is said to be gone
@@ -77,8 +77,13 @@ class Sink:
         self._print(f"\r\x1b[K{line}\n" if self._live else f"{line}\n")
 
     def _print(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            raise  # the reader has gone: the command ends quietly
+        except OSError as error:
+            raise SinkError(f"console: cannot be written ({error.strerror})") from error
 
 
 def _picture_lines(seen: Observation) -> list[str]:

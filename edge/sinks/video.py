@@ -89,7 +89,9 @@ class _Video:
                 self._fps = min(FASTEST, max(1, index - first_index) / (seconds - self._start))
             self._flush_first(first)
         due = round((seconds - self._start) * self._fps) + 1
-        for _ in range(due - self._written):
+        for _ in range(due - self._written - 1):
+            self._put(self._last)
+        if due > self._written:
             self._put(picture)
 
     def close(self) -> None:
@@ -98,24 +100,36 @@ class _Video:
         if self._writer is None:
             return
         self._writer.release()
-        if not self._aside.exists() or not self._aside.stat().st_size:
-            raise SinkError(f"video:{self._path}: nothing could be written; is the disk full?")
+        if not self._is_whole():  # OpenCV's writer reports nothing
+            self._aside.unlink(missing_ok=True)
+            raise SinkError(f"video:{self._path}: could not be written to its end; is the disk full?")
         self._aside.replace(self._path)
+
+    def _is_whole(self) -> bool:
+        """Return whether the file says that it has all frames, and the last one is really there."""
+        capture = cv2.VideoCapture(str(self._aside))
+        counted = capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
+        capture.set(cv2.CAP_PROP_POS_FRAMES, self._written - 1)
+        last = capture.grab()
+        capture.release()
+        return counted and last
 
     def _flush_first(self, picture: NDArray[np.uint8]) -> None:
         self._waiting = None
         self._size = picture.shape[1], picture.shape[0]
         codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(self._aside), codec, self._fps, self._size)
-        if not self._writer.isOpened():
+        writer = cv2.VideoWriter(str(self._aside), codec, self._fps, self._size)
+        if not writer.isOpened():
             raise SinkError(
                 f"video:{self._path}: cannot be opened for writing; does the folder exist, is the disk full?"
             )
+        self._writer = writer
         self._put(picture)
 
     def _put(self, picture: NDArray[np.uint8]) -> None:
         assert self._writer is not None
         self._writer.write(_fit(picture, self._size))
+        self._last = picture
         self._written += 1
 
 

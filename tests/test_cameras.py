@@ -1,0 +1,68 @@
+"""A source is found by its name or its path, a misspelt one is told what there is, and a camera is chosen by itself."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from edge import cameras
+from edge.cameras import picamera, usb
+from edge.errors import UnknownName
+
+
+def test_every_file_of_the_folder_is_a_camera():
+    files = {path.stem for path in Path(cameras.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(cameras.names()) == files
+    for name in files:
+        assert callable(importlib.import_module(f"edge.cameras.{name}").frames)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("picamera", ("picamera", "")),
+        ("picamera:1", ("picamera", "1")),
+        ("usb:0", ("usb", "0")),
+        ("usb:/dev/video2", ("usb", "/dev/video2")),
+        ("/dev/video0", ("usb", "/dev/video0")),
+        ("/dev/video12", ("usb", "/dev/video12")),
+        ("synthetic:fast,faces=2", ("synthetic", "fast,faces=2")),
+        ("file:usb", ("file", "usb")),  # a file of a camera's name
+        ("clip.mp4", ("file", "clip.mp4")),
+        ("./usb", ("file", "./usb")),
+        ("/home/pi/usb:0", ("file", "/home/pi/usb:0")),
+        ("folder/", ("file", "folder/")),
+        ("faces*", ("file", "faces*")),
+        ("a picture", ("file", "a picture")),
+        ("/dev/video", ("file", "/dev/video")),
+    ],
+)
+def test_a_source_is_a_camera_with_its_argument_or_a_path(source, expected):
+    assert cameras.parse(source) == expected
+
+
+@pytest.mark.parametrize("source", ["usv", "usv:0", "Synthetic", "picamera2"])
+def test_a_misspelt_camera_is_told_which_there_are(source):
+    with pytest.raises(UnknownName) as caught:
+        cameras.parse(source)
+    said = str(caught.value)
+    assert said.startswith(f"no camera '{source}'; there are ")
+    assert all(name in said for name in cameras.names())
+
+
+@pytest.mark.parametrize(
+    ("module", "web", "expected"),
+    [
+        ("0", "/dev/video1", "picamera:0"),
+        ("0", None, "picamera:0"),
+        (None, "/dev/video1", "usb:/dev/video1"),
+        (None, None, "synthetic"),
+    ],
+)
+def test_without_a_source_a_camera_module_comes_first_then_usb_then_synthetic(monkeypatch, module, web, expected):
+    monkeypatch.setattr(picamera, "present", lambda: (module, "a module"))
+    monkeypatch.setattr(usb, "present", lambda: (web, "a webcam"))
+    source, why = cameras.choose()
+    assert source == expected
+    assert why == {"p": "a module", "u": "a webcam", "s": "no camera module and no USB camera was found"}[source[0]]
+    assert cameras.parse(source)[0] == expected.partition(":")[0]

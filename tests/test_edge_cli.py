@@ -1,0 +1,233 @@
+"""The `edge` command as a user meets it: real processes, real files, one line an error, the promised exit statuses."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import typer
+
+from edge import cameras, card, sinks
+from edge.cli import _Signals, app
+from edge.values import Box
+from tests.conftest import EDGE, FACE, run_edge
+
+SUMMARY = re.compile(r"^\d+ frames(, \d+ skipped)?, \d+ readings of \d+ faces, \d+\.\d frames a second$", re.MULTILINE)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
+    """Check that the command ended with `status` and one line on stderr that holds all `words`."""
+    assert result.stderr.startswith("edge: error: "), result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+    assert result.returncode == status
+
+
+def test_a_picture_is_read_into_json_an_annotated_picture_and_a_summary(portrait_file, portrait, tmp_path):
+    out = tmp_path / "out.png"
+    result = run_edge("run", portrait_file, "-s", "jsonl", "-s", f"video:{out}")
+    assert result.returncode == 0, result.stderr
+    (line,) = map(json.loads, result.stdout.splitlines())
+    (face,) = line["faces"]
+    assert (line["time"], line["frame"], face["id"], face["label"]) == (0, 0, 1, "happy")
+    assert Box(*face["box"]).overlap(FACE) > 0.7
+    assert face["confidence"] == max(face["scores"].values())
+    assert sum(face["scores"].values()) == pytest.approx(1, abs=0.001)
+    annotated = cv2.imread(str(out))
+    assert annotated is not None
+    assert annotated.shape == portrait.shape
+    assert (annotated != portrait).any()
+    assert SUMMARY.findall(result.stderr)
+    assert "1 frames, 1 readings of 1 faces" in result.stderr
+    assert "mean: happy " in result.stderr
+
+
+def test_the_console_is_the_output_when_none_is_named(portrait_file):
+    result = run_edge("run", portrait_file)
+    assert result.returncode == 0
+    assert re.fullmatch(r"portrait\.png  face 1 at \d+,\d+ \d+x\d+: happy \d+%\n", result.stdout)
+
+
+def test_frames_ends_an_endless_source_and_the_video_holds_them(tmp_path):
+    out = tmp_path / "out.mp4"
+    result = run_edge("run", "synthetic:fast", "--frames", 12, "-s", f"jsonl:{tmp_path / 'log'}", "-s", f"video:{out}")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert [json.loads(line)["frame"] for line in (tmp_path / "log").read_text().splitlines()] == list(range(12))
+    capture = cv2.VideoCapture(str(out))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 12
+    capture.release()
+    assert "12 frames, 12 readings of 1 faces" in result.stderr
+
+
+def test_seconds_ends_an_endless_source():
+    result = run_edge("run", "synthetic:fast", "--seconds", 0.1, "-s", "jsonl")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert SUMMARY.findall(result.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_a_summary_and_a_whole_video(tmp_path, number):
+    out = tmp_path / "out.mp4"
+    with subprocess.Popen(
+        [EDGE, "run", "synthetic:fast", "-s", "jsonl", "-s", f"video:{out}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        process.send_signal(number)
+        rest, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    lines = [json.loads(line) for line in (first + rest).splitlines()]
+    assert SUMMARY.findall(said)
+    assert f"{len(lines)} frames," in said
+    capture = cv2.VideoCapture(str(out))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == len(lines)
+    capture.release()
+
+
+def test_a_second_signal_ends_the_run_at_once_and_the_old_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with _Signals() as stopped:
+        assert not stopped()
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped()
+        with pytest.raises(SystemExit) as ended:
+            signal.raise_signal(signal.SIGINT)
+        assert ended.value.code == 130
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("sink", ["jsonl", "console"])
+def test_a_reader_that_goes_ends_the_run_quietly(sink):
+    shell = f'"{EDGE}" run synthetic:fast,faces=8 --unsure 0 --half-life 0 -s {sink} | head -1'
+    result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout.count("\n") == 1
+    assert result.stderr == ""
+
+
+def test_without_a_source_the_choice_is_told_with_its_reason(monkeypatch, capsys):
+    monkeypatch.setattr(cameras, "choose", lambda: ("synthetic:fast", "no camera was found"))
+    monkeypatch.setattr(sys, "argv", ["edge", "run", "--frames", "1"])
+    with pytest.raises(SystemExit) as ended:
+        app(prog_name="edge")
+    assert ended.value.code == 0
+    assert capsys.readouterr().err.startswith("source: synthetic:fast (no camera was found)\n1 frames, ")
+
+
+def test_frames_that_were_lost_are_counted_in_the_summary(portrait_file, tmp_path):
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).write_bytes(portrait_file.read_bytes())
+    (tmp_path / "b.png").write_text("broken")
+    result = run_edge("run", tmp_path)
+    assert result.returncode == 0
+    assert "2 frames, 1 skipped, 2 readings of 2 faces" in result.stderr
+
+
+def test_the_options_reach_the_parts(portrait_file):
+    unsure = run_edge("run", portrait_file, "-s", "jsonl", "--unsure", 1)
+    assert json.loads(unsure.stdout)["faces"][0]["label"] is None
+    too_small = run_edge("run", portrait_file, "-s", "jsonl", "--min-face", 200)
+    assert json.loads(too_small.stdout)["faces"] == []
+
+
+def test_info_shows_what_is_in_the_card():
+    found = card.load(card.shipped_model())[1]
+    result = run_edge("info")
+    assert (result.returncode, result.stderr) == (0, "")
+    said = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert said["labels"] == ", ".join(found.labels)
+    assert said["sha256"] == found.sha256
+    assert said["bytes"] == str(card.shipped_model().stat().st_size)
+    assert said["data"] == found.data
+    assert said["input"].startswith(f"{found.input_size} x {found.input_size} grey pixels")
+    assert set(found.metrics) <= set(said)
+
+
+def test_info_gives_the_whole_card_as_json(tmp_path):
+    path = tmp_path / "own.tflite"
+    about = card.attach(b"\0\0\0\0TFL3", card.ModelCard("own", ("müde", "wach"), 48, 32, metrics={"x": {"n": 1}}), path)
+    result = run_edge("info", path, "--json")
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert said.pop("file") == "own.tflite"
+    assert said.pop("bytes") == path.stat().st_size
+    assert card.ModelCard(**{**said, "labels": tuple(said["labels"])}) == about
+
+
+def test_the_version_is_that_of_the_package():
+    assert run_edge("--version").stdout == f"edge {metadata.version('emotion-edge')}\n"
+
+
+def test_a_misspelt_sink_or_camera_is_told_which_there_are(portrait_file):
+    assert_refused(run_edge("run", portrait_file, "-s", "consol"), 2, "no sink 'consol'", *sinks.names())
+    assert_refused(run_edge("run", "picamra"), 2, "no camera 'picamra'", *cameras.names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("nothing.mp4",), 2, "nothing.mp4: no such file"),
+        (("text.mp4",), 1, "text.mp4: cannot be decoded as a video"),
+        (("text.png",), 1, "text.png: does not decode as a picture"),
+        (("usb:987654",), 1, "/dev/video987654: no such camera"),
+        (("usb:/dev/null",), 1, "/dev/null: cannot be opened"),
+        (("synthetic:slow",), 2, "unknown option 'slow'"),
+        (("synthetic", "--model", "text.png"), 78, "text.png: not a TFLite model"),
+        (("synthetic", "--model", "nothing.tflite"), 78, "nothing.tflite: cannot be read"),
+        (("synthetic", "--seconds", "0"), 78, "seconds is 0.0, expected more than 0"),
+        (("synthetic", "-s", "console:loud"), 2, "sink console takes no argument"),
+        (("synthetic", "-s", "video:out.mkv"), 2, "video:out.mkv: name a file that ends in"),
+        (("synthetic", "-s", "video:text.png/out.mp4"), 1, "video:text.png/out.mp4: cannot be opened"),
+        (("synthetic", "-s", "jsonl:/dev/full"), 1, "jsonl:/dev/full: cannot be written (No space left"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_its_exit_status(tmp_path, arguments, status, words):
+    for name in ("text.png", "text.mp4"):
+        (tmp_path / name).write_text("this is a text")
+    assert_refused(run_edge("run", *arguments, cwd=tmp_path), status, words)
+
+
+@pytest.mark.parametrize("arguments", [("run", "synthetic:fast"), ("run", "synthetic:fast", "-s", "jsonl"), ("info",)])
+def test_a_full_disk_behind_stdout_is_one_line(arguments):
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [EDGE, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert_refused(result, 1, "No space left on device")
+
+
+def test_debug_shows_where_an_error_comes_from():
+    result = run_edge("run", "nothing.mp4", "--debug")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "SourceNotFound" in result.stderr
+
+
+def test_an_unknown_command_or_option_is_a_usage_error():
+    assert run_edge("rum").returncode == 2
+    assert run_edge("run", "--frams", 3).returncode == 2
+
+
+def test_every_option_of_every_command_has_help():
+    command: Any = typer.main.get_command(app)
+    assert {"run", "info"} <= set(command.commands)
+    for each in (command, *command.commands.values()):
+        assert each.help
+        assert [option.name for option in each.params if not option.help] == []
+
+
+def test_help_names_every_camera_and_every_sink():
+    words = re.findall(r"\w+", run_edge("run", "--help").stdout)
+    assert set(cameras.names()) - {"file"} <= set(words)  # files are told by what they are
+    assert {"video", "picture", "folder", "pattern"} <= set(words)
+    assert set(sinks.names()) <= set(words)

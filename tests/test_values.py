@@ -1,0 +1,38 @@
+"""The values that flow through: boxes overlap as rectangles do, and nothing changes once it is made."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from edge.values import Box
+from tests.conftest import frame, reading, seen
+
+BOX = Box(10, 10, 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (BOX, 1.0),
+        (Box(20, 10, 20, 20), 1 / 3),  # half of each is shared
+        (Box(15, 15, 10, 10), 1 / 4),  # wholly inside
+        (Box(30, 10, 20, 20), 0.0),  # touching
+        (Box(90, 90, 5, 5), 0.0),
+        (Box(40, 40, 20, 20), 0.0),  # apart in both directions, which must not multiply to something positive
+    ],
+)
+def test_overlap_is_intersection_over_union_whichever_box_is_asked(other, expected):
+    assert BOX.overlap(other) == pytest.approx(expected)
+    assert other.overlap(BOX) == pytest.approx(expected)
+
+
+def test_boxes_without_area_overlap_nothing():
+    assert Box(5, 5, 0, 0).overlap(Box(5, 5, 0, 0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "field"), [(BOX, "x"), (frame(), "index"), (reading(), "label"), (seen(), "readings")]
+)
+def test_no_value_can_be_changed_on_its_way(value, field):
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, field, 1)
