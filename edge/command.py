@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -34,9 +35,30 @@ def run_app(app: typer.Typer, name: str) -> None:
     no error: Typer ends the command quietly.
     """
     try:
-        app(prog_name=name)
-    except (EmotionEdgeError, OSError) as error:  # OSError: the machine's word where we have no better one
-        if "--debug" in sys.argv:
+        status = app(prog_name=name, standalone_mode=False)
+    except typer.Abort:
+        sys.exit(130)  # Ctrl-C, as a shell counts it
+    except Exception as error:
+        if "--debug" in sys.argv or not isinstance(error, KNOWN):
             raise
-        print(f"{name}: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_status if isinstance(error, EmotionEdgeError) else 1)
+        sys.exit(_show(error, name))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+# Typer's own errors of the command line have no public common name; this is the base of them all. OSError is the
+# machine's word where we have no better one.
+_CommandLineError: Any = typer.BadParameter.__mro__[2]
+KNOWN = EmotionEdgeError, OSError, _CommandLineError
+
+
+def _show(error: Any, name: str) -> int:
+    """Print `error` in one line and return the exit status."""
+    if isinstance(error, _CommandLineError):
+        if len(sys.argv) == 1:
+            error.show()  # no arguments at all: this "error" is the help
+            return 2
+        where = error.ctx.command_path if getattr(error, "ctx", None) else name
+        print(f"{name}: error: {error.format_message()} (see '{where} --help')", file=sys.stderr)
+        return int(error.exit_code)
+    print(f"{name}: error: {error}", file=sys.stderr)
+    return error.exit_status if isinstance(error, EmotionEdgeError) else 1

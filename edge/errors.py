@@ -7,7 +7,8 @@
     |-- SettingsError  (ValueError)        78   a setting is out of range: a service must not be restarted for it
     |-- ModelError     (ValueError)        78   not a model, no card, or a model that does not fit its card
     |-- CameraError    (OSError)            1   not there, taken, stopped delivering, or cannot be decoded
-    `-- SinkError      (OSError)            1   an output cannot be opened or written
+    |-- SinkError      (OSError)            1   an output cannot be opened or written
+    `-- FileError      (OSError)            1   a result cannot be written, for want of room or permission
 
 Each message says what was found, where, and what to do, in one line. Exit status 78 is EX_CONFIG of sysexits.h.
 """
@@ -44,4 +45,8 @@ class CameraError(EmotionEdgeError, OSError):
 
 
 class SinkError(EmotionEdgeError, OSError):
+    pass
+
+
+class FileError(EmotionEdgeError, OSError):
     pass

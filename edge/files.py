@@ -6,11 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge.errors import EmotionEdgeError
-
-
-class FileError(EmotionEdgeError, OSError):
-    """A file cannot be written."""
+from edge.errors import EmotionEdgeError, FileError
 
 
 @contextmanager

@@ -41,6 +41,12 @@ def test_a_source_is_a_camera_with_its_argument_or_a_path(source, expected):
     assert cameras.parse(source) == expected
 
 
+def test_a_folder_of_this_place_needs_no_slash(tmp_path, monkeypatch):
+    (tmp_path / "holiday").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert cameras.parse("holiday") == ("file", "holiday")
+
+
 @pytest.mark.parametrize("source", ["usv", "usv:0", "Synthetic", "picamera2"])
 def test_a_misspelt_camera_is_told_which_there_are(source):
     with pytest.raises(UnknownName) as caught:

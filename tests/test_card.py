@@ -12,8 +12,7 @@ import pytest
 
 from edge import card
 from edge.card import ModelCard
-from edge.errors import ModelError
-from edge.files import FileError
+from edge.errors import FileError, ModelError
 
 MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(256)) * 4  # only its mark is looked at
 CARD = ModelCard(

@@ -178,6 +178,9 @@ def test_a_misspelt_sink_or_camera_is_told_which_there_are(portrait_file):
     [
         (("nothing.mp4",), 2, "nothing.mp4: no such file"),
         (("text.mp4",), 1, "text.mp4: cannot be decoded as a video"),
+        (("notes.txt",), 1, "notes.txt: a text file"),
+        (("synthetic", "--frames", "0"), 2, "Invalid value for '--frames'"),
+        (("synthetic", "--colour"), 2, "--colour"),
         (("text.png",), 1, "text.png: does not decode as a picture"),
         (("usb:987654",), 1, "/dev/video987654: no such camera"),
         (("usb:/dev/null",), 1, "/dev/null: cannot be opened"),
@@ -192,7 +195,7 @@ def test_a_misspelt_sink_or_camera_is_told_which_there_are(portrait_file):
     ],
 )
 def test_what_goes_wrong_is_one_line_and_its_exit_status(tmp_path, arguments, status, words):
-    for name in ("text.png", "text.mp4"):
+    for name in ("text.png", "text.mp4", "notes.txt"):
         (tmp_path / name).write_text("this is a text")
     assert_refused(run_edge("run", *arguments, cwd=tmp_path), status, words)
 

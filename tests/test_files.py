@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from edge.errors import EmotionEdgeError
-from edge.files import FileError, whole, write_whole
+from edge.errors import EmotionEdgeError, FileError
+from edge.files import whole, write_whole
 
 
 @pytest.fixture

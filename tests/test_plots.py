@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.errors import EmotionEdgeError, UsageError
-from edge.files import FileError
+from edge.errors import EmotionEdgeError, FileError, UsageError
 from trainer import plots
 from trainer.evaluate import Result
 

@@ -154,7 +154,7 @@ def test_an_epoch_that_is_done_again_takes_the_place_of_what_was_left_of_it(new)
 
 @pytest.mark.parametrize("what", ["state", "best"])
 def test_a_file_that_cannot_be_written_leaves_the_one_before(what, new, model, monkeypatch):
-    from edge.files import FileError
+    from edge.errors import FileError
     from trainer.runs import Progress
 
     def write():

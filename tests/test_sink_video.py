@@ -64,6 +64,13 @@ def test_what_was_skipped_is_shown_as_a_standing_picture(tmp_path, indices, show
     assert fps(tmp_path / "out.avi") == pytest.approx(10)
 
 
+def test_the_uneven_start_of_a_live_camera_does_not_set_the_speed(tmp_path):
+    times = [0.0, 0.5, *(0.5 + step / 20 for step in range(1, 15))]
+    record(tmp_path / "out.avi", [seen(time=time, index=index) for index, time in enumerate(times)])
+    assert fps(tmp_path / "out.avi") == pytest.approx(20)
+    assert len(levels(tmp_path / "out.avi")) == round(times[-1] * 20) + 1
+
+
 def test_a_source_faster_than_a_video_can_be_is_thinned_out(tmp_path):
     record(tmp_path / "out.avi", [seen(time=index / 240, index=index) for index in range(241)])
     assert fps(tmp_path / "out.avi") == 60

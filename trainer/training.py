@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.files import FileError
+from edge.errors import FileError
 from edge.preprocess import resample
 from trainer import model as network
 from trainer.augment import Augmentation, augment

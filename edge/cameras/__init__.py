@@ -1,7 +1,8 @@
 """Where frames come from. Each module of this folder is a camera, found by its name and imported when a run names it.
 
-A camera is a generator function `frames(argument: str)` of Frames that opens its source when the first frame is asked
-for, and closes it in its own `finally`. To add a camera, add a file.
+A camera is a function `frames(argument: str)` that returns a generator of Frames, which opens its source when the first
+frame is asked for and closes it in its own `finally`. A source that is not there may be refused at once. To add a
+camera, add a file.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Generator
+from pathlib import Path
 
 from edge.errors import UnknownName
 from edge.values import Frame
@@ -30,7 +32,7 @@ def parse(source: str) -> tuple[str, str]:
         return name, argument
     if re.fullmatch(r"/dev/video\d+", source):
         return "usb", source
-    if re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
+    if Path(source).exists() or re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
         return "file", source
     raise UnknownName(
         f"no camera {source!r}; there are {', '.join(names())}, or name a video, a picture or a folder by its path"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import math
+import mimetypes
 from collections.abc import Generator
 from pathlib import Path
 
@@ -75,6 +76,9 @@ def _decode(path: Path) -> NDArray[np.uint8] | None:
 
 
 def _video(path: Path) -> Generator[Frame, None, None]:
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    if kind.startswith("text/"):  # FFmpeg would show it as letters on a screen
+        raise CameraError(f"{path}: a text file; name a video, a picture or a folder of pictures")
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():

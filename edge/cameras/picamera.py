@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -111,7 +112,7 @@ def _capture(camera: Any, index: int) -> tuple[NDArray[np.uint8], float]:
     except TimeoutError as error:
         what = "stopped delivering" if index else "delivers no pictures"
         raise CameraError(f"picamera: the camera {what} after {index} frames; check the ribbon cable") from error
-    return array, about["SensorTimestamp"] / 1e9  # ns of CLOCK_MONOTONIC on the Pi
+    return array, about.get("SensorTimestamp", time.monotonic_ns()) / 1e9  # ns; on the Pi also of the monotonic clock
 
 
 def _colour(array: NDArray[np.uint8], stride: int) -> Callable[[], NDArray[np.uint8]]:

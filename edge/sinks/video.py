@@ -7,7 +7,9 @@ because a recording that leaves frames out when the machine is busy would be wor
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import Self
 
@@ -18,11 +20,13 @@ from numpy.typing import NDArray
 from edge.drawing import annotate
 from edge.errors import SinkError, UsageError
 from edge.files import write_whole
+from edge.silence import silence
 from edge.values import Observation
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV's wheels can write
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FASTEST = 60.0  # frames a second of a written video
+LEARNING = 8  # frames whose median distance tells the speed: a live camera's first ones come unevenly
 
 
 class Sink:
@@ -74,29 +78,21 @@ class _Video:
     def __init__(self, path: Path) -> None:
         self._path, self._aside = path, path.with_name(f".part.{path.name}")
         self._writer: cv2.VideoWriter | None = None
-        self._waiting: tuple[NDArray[np.uint8], float, int] | None = None
+        self._waiting: list[tuple[NDArray[np.uint8], float, int]] = []
         self._fps, self._start, self._written = 25.0, 0.0, 0
         self._size = (0, 0)
 
     def add(self, picture: NDArray[np.uint8], seconds: float, index: int) -> None:
-        if self._writer is None and self._waiting is None:
-            # The second frame tells how far apart frames are, so the first one waits for it.
-            self._waiting = picture, seconds, index
+        if self._writer is not None:
+            self._show(picture, seconds)
             return
-        if self._waiting is not None:
-            first, self._start, first_index = self._waiting
-            if seconds > self._start:
-                self._fps = min(FASTEST, max(1, index - first_index) / (seconds - self._start))
-            self._flush_first(first)
-        due = round((seconds - self._start) * self._fps) + 1
-        for _ in range(due - self._written - 1):
-            self._put(self._last)
-        if due > self._written:
-            self._put(picture)
+        self._waiting.append((picture, seconds, index))
+        if len(self._waiting) == LEARNING:
+            self._begin()
 
     def close(self) -> None:
-        if self._waiting is not None:
-            self._flush_first(self._waiting[0])
+        if self._waiting:
+            self._begin()
         if self._writer is None:
             return
         self._writer.release()
@@ -104,6 +100,36 @@ class _Video:
             self._aside.unlink(missing_ok=True)
             raise SinkError(f"video:{self._path}: could not be written to its end; is the disk full?")
         self._aside.replace(self._path)
+
+    def _begin(self) -> None:
+        """Open the file at the speed of the frames that have come so far, and write them."""
+        waiting, self._waiting = self._waiting, []
+        steps = [(after[1] - before[1]) / max(1, after[2] - before[2]) for before, after in pairwise(waiting)]
+        step = median(steps) if steps else 0.0
+        if step > 0:
+            self._fps = min(FASTEST, 1 / step)
+        first, self._start, _ = waiting[0]
+        self._size = first.shape[1], first.shape[0]
+        self._writer = self._open()
+        for picture, seconds, _ in waiting:
+            self._show(picture, seconds)
+
+    def _open(self) -> cv2.VideoWriter:
+        codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
+        with silence(2):  # it doubts aloud whether WebM may hold VP9
+            writer = cv2.VideoWriter(str(self._aside), codec, self._fps, self._size)
+        if not writer.isOpened():
+            what = "does the folder exist, is the disk full?"
+            raise SinkError(f"video:{self._path}: cannot be opened for writing; {what}")
+        return writer
+
+    def _show(self, picture: NDArray[np.uint8], seconds: float) -> None:
+        """Write `picture` at its time; the last one stands until then."""
+        due = round((seconds - self._start) * self._fps) + 1
+        for _ in range(due - self._written - 1):
+            self._put(self._last)
+        if due > self._written:
+            self._put(picture)
 
     def _is_whole(self) -> bool:
         """Return whether the file says that it has all frames, and the last one is really there."""
@@ -113,18 +139,6 @@ class _Video:
         last = capture.grab()
         capture.release()
         return counted and last
-
-    def _flush_first(self, picture: NDArray[np.uint8]) -> None:
-        self._waiting = None
-        self._size = picture.shape[1], picture.shape[0]
-        codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._aside), codec, self._fps, self._size)
-        if not writer.isOpened():
-            raise SinkError(
-                f"video:{self._path}: cannot be opened for writing; does the folder exist, is the disk full?"
-            )
-        self._writer = writer
-        self._put(picture)
 
     def _put(self, picture: NDArray[np.uint8]) -> None:
         assert self._writer is not None
