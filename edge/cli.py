@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import sys
@@ -157,10 +158,13 @@ def info(
     """Show a model's card: labels, input contract, size, data, metrics, SHA-256."""
     path = model or card.shipped_model()
     _, found = card.load(path)
-    about = {"file": path.name, "bytes": path.stat().st_size, **asdict(found)}
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()  # as sha256sum prints it; the card's own one leaves the card out
+    about = {"file": path.name, "bytes": len(content), "file_sha256": digest, **asdict(found)}
     if as_json:
         typer.echo(json.dumps(about, indent=1, ensure_ascii=False))
         return
+    about["sha256"] = digest
     about["labels"] = ", ".join(found.labels)
     about["input"] = f"{found.input_size} x {found.input_size} grey pixels, uint8, as they are"
     about["detail"] = f"{found.detail} pixels a side: larger faces are first shrunk to this"

@@ -1,5 +1,6 @@
 """The `edge` command as a user meets it: real processes, real files, one line an error, the promised exit statuses."""
 
+import hashlib
 import json
 import re
 import signal
@@ -146,7 +147,7 @@ def test_info_shows_what_is_in_the_card():
     assert (result.returncode, result.stderr) == (0, "")
     said = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert said["labels"] == ", ".join(found.labels)
-    assert said["sha256"] == found.sha256
+    assert said["sha256"] == hashlib.sha256(card.shipped_model().read_bytes()).hexdigest()  # as sha256sum prints it
     assert said["bytes"] == str(card.shipped_model().stat().st_size)
     assert said["data"] == found.data
     assert said["input"].startswith(f"{found.input_size} x {found.input_size} grey pixels")
@@ -161,6 +162,7 @@ def test_info_gives_the_whole_card_as_json(tmp_path):
     said = json.loads(result.stdout)
     assert said.pop("file") == "own.tflite"
     assert said.pop("bytes") == path.stat().st_size
+    assert said.pop("file_sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
     assert card.ModelCard(**{**said, "labels": tuple(said["labels"])}) == about
 
 

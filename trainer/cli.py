@@ -37,10 +37,14 @@ def _options() -> None:
     pass
 
 
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
 def _read(data: Path, ferplus: Path | None = None, skip_bad: bool = False) -> fer2013.Dataset:
     dataset = fer2013.read(data, ferplus=ferplus, skip_bad=skip_bad)
     if dataset.skipped:
-        typer.echo(f"{data}: {dataset.skipped} bad rows or pictures skipped", err=True)
+        _say(f"{data}: {dataset.skipped} bad rows or pictures skipped")
     return dataset
 
 
@@ -82,7 +86,11 @@ def train(
         rate=rate,
         seed=seed,
     )
-    best = training.train(settings, _read(data, ferplus, skip_bad), run, weights=weights, resume=resume)
+    dataset = _read(data, ferplus, skip_bad)
+    for name in (fer2013.TRAINING, fer2013.PUBLIC):
+        counts = dataset.split(name).counts()
+        typer.echo(f"{name}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
+    best = training.train(settings, dataset, run, weights=weights, resume=resume)
     typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")
 
 
@@ -126,6 +134,6 @@ def quantize(
     """Turn a .keras file into a full-int8 .tflite file with its card inside, and show what that cost."""
     from trainer import quantize as quantization
 
-    compared = quantization.quantize(model, _read(data, skip_bad=skip_bad), out, samples=samples, name=name)
+    compared = quantization.quantize(model, _read(data, skip_bad=skip_bad), out, samples=samples, name=name, say=_say)
     typer.echo(tables.comparison(compared))
     typer.echo(f"written: {out}")

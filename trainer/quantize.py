@@ -7,7 +7,7 @@ tensor with ranges seen on a representative data set, here class-balanced faces 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -47,7 +47,15 @@ class Comparison:
         return self.before.names[place], float(lost[place])
 
 
-def quantize(source: Path, dataset: Dataset, out: Path, *, samples: int = SAMPLES, name: str = "") -> Comparison:
+def quantize(
+    source: Path,
+    dataset: Dataset,
+    out: Path,
+    *,
+    samples: int = SAMPLES,
+    name: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> Comparison:
     """Convert the .keras file `source` and write it to `out` with its card, whole or not at all.
 
     Args:
@@ -56,6 +64,7 @@ def quantize(source: Path, dataset: Dataset, out: Path, *, samples: int = SAMPLE
         out: the .tflite file.
         samples: representative faces, of all classes alike.
         name: of the model in its card; the Keras model's by default.
+        say: is told what is being done, as it takes half a minute.
 
     Raises:
         QuantizeError: an op or a tensor stayed float, or the model does not fit the data set.
@@ -67,12 +76,15 @@ def quantize(source: Path, dataset: Dataset, out: Path, *, samples: int = SAMPLE
             f"{source}: {model.output_shape[-1]} outputs, but the data set has {len(dataset.names)} classes"
         )
     rows = dataset.split(PUBLIC)
+    say(f"measuring {source.name} on {len(rows)} {PUBLIC} faces")
     before = predict_keras(model, rows)
     pixels = representative(dataset.split(TRAINING), int(model.input_shape[1]), samples)
     if any(layer.name == "backbone" for layer in model.layers):
         from trainer.correction import correct_biases
 
+        say("correcting the biases for rounded weights")
         correct_biases(model, pixels)
+    say(f"converting with {len(pixels)} representative faces")
     content = convert(model, pixels)
     floats = float_tensors(content)
     if floats:
@@ -85,6 +97,7 @@ def quantize(source: Path, dataset: Dataset, out: Path, *, samples: int = SAMPLE
         data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=metadata.version("emotion-edge"),
     )
+    say("measuring the int8 model as the device runs it")
     compared = compare(before, source, content, plain, rows)
     cards.attach(content, _with_metrics(plain, compared), out)
     Classifier(out)  # what was written is what the device will run: it must load

@@ -44,12 +44,15 @@ class Run:
         self._settings, self._state = folder / "settings.json", folder / "last.npz"
         self._history, self._curves = folder / "history.csv", folder / "curves.png"
 
-    def begin(self, about: Mapping[str, Any]) -> Progress:
-        """Make the folder of a new run described by `about`. Raises TrainingError when it holds a run already."""
+    def begin(self) -> Progress:
+        """Return the progress of a new run. Raises TrainingError when the folder holds a run already."""
         if self._settings.exists():
             raise TrainingError(f"{self.folder}: holds a run already; go on with --resume or name another --run")
-        write_whole(self._settings, (json.dumps(about, indent=1) + "\n").encode())
         return Progress()
+
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Make the folder and write down what the run was told."""
+        write_whole(self._settings, (json.dumps(about, indent=1) + "\n").encode())
 
     def resume(self, about: Mapping[str, Any]) -> Progress:
         """Return how far the run in the folder is.

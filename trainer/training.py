@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import platform
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -25,6 +27,7 @@ from trainer.fer2013 import PUBLIC, TRAINING, Dataset
 from trainer.runs import Progress, Run
 
 HEAD, FINE = "head", "fine-tune"
+WORKERS = 2  # threads that make batches
 STATISTICS = 4096  # unchanged Training faces from which batch normalisation is measured for the averaged weights
 
 
@@ -79,7 +82,7 @@ def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = 
     training, validation = dataset.split(TRAINING), dataset.split(PUBLIC)
     run = Run(folder)
     about = _about(settings, training, validation)
-    progress = run.resume(about) if resume else run.begin(about)
+    progress = run.resume(about) if resume else run.begin()
     keras.utils.set_random_seed(settings.seed)
     model = network.build(
         settings.backbone,
@@ -90,9 +93,11 @@ def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = 
         momentum=settings.momentum,
         dropout=settings.dropout,
     )
+    if not resume:
+        run.describe(about)  # not before the weights are there: what could not start leaves nothing behind
     batches = Batches(settings, training, progress.epochs)
     phases = (HEAD, 0, settings.head_epochs), (FINE, settings.head_epochs, settings.total_epochs)
-    with _kept(folder):
+    with _kept(folder) as interruption, closing(batches):
         for phase, first, end in phases:
             if progress.epochs >= end:
                 continue
@@ -105,7 +110,7 @@ def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = 
                 epochs=end,
                 shuffle=False,
                 verbose=1 if sys.stdout.isatty() else 2,
-                callbacks=[Watch(settings, phase, run, progress, batches, training, validation)],
+                callbacks=[Watch(settings, phase, run, progress, batches, training, validation), Stop(interruption)],
             )
     return run.best
 
@@ -122,11 +127,37 @@ def _about(settings: Settings, training: Dataset, validation: Dataset) -> dict[s
     }
 
 
+class Interruption:
+    """Notes the first Ctrl-C, for the training to end after the step in hand; the second one ends it where it is.
+
+    A KeyboardInterrupt in the middle of a step can end up in one of Keras' or TensorFlow's own callbacks, and be lost.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        self._main = threading.current_thread() is threading.main_thread()  # only there signals can be taken
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _take(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
 @contextmanager
-def _kept(folder: Path) -> Iterator[None]:
+def _kept(folder: Path) -> Iterator[Interruption]:
     """Say in one line, after a full disk or Ctrl-C, that nothing but the epoch in hand is lost."""
     try:
-        yield
+        with Interruption() as interruption:
+            yield interruption
     except FileError as error:
         raise TrainingError(f"{error}; the last whole epoch is kept, make room and go on with --resume") from error
     except KeyboardInterrupt:
@@ -150,7 +181,8 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, epoch: int = 0) -> None:
-        super().__init__(workers=2, max_queue_size=16)
+        super().__init__(workers=WORKERS, max_queue_size=16)
+        self._free = threading.Semaphore(WORKERS)
         self._settings, self._dataset = settings, dataset
         self.epoch = epoch  # set by Watch as one begins: Keras calls on_epoch_end more often than epochs end
         self._targets = np.eye(len(dataset.names), dtype=np.float32)[dataset.labels]  # (n, classes)
@@ -159,12 +191,24 @@ class Batches(keras.utils.PyDataset):
         return max(1, len(self._dataset) // self._settings.batch)  # the rest of a shuffle is left out this epoch
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        with self._free:
+            return self._make(step)
+
+    def _make(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         how = self._settings
         order = np.random.default_rng((how.seed, self.epoch)).permutation(len(self._dataset))
         rows = order[step * how.batch : (step + 1) * how.batch]
         rng = np.random.default_rng((how.seed, self.epoch, step))
         faces = [augment(self._dataset.faces[row], how.input_size, how.augmentation, rng) for row in rows]
         return np.stack(faces)[..., np.newaxis], self._targets[rows]  # (batch, size, size, 1), (batch, classes)
+
+    def close(self) -> None:
+        """Let no more batches be made, and wait for those in the making.
+
+        After Ctrl-C Keras leaves its threads running. One that is inside OpenCV when Python ends aborts the process.
+        """
+        for _ in range(WORKERS):
+            self._free.acquire()
 
 
 # --- the two phases -------------------------------------------------------------------------------------------------
@@ -246,6 +290,18 @@ class Watch(keras.callbacks.Callback):
             f"{found.accuracy:.4f}, macro-F1 {found.macro_f1:.4f}{'  best so far' if better else ''}",
             flush=True,
         )
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the training after a step when Ctrl-C has asked for it."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        super().__init__()
+        self._interruption = interruption
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
+        if self._interruption.asked:
+            raise KeyboardInterrupt
 
 
 @contextmanager
