@@ -51,18 +51,19 @@ def values(model):
 
 
 def test_a_new_run_writes_down_what_it_was_told(new):
-    assert new.begin(ABOUT).epochs == 0
+    new.describe(ABOUT)
     assert json.loads((new.folder / "settings.json").read_text()) == ABOUT
 
 
 def test_a_second_run_in_the_same_folder_is_refused(new):
-    new.begin(ABOUT)
+    assert new.begin().epochs == 0
+    new.describe(ABOUT)
     with pytest.raises(TrainingError, match=r"new: holds a run already; go on with --resume or name another --run$"):
-        new.begin(ABOUT)
+        new.begin()
 
 
 def test_a_run_that_was_stopped_in_its_first_epoch_resumes_at_the_start(new):
-    new.begin(ABOUT)
+    new.describe(ABOUT)
     assert new.resume(ABOUT).epochs == 0
 
 
@@ -70,7 +71,7 @@ def test_a_run_that_was_stopped_in_its_first_epoch_resumes_at_the_start(new):
 def test_a_run_resumes_where_its_last_whole_epoch_ended(other, new, model):
     from trainer.runs import Progress
 
-    new.begin(ABOUT)
+    new.describe(ABOUT)
     new.save(model, Progress(3, 0.75, 12.5))
     assert new.resume(ABOUT | other) == Progress(3, 0.75, 12.5)
 
@@ -87,7 +88,7 @@ def test_a_run_resumes_where_its_last_whole_epoch_ended(other, new, model):
     ],
 )
 def test_a_run_cannot_go_on_with_anything_else_than_it_was_begun_with(other, named, new):
-    new.begin(ABOUT)
+    new.describe(ABOUT)
     with pytest.raises(TrainingError, match=f"new: a run cannot go on with other {named}$"):
         new.resume(ABOUT | other)
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import typer
 
@@ -160,10 +159,11 @@ def test_a_refusal_is_one_line_with_its_exit_status(arguments, status, said, fil
     for name, path in files.items():
         arguments = arguments.replace(name, str(path))
     found, out, err = trainer(*arguments.split())
+    line = err.splitlines()[-1]
     assert found == status
-    assert err.startswith("trainer: error: ")
-    assert said in err
-    assert len(err.splitlines()) == 1
+    assert line.startswith("trainer: error: ")
+    assert said in line
+    assert err.count("error") == line.count("error")
     assert "Traceback" not in out + err
 
 
@@ -220,35 +220,31 @@ def test_reading_shows_a_bar_on_a_terminal(table):
 
 
 @pytest.mark.keras
-def test_own_classes_go_from_folders_through_train_quantize_and_evaluate_to_a_reading(tmp_path, portrait_file):
+def test_own_classes_go_from_folders_through_train_quantize_and_evaluate_to_a_reading(trainer, tmp_path, portrait_file):
     names = ("calm", "cross", "glad")
     data = faces.write_folder(tmp_path / "moods", faces.class_files(faces.tiny(training=10, public=0, names=names)))
     run, model, result = tmp_path / "run", tmp_path / "moods.tflite", tmp_path / "result.json"
 
-    small = ["--weights", "none", "--alpha", "0.35", "--input-size", "32", "--epochs", "1", "--batch", "8"]
-    trained = process("train", "--data", data, "--run", run, *small)
-    assert (trained.returncode, trained.stderr) == (0, "")
+    # The smallest MobileNetV2; most of the time is spent on building its graph, once a phase.
+    options = ["--weights", "none", "--alpha", "0.35", "--input-size", "32", "--head-epochs", "0", "--epochs", "1"]
+    trained = process("train", "--data", data, "--run", run, "--batch", "8", *options)
+    assert (trained.returncode, trained.stderr) == (0, "")  # of all that TensorFlow has to say
     assert trained.stdout.endswith(
         f"best epoch: {run}/best.keras\nnext: trainer quantize {run}/best.keras --data {data} --out emotion.tflite\n"
     )
 
-    quantized = process("quantize", run / "best.keras", "--data", data, "--out", model, "--samples", "9")
-    assert quantized.returncode == 0
-    # What it is at, and not one of the hundreds of lines that the converter prints.
-    steps = [line.split()[0] for line in quantized.stderr.splitlines()]
-    assert steps == ["measuring", "correcting", "converting", "measuring"]
-    assert quantized.stdout.endswith(f"written: {model}\n")
+    status, out, err = trainer("quantize", run / "best.keras", "--data", data, "--out", model, "--samples", "9")
+    assert status == 0
+    assert "converting with 9 representative faces" in err
+    assert out.endswith(f"written: {model}\n")
 
-    evaluated = process("evaluate", model, "--data", data, "--json", result)
-    assert evaluated.returncode == 0
+    assert trainer("evaluate", model, "--data", data, "--json", result)[0] == 0
     assert json.loads(result.read_text())["labels"] == list(names)
 
-    read = process(
-        *("run", portrait_file, "--model", model, "--sink", "jsonl", "--unsure", "0"),
-        command=COMMAND.with_name("edge"),
-    )
+    options = ["--model", model, "--sink", "jsonl", "--unsure", "0"]
+    read = process("run", portrait_file, *options, command=COMMAND.with_name("edge"))
     assert read.returncode == 0
     (face,) = json.loads(read.stdout.splitlines()[0])["faces"]
     assert set(face["scores"]) == set(names)
-    assert np.sum(list(face["scores"].values())) == pytest.approx(1, abs=1e-3)
+    assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-3)
     assert face["label"] in names

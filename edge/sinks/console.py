@@ -69,7 +69,8 @@ class Sink:
         if now - self._drawn < REDRAW_SECONDS:
             return
         self._drawn = now
-        faces = [f"face {reading.face_id} {_words(reading)} {_bar(reading.confidence)}" for reading in seen.readings]
+        present = sorted(seen.readings, key=lambda reading: reading.face_id)  # each stays in its place
+        faces = [f"face {reading.face_id} {_words(reading)} {_bar(reading.confidence)}" for reading in present]
         line = "   ".join([f"{len(self._recent):3d} fps", *(faces or ["no face"])])
         self._print(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
 
