@@ -119,7 +119,7 @@ def test_a_tflite_file_is_measured_as_the_device_runs_it():
 def test_the_split_that_is_asked_for_is_measured():
     found = evaluate(faces.SHIPPED, DATA, PUBLIC)
     assert (found.split, found.n, found.names) == (PUBLIC, 14, DATA.names)
-    assert found.accuracy > 3 / 7  # three times chance: these are the means of faces that it has learnt
+    assert found.accuracy > 2 / 7  # twice chance, on means of faces that it has learnt
 
 
 def test_evaluate_of_a_tflite_file_needs_neither_keras_nor_tensorflow(tmp_path):
