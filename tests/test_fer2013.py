@@ -176,13 +176,13 @@ def test_the_middle_square_of_a_picture_that_is_not_square_is_taken(turned, tmp_
     assert np.array_equal(found.faces[0], TINY.faces[0].T if turned else TINY.faces[0])
 
 
-@pytest.mark.parametrize(("sides", "kept"), [((100, 100), 100), ((100, 64), 64), ((300, 400), 224)])
-def test_pictures_are_kept_at_the_smallest_side_among_them_up_to_224(sides, kept, tmp_path):
+@pytest.mark.parametrize(("sides", "kept"), [((100, 100), 100), ((100, 20, 100), 100), ((300, 400), 224)])
+def test_pictures_are_kept_at_the_median_of_their_sides_up_to_224(sides, kept, tmp_path):
     files = {
         f"happy/{side}{n}.png": faces.encode(cv2.resize(TINY.faces[0], (side, side))) for n, side in enumerate(sides)
     }
     found = read(faces.write_folder(tmp_path, files))
-    assert found.faces.shape == (2, kept, kept)
+    assert found.faces.shape == (len(sides), kept, kept)
 
 
 # --- bad rows -------------------------------------------------------------------------------------------------------

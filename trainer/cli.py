@@ -71,6 +71,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Fine-tune a network on the Training rows; the best epoch on PublicTest is kept as RUN/best.keras."""
+    dataset = _read(data, ferplus, skip_bad)
     framework.load()
     from trainer import training
 
@@ -86,7 +87,6 @@ def train(
         rate=rate,
         seed=seed,
     )
-    dataset = _read(data, ferplus, skip_bad)
     for name in (fer2013.TRAINING, fer2013.PUBLIC):
         counts = dataset.split(name).counts()
         typer.echo(f"{name}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")

@@ -135,7 +135,7 @@ def read(path: Path, *, ferplus: Path | None = None, size: int = 224, skip_bad: 
     Args:
         path: a CSV, an archive (.zip, .tar, .tar.gz, .tgz) or a folder.
         ferplus: FER+'s fer2013new.csv; only with FER2013's CSV, whose row order it shares.
-        size: pictures in folders are cut square, made grey and kept at the smallest side among them, at most this.
+        size: pictures in folders are cut square, made grey and kept at the median of their sides, at most this.
         skip_bad: leave bad rows out and count them, instead of ending at the first.
 
     Raises:
@@ -340,7 +340,7 @@ def _read_pictures(path: Path, members: list[_Member], size: int, skip_bad: bool
             rows.add(lambda member=member: _parse_picture(path, member, folders, size))  # type: ignore[misc]
     names = _label_order({str(label) for label in rows.labels})
     rows.labels = [names.index(label) for label in rows.labels]
-    side = min(face.shape[0] for face in rows.faces) if rows.faces else SIDE
+    side = round(float(np.median([face.shape[0] for face in rows.faces]))) if rows.faces else SIDE
     rows.faces = [resample(face, detail=side, size=side) for face in rows.faces]
     if not any(name in folders for name in (*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS, *_TEST_FOLDERS)):
         rows.splits = _hold_out(rows.labels)
