@@ -89,7 +89,17 @@ def quantize(
     floats = float_tensors(content)
     if floats:
         raise QuantizeError(f"{source}: not full int8, nothing written; float stayed in {', '.join(floats[:5])}")
-    plain = ModelCard(
+    card = _card(model, dataset, name)
+    say("measuring the int8 model as the device runs it")
+    compared = compare(before, source, content, card, rows)
+    cards.attach(content, _with_metrics(card, compared), out)
+    Classifier(out)  # what was written is what the device will run: it must load
+    return compared
+
+
+def _card(model: Any, dataset: Dataset, name: str) -> ModelCard:
+    """Return the card without what is still to be measured."""
+    return ModelCard(
         name=name or model.name,
         labels=dataset.names,
         input_size=int(model.input_shape[1]),
@@ -97,11 +107,6 @@ def quantize(
         data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=metadata.version("emotion-edge"),
     )
-    say("measuring the int8 model as the device runs it")
-    compared = compare(before, source, content, plain, rows)
-    cards.attach(content, _with_metrics(plain, compared), out)
-    Classifier(out)  # what was written is what the device will run: it must load
-    return compared
 
 
 def representative(training: Dataset, size: int, samples: int) -> NDArray[np.float32]:

@@ -316,7 +316,7 @@ def averaged(model: keras.Model, pictures: NDArray[np.uint8]) -> Iterator[None]:
     own = [(variable, np.asarray(variable).copy()) for variable in model.variables]
     try:
         for variable, shadow in zip(model.trainable_variables, shadows, strict=True):
-            variable.assign(shadow)
+            variable.assign(np.asarray(shadow))  # a copy: JAX would take the shared array away in the next step
         _measure_statistics(model, pictures)
         yield
     finally:
