@@ -50,7 +50,7 @@ class Settings:
     average: float = 0.998  # of the weights, a step: a memory of about one epoch
     momentum: float = 0.9  # of batch normalisation; Keras' 0.999 lags epochs behind on so few steps
     dropout: float = 0.3
-    label_smoothing: float = 0.1  # people agree with FER2013's labels about two times in three
+    label_smoothing: float = 0.1  # FER+'s majority agrees with FER2013's label on 64 % of the faces
     seed: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 
