@@ -34,6 +34,7 @@ class ModelCard:
     detail: int  # pixels a side of the training faces; larger faces are first shrunk to this
     margin: float = 0.0  # widens the face box on each side, as a share of its side
     temperature: float = 1.0  # scores are raised to 1/temperature and normalised (Guo et al. 2017)
+    unsure: float = 0.4  # confidence, after the temperature, below which no label is given
     metrics: Mapping[str, Any] = field(default_factory=dict)  # measured on this very model, e.g. {"PublicTest": {...}}
     data: str = ""  # what it was trained on
     version: str = ""  # of the model, not of the package
@@ -53,6 +54,7 @@ class ModelCard:
             self.temperature,
             "0.01 to 100",
         )
+        _require(_number(self.unsure) and 0 <= self.unsure <= 1, "unsure", self.unsure, "a share, 0 to 1")
         for key in ("name", "data", "version", "sha256"):
             _require(isinstance(getattr(self, key), str), key, getattr(self, key), "text")
         splits = self.metrics.values() if isinstance(self.metrics, Mapping) else [None]

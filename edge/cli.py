@@ -71,7 +71,12 @@ def run(
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
     seconds: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
     min_face: Annotated[int, typer.Option(min=16, max=640, help="Smallest face, pixels of a picture 640 wide.")] = 40,
-    unsure: Annotated[float, typer.Option(min=0, max=1, help="Confidence below which no label is given.")] = 0.4,
+    unsure: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Confidence below which no label is given. [default: what the model's card says]"
+        ),
+    ] = None,
     half_life: Annotated[
         float, typer.Option(min=0, max=60, help="Seconds after which an old score counts half.")
     ] = 0.3,
@@ -98,7 +103,7 @@ def _run(settings: RunSettings) -> Summary:
     pipeline = Pipeline(
         Detector(settings.min_face, threads=settings.threads),
         classifier,
-        Tracker(settings.unsure, settings.half_life),
+        Tracker(classifier.card.unsure if settings.unsure is None else settings.unsure, settings.half_life),
         classifier.card.labels,
     )
     with ExitStack() as stack:
@@ -169,6 +174,8 @@ def info(
     about["input"] = f"{found.input_size} x {found.input_size} grey pixels, uint8, as they are"
     about["detail"] = f"{found.detail} pixels a side: larger faces are first shrunk to this"
     about["margin"] = f"{found.margin:.0%} of the face box added on each side"
+    about["temperature"] = f"{found.temperature:.3f}: the model's shares are raised to its inverse and normalised"
+    about["unsure"] = f"below a confidence of {found.unsure:.0%} no label is given"
     for key in (
         "file",
         "bytes",
@@ -179,6 +186,7 @@ def info(
         "detail",
         "margin",
         "temperature",
+        "unsure",
         "data",
         "sha256",
     ):

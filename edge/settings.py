@@ -21,7 +21,7 @@ class RunSettings:
     frames: int | None = None  # end after so many
     seconds: float | None = None  # end after so long
     min_face: int = 40  # pixels; a face of fewer tells little: the model was trained on 48
-    unsure: float = 0.4  # confidence below which no label is given; refined by calibration in a later release
+    unsure: float | None = None  # confidence below which no label is given; None: what the model's card says
     half_life: float = 0.3  # seconds; one blink long, so that a real change shows within half a second
     threads: int = 1  # of model and search each: more were slower on a busy machine
 
@@ -29,7 +29,7 @@ class RunSettings:
         _require(self.frames is None or self.frames >= 1, "frames", self.frames, "1 or more")
         _require(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
         _require(16 <= self.min_face <= 640, "min_face", self.min_face, "16 to 640 pixels")
-        _require(0 <= self.unsure <= 1, "unsure", self.unsure, "0 to 1")
+        _require(self.unsure is None or 0 <= self.unsure <= 1, "unsure", self.unsure, "0 to 1")
         _require(0 <= self.half_life <= 60, "half_life", self.half_life, "0 to 60 seconds")
         _require(1 <= self.threads <= 64, "threads", self.threads, "1 to 64")
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,16 @@ def test_the_options_reach_the_parts(portrait_file):
     assert json.loads(unsure.stdout)["faces"][0]["label"] is None
     too_small = run_edge("run", portrait_file, "-s", "jsonl", "--min-face", 200)
     assert json.loads(too_small.stdout)["faces"] == []
+
+
+def test_below_the_threshold_of_the_card_no_label_is_given_unless_the_command_names_another(portrait_file, tmp_path):
+    model, found = card.load(card.shipped_model())
+    card.attach(model, replace(found, unsure=1.0), tmp_path / "strict.tflite")
+    labels = [
+        json.loads(run_edge("run", portrait_file, "-s", "jsonl", "--model", tmp_path / "strict.tflite", *more).stdout)
+        for more in ([], ["--unsure", 0])
+    ]
+    assert [line["faces"][0]["label"] is None for line in labels] == [True, False]
 
 
 def test_info_shows_what_is_in_the_card():
