@@ -9,7 +9,7 @@ import pytest
 
 from edge.preprocess import resample
 from tests import faces
-from trainer.augment import OFF, Augmentation, affine, augment, erase, relight
+from trainer.augment import OFF, Augmentation, affine, augment, erase, relight, spoil
 
 FACE = faces.tiny(training=1).faces[3]
 ALL = Augmentation()
@@ -117,6 +117,35 @@ def test_erase_covers_one_rectangle_of_4_to_16_percent_with_one_grey():
 def test_erase_happens_at_its_chance():
     happened = [not np.array_equal(erase(FACE.copy(), replace(OFF, erase=0.25), rng(n)), FACE) for n in range(400)]
     assert 70 < sum(happened) < 130
+
+
+def spoilt(**how):
+    return [spoil(FACE, replace(OFF, **how), rng(seed)) for seed in range(400)]
+
+
+@pytest.mark.parametrize("what", ["soften", "dim", "noise"])
+def test_spoiling_happens_at_its_chance(what):
+    assert 70 < sum(not np.array_equal(made, FACE) for made in spoilt(**{what: 0.25})) < 130
+
+
+def test_a_softened_face_has_less_detail_and_the_same_light():
+    detail = cv2.Laplacian(FACE, cv2.CV_64F).std()
+    for made in spoilt(soften=1):
+        assert cv2.Laplacian(made, cv2.CV_64F).std() < 0.9 * detail
+        assert made.mean() == pytest.approx(FACE.mean(), abs=2)
+
+
+def test_a_dimmed_face_keeps_15_to_80_percent_of_the_light():
+    shares = [made.mean() / FACE.mean() for made in spoilt(dim=1)]
+    assert (min(shares), max(shares)) == (pytest.approx(0.15, abs=0.02), pytest.approx(0.8, abs=0.02))
+
+
+def test_noise_is_of_at_most_20_grey_levels_and_changes_no_light():
+    grey = np.full((48, 48), 128, np.uint8)
+    makings = [spoil(grey, replace(OFF, noise=1), rng(seed)).astype(float) for seed in range(200)]
+    sigmas = [made.std() for made in makings]
+    assert (min(sigmas), max(sigmas)) == (pytest.approx(3, abs=0.5), pytest.approx(20, abs=1))
+    assert np.mean(makings) == pytest.approx(128, abs=0.5)
 
 
 def test_the_same_generator_gives_the_same_picture_and_another_one_another():
