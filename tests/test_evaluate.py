@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +17,18 @@ from edge.values import Box
 from tests import faces
 from trainer import framework
 from trainer.errors import DataError
-from trainer.evaluate import Result, evaluate, load_keras, measure, predict_keras, predict_tflite
+from trainer.evaluate import (
+    Result,
+    Told,
+    describe,
+    evaluate,
+    load_keras,
+    measure,
+    open_model,
+    predict_keras,
+    predict_tflite,
+    told_by,
+)
 from trainer.fer2013 import PUBLIC, Dataset
 
 NAMES = ("a", "b", "c")
@@ -137,13 +150,14 @@ main()
 
 
 def test_a_model_with_other_labels_than_the_data_is_refused_with_both():
-    with pytest.raises(DataError, match=r"emotion\.tflite: its labels are angry, .*; the data set's are calm, cross$"):
+    with pytest.raises(DataError, match=r"the model's labels are angry, .*; the data set's are calm, cross$"):
         evaluate(faces.SHIPPED, faces.tiny(names=("calm", "cross")), PUBLIC)
 
 
-def test_the_seven_labels_in_another_order_are_refused():
-    with pytest.raises(DataError, match="its labels are"):
-        evaluate(faces.SHIPPED, faces.tiny(names=DATA.names[::-1]), PUBLIC)
+def test_the_same_labels_in_another_order_are_matched_by_their_names():
+    order = np.arange(7)[::-1]
+    turned = replace(DATA, names=DATA.names[::-1], labels=order[DATA.labels])
+    assert evaluate(faces.SHIPPED, turned, PUBLIC).as_json() == evaluate(faces.SHIPPED, DATA, PUBLIC).as_json()
 
 
 def test_a_split_that_the_data_lacks_is_refused():
@@ -166,6 +180,32 @@ def test_a_keras_file_that_is_not_there_is_refused(tmp_path):
 
 
 # --- .keras files ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.keras
+def test_a_keras_file_tells_its_labels_and_detail_and_keras_still_loads_it(save):
+    path = save((32, 32, 1))
+    assert told_by(path) is None
+    describe(path, DATA)
+    assert told_by(path) == Told(DATA.names, 48)
+    assert load_keras(path).output_shape == (None, 7)
+
+
+@pytest.mark.keras
+def test_a_keras_file_is_held_against_its_own_labels_not_the_data_sets_order(save):
+    path = save((32, 32, 1))
+    describe(path, DATA)
+    turned = replace(DATA, names=DATA.names[::-1], labels=np.arange(7)[::-1][DATA.labels])
+    assert np.array_equal(evaluate(path, turned, PUBLIC).confusion, evaluate(path, DATA, PUBLIC).confusion)
+
+
+@pytest.mark.keras
+def test_a_keras_file_sees_other_data_at_the_detail_that_it_was_trained_on(save):
+    path = save((96, 96, 1))
+    describe(path, DATA)
+    large = np.stack([cv2.resize(face, (96, 96), interpolation=cv2.INTER_NEAREST) for face in DATA.faces])
+    seen = open_model(path, DATA).scores(replace(DATA, faces=large.astype(np.uint8)))
+    assert seen == pytest.approx(open_model(path, DATA).scores(DATA), abs=1e-5)
 
 
 @pytest.fixture

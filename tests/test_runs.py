@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.small import DATA
 from trainer.errors import TrainingError
 
 pytestmark = pytest.mark.keras
@@ -127,7 +128,7 @@ def test_the_best_model_is_kept_without_its_optimizer(new, model):
     import keras
 
     step(model)
-    new.save_best(model)
+    new.save_best(model, DATA)
     again = keras.saving.load_model(new.best)
     assert getattr(again, "optimizer", None) is None
     assert all(map(np.array_equal, again.get_weights(), model.get_weights()))
@@ -159,7 +160,7 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(what, new, model, m
     from trainer.runs import Progress
 
     def write():
-        return new.save(model, Progress(2)) if what == "state" else new.save_best(model)
+        return new.save(model, Progress(2)) if what == "state" else new.save_best(model, DATA)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")

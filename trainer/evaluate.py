@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ from numpy.typing import NDArray
 from edge.classifier import Classifier
 from edge.errors import ModelError
 from edge.preprocess import resample
-from trainer import framework
+from trainer import framework, labels
 from trainer.errors import DataError
 from trainer.fer2013 import Dataset
+
+MEMBER = "emotion-edge.json"  # of a .keras file, which is a ZIP archive
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,22 +108,38 @@ def evaluate(path: Path, dataset: Dataset, split: str) -> Result:
 
     Raises ModelError when the file is no model, DataError when its labels are others or the split is missing.
     """
-    rows = dataset.split(split)
-    scores, labels = predict(path, rows)
-    if labels is not None and labels != dataset.names:
-        raise DataError(f"{path}: its labels are {', '.join(labels)}; the data set's are {', '.join(dataset.names)}")
-    if scores.shape[1] != len(dataset.names):
-        raise DataError(f"{path}: {scores.shape[1]} outputs, but the data set has {len(dataset.names)} classes")
-    return measure(scores, rows)
+    subject = open_model(path, dataset)
+    rows = labels.fit(dataset, subject.labels).split(split)
+    return measure(subject.scores(rows), rows)
 
 
-def predict(path: Path, dataset: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...] | None]:
-    """Return (n, classes) shares for every face, and the model's labels where its file tells them (.tflite)."""
+@dataclass(frozen=True)
+class Subject:
+    """A model that is to be measured, whatever its file."""
+
+    path: Path
+    labels: tuple[str, ...]
+    input_size: int  # pixels a side
+    scores: Callable[[Dataset], NDArray[np.float32]]  # (n, labels) shares for every face
+
+
+def open_model(path: Path, dataset: Dataset) -> Subject:
+    """Return the model in the file `path`; a .keras file that does not tell its labels is taken to have the data set's.
+
+    Raises ModelError when the file is no model, DataError when its number of outputs fits no labels.
+    """
     if path.suffix == ".tflite":
-        return predict_tflite(Classifier(path), dataset)
-    if path.suffix == ".keras":
-        return predict_keras(load_keras(path), dataset), None
-    raise ModelError(f"{path}: expected a .tflite or a .keras file")
+        classifier = Classifier(path)
+        card = classifier.card
+        return Subject(path, card.labels, card.input_size, lambda rows: predict_tflite(classifier, rows)[0])
+    if path.suffix != ".keras":
+        raise ModelError(f"{path}: expected a .tflite or a .keras file")
+    model, told = load_keras(path), told_by(path)
+    names = told.labels if told else dataset.names
+    if model.output_shape[-1] != len(names):
+        raise DataError(f"{path}: {model.output_shape[-1]} outputs, but the data set has {len(names)} classes")
+    detail = told.detail if told else dataset.side
+    return Subject(path, names, int(model.input_shape[1]), lambda rows: predict_keras(model, rows, detail))
 
 
 def predict_tflite(classifier: Classifier, dataset: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...]]:
@@ -127,6 +147,34 @@ def predict_tflite(classifier: Classifier, dataset: Dataset) -> tuple[NDArray[np
     card = classifier.card
     faces = (resample(face, detail=card.detail, size=card.input_size) for face in dataset.faces)
     return np.stack([classifier.scores(face) for face in faces]), card.labels
+
+
+# --- .keras files ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a .keras file of ours says of itself, in a ZIP member beside Keras' own."""
+
+    labels: tuple[str, ...]
+    detail: int  # pixels a side of the faces that it was trained on
+
+
+def describe(path: Path, dataset: Dataset) -> None:
+    """Add the labels and the detail of `dataset` to the .keras file at `path`; Keras reads over them."""
+    text = json.dumps({"labels": list(dataset.names), "detail": dataset.side})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(MEMBER, (2000, 1, 1, 0, 0, 0)), text)
+
+
+def told_by(path: Path) -> Told | None:
+    """Return what the .keras file at `path` says of itself; None for one that is not ours."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = json.loads(archive.read(MEMBER))
+        return Told(tuple(map(str, values["labels"])), int(values["detail"]))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
+        return None
 
 
 def load_keras(path: Path) -> Any:
@@ -147,8 +195,8 @@ def load_keras(path: Path) -> Any:
             raise ModelError(f"{path}: its input is {shape}, expected square grey pixels (None, size, size, 1)")
 
 
-def predict_keras(model: Any, dataset: Dataset) -> NDArray[np.float32]:
-    """Return (n, classes) shares of a Keras model, fed with the device's preprocessing."""
+def predict_keras(model: Any, dataset: Dataset, detail: int | None = None) -> NDArray[np.float32]:
+    """Return (n, classes) shares of a Keras model, fed with the device's preprocessing at `detail` (the faces' own)."""
     size = int(model.input_shape[1])
-    faces = np.stack([resample(face, detail=dataset.side, size=size) for face in dataset.faces])
+    faces = np.stack([resample(face, detail=detail or dataset.side, size=size) for face in dataset.faces])
     return np.asarray(model.predict(faces[..., np.newaxis], batch_size=256, verbose=0), np.float32)

@@ -24,6 +24,8 @@ import numpy as np
 from edge.files import whole, write_whole
 from trainer import plots
 from trainer.errors import TrainingError
+from trainer.evaluate import describe
+from trainer.fer2013 import Dataset
 
 
 @dataclass
@@ -89,10 +91,14 @@ class Run:
             for i, variable in enumerate(model.optimizer.variables if optimizer else []):
                 variable.assign(state[f"optimizer{i}"])
 
-    def save_best(self, model: keras.Model) -> None:
-        """Write `model` to best.keras without its optimizer, which is three times its size."""
+    def save_best(self, model: keras.Model, dataset: Dataset) -> None:
+        """Write `model`, with the labels of `dataset`, to best.keras.
+
+        Without its optimizer, which is three times its size, and without FER+'s votes, which are for training alone.
+        """
         with whole(self.best) as aside:
-            keras.Model(model.inputs, model.outputs, name=model.name).save(aside)
+            keras.Model(model.inputs[0], model.outputs[0], name=model.name).save(aside)
+            describe(aside, dataset)
 
     def add_epoch(self, row: Mapping[str, Any]) -> None:
         """Add an epoch's line to the history, in place of what an interrupted run left of it, and draw the curves."""
