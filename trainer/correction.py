@@ -21,42 +21,57 @@ LEVELS = 127  # of symmetric int8 weights, on each side of zero
 def correct_biases(model: keras.Model, pixels: NDArray[np.float32]) -> None:
     """Shift the channels of the backbone of `model` in place, for weights that will be rounded to int8.
 
+    Plain, depthwise and separable convolutions are corrected; one with neither a batch normalisation behind it nor a
+    bias has nothing that could take the shift, and stays as it is.
+
     Args:
         model: from trainer.model. Afterwards it is only good for conversion: its float output is shifted.
         pixels: (n, size, size, 1) of 0 to 255, faces like those to come.
     """
     backbone = model.get_layer("backbone")
-    kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D
+    kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D
     convolutions = [layer for layer in backbone.layers if isinstance(layer, kinds)]
     followers = {
         id(layer.input): layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)
     }
-    errors = [rounding_error(layer, followers.get(id(layer.output))) for layer in convolutions]
+    # Only behind a linear output normalisation is folded: behind an activation it is an op of its own.
+    linear = keras.activations.linear
+    folded = [followers.get(id(layer.output)) if layer.activation is linear else None for layer in convolutions]
+    errors = [rounding_errors(layer, norm) for layer, norm in zip(convolutions, folded, strict=True)]
     shifts = _mean_responses(model, convolutions, errors, pixels)
-    for layer, shift in zip(convolutions, shifts, strict=True):
-        normalisation = followers.get(id(layer.output))
+    for layer, normalisation, shift in zip(convolutions, folded, shifts, strict=True):
         if normalisation is not None:
             normalisation.moving_mean.assign(np.asarray(normalisation.moving_mean) + shift)
-        elif layer.use_bias:
+        elif layer.use_bias:  # added before the activation, if there is one
             layer.bias.assign(np.asarray(layer.bias) - shift)
 
 
-def rounding_error(
+def rounding_errors(
     layer: keras.layers.Layer, normalisation: keras.layers.BatchNormalization | None
-) -> NDArray[np.float32]:
-    """Return what int8 adds to the kernel of the convolution `layer`, in the kernel's own shape.
+) -> list[NDArray[np.float32]]:
+    """Return what int8 adds to each kernel of the convolution `layer`, in the kernel's own shape.
 
-    Conversion folds the batch normalisation's scale into the kernel and rounds each output channel on its own scale.
+    A separable convolution has two kernels, depthwise and pointwise, and becomes two ops; the others have one. The
+    scale of the batch normalisation behind it, if one is folded, goes into the last.
     """
-    kernel = np.asarray(layer.kernel, np.float64)  # (high, wide, in, out), of a depthwise one (high, wide, in, 1)
-    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    channels = kernel.shape[2] if depthwise else kernel.shape[3]
-    shape = (1, 1, channels, 1) if depthwise else (1, 1, 1, channels)
-    factor = np.ones(channels) if normalisation is None else _scale(normalisation)
-    step = np.abs(kernel).max(axis=(0, 1, 3) if depthwise else (0, 1, 2)) * np.abs(factor) / LEVELS
+    scale = None if normalisation is None else _scale(normalisation)
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        return [_error(layer.depthwise_kernel, None, 2), _error(layer.pointwise_kernel, scale, 3)]
+    return [_error(layer.kernel, scale, 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else 3)]
+
+
+def _error(variable: keras.Variable, scale: NDArray[np.float64] | None, axis: int) -> NDArray[np.float32]:
+    """Return what rounding adds to a kernel (high, wide, in, out), of a depthwise one (high, wide, in, 1).
+
+    Conversion multiplies the kernel by `scale` (channels,) and rounds each channel of `axis` on its own step.
+    """
+    kernel = np.asarray(variable, np.float64)
+    factor = np.ones(kernel.shape[axis]) if scale is None else scale
+    others = tuple(other for other in range(kernel.ndim) if other != axis)
+    step = np.abs(kernel).max(axis=others) * np.abs(factor) / LEVELS
     # A channel that is all zero, or scaled to nothing, has no error.
     silent = step == 0
-    step, factor = np.where(silent, 1, step).reshape(shape), np.where(silent, 1, factor).reshape(shape)
+    step, factor = (np.expand_dims(np.where(silent, 1, value), others) for value in (step, factor))
     folded = kernel * factor
     error: NDArray[np.float32] = ((np.rint(folded / step) * step - folded) / factor).astype(np.float32)
     return error
@@ -72,22 +87,35 @@ def _scale(normalisation: keras.layers.BatchNormalization) -> NDArray[np.float64
 def _mean_responses(
     model: keras.Model,
     convolutions: list[keras.layers.Layer],
-    kernels: list[NDArray[np.float32]],
+    errors: list[list[NDArray[np.float32]]],
     pixels: NDArray[np.float32],
 ) -> list[NDArray[np.float64]]:
-    """Return for each convolution its mean output a channel over all faces and places, were its kernel in `kernels`."""
+    """Return for each convolution what `errors` in its kernels add to its mean output a channel, over all faces."""
     front = keras.Model(model.inputs[0], model.get_layer("three_planes").output)
     inner = keras.Model(model.get_layer("backbone").inputs[0], [layer.input for layer in convolutions])
     sums = [np.zeros(layer.output.shape[-1]) for layer in convolutions]
     for start in range(0, len(pixels), CHUNK):
         chunk = pixels[start : start + CHUNK]
         for number, inputs in enumerate(inner(front(chunk))):
-            layer, total = convolutions[number], sums[number]
-            total += len(chunk) * np.asarray(_respond(layer, kernels[number], inputs)).mean(axis=(0, 1, 2))
+            sums[number] += len(chunk) * _mean_response(convolutions[number], errors[number], inputs)
     return [total / len(pixels) for total in sums]
 
 
-def _respond(layer: keras.layers.Layer, kernel: NDArray[np.float32], inputs: object) -> object:
-    """Return the output of the convolution `layer` for `inputs` with `kernel` in place of its own, without bias."""
+def _mean_response(layer: keras.layers.Layer, errors: list[NDArray[np.float32]], inputs: object) -> NDArray[np.float64]:
+    """Return what `errors` in the kernels of `layer` add to its mean output (channels,) for `inputs`."""
+    how = {"strides": layer.strides, "padding": layer.padding, "dilation_rate": layer.dilation_rate}
+    if isinstance(layer, keras.layers.SeparableConv2D):
+        # The pointwise half has no neighbours to look at: it sees a mean as it sees every place.
+        depthwise, pointwise = errors
+        rounded = np.asarray(layer.depthwise_kernel) + depthwise
+        added, whole = (_mean(keras.ops.depthwise_conv(inputs, kernel, **how)) for kernel in (depthwise, rounded))
+        response: NDArray[np.float64] = added @ np.asarray(layer.pointwise_kernel)[0, 0] + whole @ pointwise[0, 0]
+        return response
     convolve = keras.ops.depthwise_conv if isinstance(layer, keras.layers.DepthwiseConv2D) else keras.ops.conv
-    return convolve(inputs, kernel, strides=layer.strides, padding=layer.padding, dilation_rate=layer.dilation_rate)
+    return _mean(convolve(inputs, errors[0], **how))
+
+
+def _mean(maps: object) -> NDArray[np.float64]:
+    """Return the mean (channels,) of `maps` (n, high, wide, channels)."""
+    mean: NDArray[np.float64] = np.asarray(maps).mean(axis=(0, 1, 2))
+    return mean
