@@ -12,8 +12,9 @@ from edge.classifier import Classifier, runtime
 from edge.errors import ModelError
 from tests import faces
 from tests.small import DATA
+from trainer.calibration import fit_temperature, reliability
 from trainer.errors import DataError, QuantizeError
-from trainer.evaluate import evaluate, load_keras
+from trainer.evaluate import evaluate, load_keras, predict_tflite
 from trainer.fer2013 import PUBLIC, TRAINING
 from trainer.quantize import convert, float_tensors, quantize, representative
 
@@ -69,8 +70,38 @@ def test_the_card_inside_says_what_the_model_expects_means_and_reaches(quantized
             "macro_f1": round(compared.after.macro_f1, 4),
             "float_accuracy": round(compared.before.accuracy, 4),
             "agreement": round(compared.agreement, 4),
+            "calibration_error": round(compared.calibration[1], 4),
+            "covered": round(compared.covered, 4),
+            "accuracy_covered": round(compared.accuracy_covered, 4),
         }
     }
+
+
+def test_the_card_carries_the_temperature_that_calibrates_the_int8_scores(quantized):
+    out, compared = quantized
+    found = Classifier(out)
+    rows = DATA.split(PUBLIC)
+    scores, _ = predict_tflite(found, rows)
+    assert found.card.temperature == compared.temperature != 1
+    assert reliability(scores, rows.labels).error == pytest.approx(compared.calibration[1], abs=1e-6)
+    found.card = replace(found.card, temperature=1.0)
+    raw, _ = predict_tflite(found, rows)
+    assert compared.temperature == pytest.approx(fit_temperature(raw, rows.labels), abs=1e-3)
+
+
+def test_the_card_carries_the_threshold_and_what_it_costs(quantized):
+    out, compared = quantized
+    scores, _ = predict_tflite(Classifier(out), DATA.split(PUBLIC))
+    sure = scores.max(axis=1) >= Classifier(out).card.unsure
+    right = scores.argmax(axis=1) == DATA.split(PUBLIC).labels
+    assert compared.covered == pytest.approx(sure.mean())
+    assert compared.accuracy_covered == pytest.approx(right[sure].mean())
+
+
+def test_margin_and_threshold_can_be_named(run, tmp_path):
+    out = tmp_path / "out.tflite"
+    quantize(run / "best.keras", DATA, out, samples=7, margin=0.05, unsure=0.6)
+    assert (cards.load(out)[1].margin, cards.load(out)[1].unsure) == (0.05, 0.6)
 
 
 def test_int8_agrees_with_float_on_nearly_all_faces(quantized):
@@ -80,7 +111,9 @@ def test_int8_agrees_with_float_on_nearly_all_faces(quantized):
 
 def test_what_was_compared_is_what_evaluate_measures_on_the_two_files(run, quantized):
     out, compared = quantized
-    assert evaluate(out, DATA, PUBLIC).as_json() == compared.after.as_json()
+    after = evaluate(out, DATA, PUBLIC)
+    assert np.array_equal(after.confusion, compared.after.confusion)
+    assert after.loss == pytest.approx(compared.after.loss, abs=1e-6)
     before = evaluate(run / "best.keras", DATA, PUBLIC)
     assert np.array_equal(before.confusion, compared.before.confusion)
     assert compared.bytes_before == (run / "best.keras").stat().st_size
@@ -197,8 +230,16 @@ def test_a_file_that_was_there_stays_when_a_model_is_refused(run, tmp_path, monk
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_model_with_another_number_of_classes_is_refused(run, tmp_path):
-    with pytest.raises(QuantizeError, match=r"best\.keras: 7 outputs, but the data set has 3 classes$"):
+def test_a_model_with_another_number_of_classes_is_refused(own, tmp_path):
+    import keras
+
+    path = own(keras.layers.Conv2D(4, 3), outputs=5)
+    with pytest.raises(QuantizeError, match=r"own\.keras: 5 outputs, but the data set has 3 classes$"):
+        quantize(path, faces.tiny(names=("a", "b", "c")), tmp_path / "out.tflite")
+
+
+def test_a_model_of_other_labels_is_refused_with_both(run, tmp_path):
+    with pytest.raises(DataError, match=r"the model's labels are angry, .*; the data set's are a, b, c$"):
         quantize(run / "best.keras", faces.tiny(names=("a", "b", "c")), tmp_path / "out.tflite")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,15 @@ from edge.card import ModelCard
 from edge.classifier import Classifier, runtime
 from edge.preprocess import resample
 from edge.silence import silence
+from trainer import labels
+from trainer.calibration import coverage, fit_temperature, reliability, tempered
 from trainer.errors import QuantizeError
-from trainer.evaluate import Result, load_keras, measure, predict_keras, predict_tflite
+from trainer.evaluate import Result, Told, load_keras, measure, predict_keras, predict_tflite, told_by
 from trainer.fer2013 import PUBLIC, TRAINING, Dataset
 
 SAMPLES = 210  # 35, 210 and 2,100 gave the same accuracy
 SEED = 0
+UNSURE = 0.5  # a calibrated confidence: below it an answer is more likely wrong than right
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,11 @@ class Comparison:
     before: Result
     after: Result
     agreement: float  # share of faces that both name the same, 0 to 1
+    temperature: float  # of the int8 model, fitted on these faces
+    calibration: tuple[float, float]  # its expected calibration error before and after that, 0 to 1
+    unsure: float  # its threshold
+    covered: float  # share of faces whose confidence reaches it
+    accuracy_covered: float  # share of those that it names right
     bytes_before: int
     bytes_after: int
 
@@ -54,6 +62,8 @@ def quantize(
     *,
     samples: int = SAMPLES,
     name: str = "",
+    margin: float = 0.0,
+    unsure: float = UNSURE,
     say: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Convert the .keras file `source` and write it to `out` with its card, whole or not at all.
@@ -64,6 +74,8 @@ def quantize(
         out: the .tflite file.
         samples: representative faces, of all classes alike.
         name: of the model in its card; the Keras model's by default.
+        margin: of the card: by how much of its side the device widens a face box on each side.
+        unsure: of the card: the confidence, after calibration, below which the device gives no label.
         say: is told what is being done, as it takes half a minute.
 
     Raises:
@@ -71,13 +83,15 @@ def quantize(
         ModelError: `source` is no model. DataError: a split is missing.
     """
     model = load_keras(source)
-    if model.output_shape[-1] != len(dataset.names):
+    told = told_by(source) or Told(dataset.names, dataset.side)
+    if model.output_shape[-1] != len(told.labels):
         raise QuantizeError(
-            f"{source}: {model.output_shape[-1]} outputs, but the data set has {len(dataset.names)} classes"
+            f"{source}: {model.output_shape[-1]} outputs, but the data set has {len(told.labels)} classes"
         )
+    dataset = labels.fit(dataset, told.labels)
     rows = dataset.split(PUBLIC)
     say(f"measuring {source.name} on {len(rows)} {PUBLIC} faces")
-    before = predict_keras(model, rows)
+    before = predict_keras(model, rows, told.detail)
     pixels = representative(dataset.split(TRAINING), int(model.input_shape[1]), samples)
     if any(layer.name == "backbone" for layer in model.layers):
         from trainer.correction import correct_biases
@@ -89,21 +103,22 @@ def quantize(
     floats = float_tensors(content)
     if floats:
         raise QuantizeError(f"{source}: not full int8, nothing written; float stayed in {', '.join(floats[:5])}")
-    card = _card(model, dataset, name)
+    card = _card(model, dataset, name, told.detail, margin)
     say("measuring the int8 model as the device runs it")
-    compared = compare(before, source, content, card, rows)
-    cards.attach(content, _with_metrics(card, compared), out)
+    compared, card = _judge(before, source, content, replace(card, unsure=unsure), rows)
+    cards.attach(content, card, out)
     Classifier(out)  # what was written is what the device will run: it must load
     return compared
 
 
-def _card(model: Any, dataset: Dataset, name: str) -> ModelCard:
+def _card(model: Any, dataset: Dataset, name: str, detail: int, margin: float) -> ModelCard:
     """Return the card without what is still to be measured."""
     return ModelCard(
         name=name or model.name,
         labels=dataset.names,
         input_size=int(model.input_shape[1]),
-        detail=dataset.side,
+        detail=detail,
+        margin=margin,
         data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=metadata.version("emotion-edge"),
     )
@@ -133,6 +148,27 @@ def convert(model: Any, pixels: NDArray[np.float32]) -> bytes:
 
     Raises QuantizeError when Keras is not on TensorFlow, or TensorFlow refuses.
     """
+    tf, converter = _converter(model)
+
+    def samples() -> Iterator[list[NDArray[np.float32]]]:
+        for face in pixels:
+            yield [face[np.newaxis]]
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.uint8
+    return _converted(converter, model)
+
+
+def to_float_tflite(model: Any) -> bytes:
+    """Return the float32 FlatBuffer of a Keras `model`: what int8 is compared with in speed. Raises as `convert`."""
+    return _converted(_converter(model)[1], model)
+
+
+def _converter(model: Any) -> tuple[Any, Any]:
+    """Return TensorFlow and its converter of `model`."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -141,16 +177,10 @@ def convert(model: Any, pixels: NDArray[np.float32]) -> bytes:
         )
     import tensorflow as tf
 
-    def samples() -> Iterator[list[NDArray[np.float32]]]:
-        for face in pixels:
-            yield [face[np.newaxis]]
+    return tf, tf.lite.TFLiteConverter.from_keras_model(model)
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = samples
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.uint8
-    converter.inference_output_type = tf.uint8
+
+def _converted(converter: Any, model: Any) -> bytes:
     try:
         with silence(1, 2):  # the converter prints hundreds of lines
             return bytes(converter.convert())
@@ -172,21 +202,38 @@ def float_tensors(content: bytes) -> list[str]:
     return found
 
 
-def compare(before: NDArray[np.float32], source: Path, content: bytes, card: ModelCard, rows: Dataset) -> Comparison:
+def _judge(
+    before: NDArray[np.float32], source: Path, content: bytes, card: ModelCard, rows: Dataset
+) -> tuple[Comparison, ModelCard]:
     """Return the float shares `before` (n, classes) of the file `source` beside those of its int8 `content` on `rows`.
 
-    The latter are the device's own classifier's.
+    The latter are the device's own classifier's. The card comes back with the temperature that calibrates them, and
+    with what was measured.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
-        cards.attach(content, card, path)
-        after, _ = predict_tflite(Classifier(path), rows)
+        cards.attach(content, replace(card, temperature=1.0), path)
+        raw, _ = predict_tflite(Classifier(path), rows)
         size = path.stat().st_size
-    agreement = float((before.argmax(axis=1) == after.argmax(axis=1)).mean())
-    return Comparison(measure(before, rows), measure(after, rows), agreement, source.stat().st_size, size)
+    temperature = round(fit_temperature(raw, rows.labels), 3)
+    after = tempered(raw, temperature)
+    covered, accuracy_covered = coverage(after, rows.labels).at(card.unsure)
+    compared = Comparison(
+        measure(before, rows),
+        measure(after, rows),
+        float((before.argmax(axis=1) == after.argmax(axis=1)).mean()),
+        temperature,
+        (reliability(raw, rows.labels).error, reliability(after, rows.labels).error),
+        card.unsure,
+        covered,
+        accuracy_covered,
+        source.stat().st_size,
+        size,
+    )
+    return compared, replace(card, temperature=temperature, metrics=_metrics(compared))
 
 
-def _with_metrics(card: ModelCard, compared: Comparison) -> ModelCard:
+def _metrics(compared: Comparison) -> dict[str, dict[str, Any]]:
     after = compared.after
     metrics = {
         "n": after.n,
@@ -194,13 +241,8 @@ def _with_metrics(card: ModelCard, compared: Comparison) -> ModelCard:
         "macro_f1": round(after.macro_f1, 4),
         "float_accuracy": round(compared.before.accuracy, 4),
         "agreement": round(compared.agreement, 4),
+        "calibration_error": round(compared.calibration[1], 4),
+        "covered": round(compared.covered, 4),
+        "accuracy_covered": round(compared.accuracy_covered, 4),
     }
-    return ModelCard(
-        card.name,
-        card.labels,
-        card.input_size,
-        card.detail,
-        metrics={after.split: metrics},
-        data=card.data,
-        version=card.version,
-    )
+    return {after.split: metrics}
