@@ -452,6 +452,87 @@ def test_a_process_that_cannot_write_ends_with_one_line_and_whole_files(settings
     assert evaluate(tmp_path / "run" / "best.keras", DATA, PUBLIC).n == 28
 
 
+# --- teachers, votes, blended faces, earlier weights ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def voted():
+    """The data with votes that follow the labels: nine for one of the ten choices, one for the next."""
+    votes = np.zeros((len(DATA), 10), np.uint8)
+    votes[np.arange(len(DATA)), DATA.labels], votes[np.arange(len(DATA)), DATA.labels + 1] = 9, 1
+    return replace(DATA, votes=votes)
+
+
+def test_votes_are_a_second_target_of_the_same_faces(batches, training, settings, voted):
+    rows = voted.split(TRAINING)
+    pixels, (labels, votes) = training.Batches(replace(settings, votes=0.5), rows)[1]
+    plain, alone = batches()[1]
+    assert np.array_equal(pixels, plain)
+    assert np.array_equal(labels, alone)
+    assert votes.shape == (16, 10)
+    assert np.array_equal(votes.argmax(axis=1), labels.argmax(axis=1))
+    assert votes.max(axis=1) == pytest.approx(0.9)
+
+
+def test_a_run_that_learns_votes_gives_a_model_of_the_labels_alone(training, settings, voted, tmp_path):
+    how = replace(settings, votes=0.5, epochs=2)
+    best = training.train(how, voted, tmp_path / "run")
+    assert evaluate(best, DATA, PUBLIC).accuracy > 0.4  # chance is 0.14
+    rows = history(tmp_path / "run")
+    assert float(rows[-1]["val_accuracy"]) == pytest.approx(evaluate(best, DATA, PUBLIC).accuracy, abs=1e-5)
+    assert float(rows[-1]["loss"]) > float(rows[-1]["val_loss"])  # that of the votes is in it
+
+
+def test_votes_without_any_in_the_data_are_refused_before_anything_is_written(training, settings, tmp_path):
+    with pytest.raises(TrainingError, match="no votes to learn from; name FER"):
+        training.train(replace(settings, votes=0.5), DATA, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_blended_faces_and_targets_are_mixed_in_the_same_share(batches):
+    pixels, wanted = batches(mixup=0.4, augmentation=OFF, input_size=48)[2]
+    plain, alone = batches(augmentation=OFF, input_size=48)[2]
+    assert wanted.sum(axis=1) == pytest.approx(1)
+    differing = alone.argmax(axis=1) != alone[::-1].argmax(axis=1)
+    share = float(wanted[differing][0, alone[differing][0].argmax()])
+    assert 0 < share < 1
+    assert wanted == pytest.approx(share * alone + (1 - share) * alone[::-1], abs=1e-6)
+    assert np.abs(pixels - (share * plain + (1 - share) * plain[::-1])).max() <= 0.51
+
+
+def test_a_teachers_opinion_is_in_the_targets_that_a_run_learns(run, training, settings, tmp_path, monkeypatch):
+    seen, made = [], training.Batches._make
+
+    def make(self, step):
+        seen.append(self._targets[0])
+        return made(self, step)
+
+    monkeypatch.setattr(training.Batches, "_make", make)
+    how = replace(settings, teachers=("tiny",), teaching=0.5, epochs=1, head_epochs=0)
+    training.train(how, DATA, tmp_path / "run", teachers=[run])
+    assert seen[0] == pytest.approx(training.targets.taught([run], DATA.split(TRAINING), 0.5), abs=1e-5)
+    assert 0.5 < seen[0].max() < 1
+
+
+def test_a_run_goes_on_from_an_earlier_runs_model(run, training, settings, tmp_path):
+    how = replace(settings, epochs=1, head_epochs=0, rate=1e-6)  # so low that nothing is learned
+    best = training.train(how, DATA, tmp_path / "run", weights=str(run / "best.keras"))
+    assert evaluate(best, DATA, PUBLIC).accuracy == pytest.approx(
+        evaluate(run / "best.keras", DATA, PUBLIC).accuracy, abs=0.08
+    )
+
+
+def test_fine_tuning_of_the_last_layers_leaves_the_others_as_they_are(model, training, settings, batches):
+    training.compile_for(model, replace(settings, unfreeze=2), training.FINE, 7)
+    backbone = model.get_layer("backbone")
+    first, last = (values(backbone.get_layer(name).variables) for name in ("patches", "whole"))
+    norm = values(backbone.get_layer("patches_norm").variables)
+    model.fit(batches(), epochs=1, verbose=0)
+    assert unchanged(backbone.get_layer("patches").variables, first)
+    assert unchanged(backbone.get_layer("patches_norm").variables, norm)
+    assert not unchanged(backbone.get_layer("whole").variables, last)
+
+
 # --- what cannot start ----------------------------------------------------------------------------------------------
 
 

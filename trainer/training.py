@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from edge.errors import FileError
 from edge.preprocess import resample
 from trainer import model as network
+from trainer import targets
 from trainer.augment import Augmentation, augment
 from trainer.errors import TrainingError
 from trainer.evaluate import measure
-from trainer.fer2013 import PUBLIC, TRAINING, Dataset
+from trainer.fer2013 import FERPLUS_VOTES, PUBLIC, TRAINING, Dataset
 from trainer.runs import Progress, Run
 
 HEAD, FINE = "head", "fine-tune"
@@ -42,6 +43,7 @@ class Settings:
     weights: str = "imagenet"  # "imagenet", "none" or the name of a file
     head_epochs: int = 1  # enough for the new head to stop sending noise into the pretrained layers
     epochs: int = 15
+    unfreeze: int | None = None  # layers of the backbone, from the end, that fine-tuning trains; None: all
     batch: int = 64
     head_rate: float = 3e-3
     rate: float = 1e-3  # AdamW's usual one; pretrained layers bear it after the warm-up
@@ -50,9 +52,13 @@ class Settings:
     average: float = 0.998  # of the weights, a step: a memory of about one epoch
     momentum: float = 0.9  # of batch normalisation; Keras' 0.999 lags epochs behind on so few steps
     dropout: float = 0.3
-    label_smoothing: float = 0.1  # FER+'s majority agrees with FER2013's label on 64 % of the faces
+    label_smoothing: float = 0.1  # ten people's majority names FER2013's label on two faces of three
     seed: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
+    mixup: float = 0.0  # both parameters of the Beta distribution by which two faces are blended (Zhang et al. 2018)
+    teachers: tuple[str, ...] = ()  # names of the runs or files that soften the labels
+    teaching: float = 0.5  # share of the target that is theirs
+    votes: float = 0.0  # weight of the loss of FER+'s votes beside that of the labels; 0 without FER+
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("head_epochs", 0), ("batch", 1), ("input_size", 16), ("seed", 0)):
@@ -65,14 +71,23 @@ class Settings:
         return self.head_epochs + self.epochs
 
 
-def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = "none", resume: bool = False) -> Path:
+def train(
+    settings: Settings,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    weights: str = "none",
+    teachers: Sequence[Path] = (),
+    resume: bool = False,
+) -> Path:
     """Train on the Training rows of `dataset`, select on its PublicTest rows, and return the path of the best model.
 
     Args:
         settings: kept in the run's folder; a resumed run must be given the same.
         dataset: with Training and PublicTest rows.
         folder: the run's, see trainer.runs.
-        weights: "imagenet", "none" or the path of a weights file, from which the backbone starts.
+        weights: "imagenet", "none", a weights file of the backbone, or a .keras file of an earlier run, to start from.
+        teachers: run folders or .keras files whose opinion softens the labels.
         resume: go on from the last whole epoch in the folder.
 
     Raises:
@@ -83,25 +98,33 @@ def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = 
     run = Run(folder)
     about = _about(settings, training, validation)
     progress = run.resume(about) if resume else run.begin()
+    if progress.epochs >= settings.total_epochs:
+        return run.best
     keras.utils.set_random_seed(settings.seed)
     model = network.build(
         settings.backbone,
         settings.input_size,
         len(dataset.names),
         alpha=settings.alpha,
-        weights="none" if progress.epochs else weights,
+        weights="none" if progress.epochs or _own(weights) else weights,
         momentum=settings.momentum,
         dropout=settings.dropout,
     )
+    if _own(weights) and not progress.epochs:
+        network.start_from(model, Path(weights))
+    if settings.votes:
+        model = network.with_votes(model, len(FERPLUS_VOTES))
+    taught = targets.taught(teachers, training, settings.teaching, _say)
+    batches = Batches(settings, training, progress.epochs, taught)
     if not resume:
         run.describe(about)  # not before the weights are there: what could not start leaves nothing behind
-    batches = Batches(settings, training, progress.epochs)
     phases = (HEAD, 0, settings.head_epochs), (FINE, settings.head_epochs, settings.total_epochs)
     with _kept(folder) as interruption, closing(batches):
         for phase, first, end in phases:
             if progress.epochs >= end:
                 continue
             compile_for(model, settings, phase, len(batches))
+            batches.epoch = progress.epochs  # on JAX, Keras asks for the first batches before the epoch begins
             if progress.epochs:  # also after a phase, at whose end Keras put the averaged weights in
                 run.restore(model, optimizer=progress.epochs > first)
             model.fit(
@@ -113,6 +136,14 @@ def train(settings: Settings, dataset: Dataset, folder: Path, *, weights: str = 
                 callbacks=[Watch(settings, phase, run, progress, batches, training, validation), Stop(interruption)],
             )
     return run.best
+
+
+def _own(weights: str) -> bool:
+    return weights.endswith(".keras")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _about(settings: Settings, training: Dataset, validation: Dataset) -> dict[str, Any]:
@@ -180,27 +211,38 @@ class Batches(keras.utils.PyDataset):
     threads nor an interruption changes it.
     """
 
-    def __init__(self, settings: Settings, dataset: Dataset, epoch: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, dataset: Dataset, epoch: int = 0, taught: NDArray[np.float32] | None = None
+    ) -> None:
         super().__init__(workers=WORKERS, max_queue_size=16)
         self._free = threading.Semaphore(WORKERS)
         self._settings, self._dataset = settings, dataset
         self.epoch = epoch  # set by Watch as one begins: Keras calls on_epoch_end more often than epochs end
-        self._targets = np.eye(len(dataset.names), dtype=np.float32)[dataset.labels]  # (n, classes)
+        self._targets = [targets.labels(dataset) if taught is None else taught]  # (n, classes)
+        if settings.votes:
+            self._targets.append(targets.votes(dataset))  # (n, choices)
 
     def __len__(self) -> int:
         return max(1, len(self._dataset) // self._settings.batch)  # the rest of a shuffle is left out this epoch
 
-    def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], Any]:
+        """Return (batch, size, size, 1) pixels and (batch, classes) targets; with votes a pair of targets."""
         with self._free:
             return self._make(step)
 
-    def _make(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    def _make(self, step: int) -> tuple[NDArray[np.uint8], Any]:
         how = self._settings
         order = np.random.default_rng((how.seed, self.epoch)).permutation(len(self._dataset))
         rows = order[step * how.batch : (step + 1) * how.batch]
         rng = np.random.default_rng((how.seed, self.epoch, step))
         faces = [augment(self._dataset.faces[row], how.input_size, how.augmentation, rng) for row in rows]
-        return np.stack(faces)[..., np.newaxis], self._targets[rows]  # (batch, size, size, 1), (batch, classes)
+        pixels = np.stack(faces)[..., np.newaxis]  # (batch, size, size, 1)
+        wanted = [target[rows] for target in self._targets]  # each (batch, ...)
+        if how.mixup:
+            share = np.float32(rng.beta(how.mixup, how.mixup))
+            pixels = np.rint(_blend(pixels, share)).astype(np.uint8)
+            wanted = [_blend(target, share) for target in wanted]
+        return pixels, wanted[0] if len(wanted) == 1 else tuple(wanted)
 
     def close(self) -> None:
         """Let no more batches be made, and wait for those in the making.
@@ -211,14 +253,19 @@ class Batches(keras.utils.PyDataset):
             self._free.acquire()
 
 
+def _blend(batch: NDArray[Any], share: np.float32) -> NDArray[np.float32]:
+    """Return each row of `batch` mixed with the row at the same place from the end."""
+    return (share * batch + (1 - share) * batch[::-1]).astype(np.float32)
+
+
 # --- the two phases -------------------------------------------------------------------------------------------------
 
 
 def compile_for(model: keras.Model, settings: Settings, phase: str, steps: int) -> None:
     """Freeze or free the backbone of `model` and give it optimizer and loss for `phase` of epochs of `steps` steps."""
-    # A frozen backbone also runs its batch normalisation on ImageNet's statistics: with those of the batch a head looks
+    # What is frozen also runs its batch normalisation on ImageNet's statistics: with those of the batch a head looks
     # good in training and bad in validation.
-    model.get_layer("backbone").trainable = phase == FINE
+    network.unfreeze(model, 0 if phase == HEAD else settings.unfreeze)
     optimizer = keras.optimizers.AdamW(
         settings.head_rate if phase == HEAD else _cosine(settings, steps),
         weight_decay=settings.weight_decay,
@@ -227,8 +274,12 @@ def compile_for(model: keras.Model, settings: Settings, phase: str, steps: int) 
     )
     # Decay is for kernels; on scales and offsets it works against batch normalisation (He et al., CVPR 2019).
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    crossentropy = keras.losses.CategoricalCrossentropy
+    losses = [crossentropy(label_smoothing=settings.label_smoothing)]
+    if settings.votes:
+        losses.append(crossentropy())  # ten voters are smooth enough
+    metrics = [["accuracy"], *([] for _ in losses[1:])]
+    model.compile(optimizer, losses, loss_weights=[1.0, settings.votes][: len(losses)], metrics=metrics)
     optimizer.build(model.trainable_variables)
 
 
@@ -266,17 +317,17 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         progress = self._progress
         with averaged(self.model, self._statistics):
-            found = measure(self.model.predict(self._inputs, batch_size=256, verbose=0), self._validation)
+            found = measure(self._scores(), self._validation)
             better = found.accuracy > progress.best
             if better:
-                self._run.save_best(self.model)
+                self._run.save_best(self.model, self._validation)
         progress.epochs, progress.best = epoch + 1, max(progress.best, found.accuracy)
         progress.seconds += time.monotonic() - self._started
         row = {
             "epoch": progress.epochs,
             "phase": self._phase,
             "loss": round(float(logs["loss"]), 5),
-            "accuracy": round(float(logs["accuracy"]), 5),
+            "accuracy": round(float(logs["scores_accuracy" if self._settings.votes else "accuracy"]), 5),
             "val_loss": round(found.loss, 5),
             "val_accuracy": round(found.accuracy, 5),
             "val_macro_f1": round(found.macro_f1, 5),
@@ -290,6 +341,17 @@ class Watch(keras.callbacks.Callback):
             f"{found.accuracy:.4f}, macro-F1 {found.macro_f1:.4f}{'  best so far' if better else ''}",
             flush=True,
         )
+
+    def _scores(self) -> NDArray[np.float32]:
+        """Return (n, classes) shares of the validation faces.
+
+        Only whole batches are predicted, the last one filled with copies: several devices cannot share an odd rest.
+        """
+        batch, n = self._settings.batch, len(self._inputs)
+        whole = np.pad(self._inputs, ((0, -n % batch), (0, 0), (0, 0), (0, 0)), mode="edge")
+        said = self.model.predict(whole, batch_size=batch, verbose=0)
+        scores: NDArray[np.float32] = (said[0] if self._settings.votes else said)[:n]
+        return scores
 
 
 class Stop(keras.callbacks.Callback):
