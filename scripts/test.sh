@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 test_tools=("pytest>=8" "pytest-timeout>=2" "scikit-image>=0.24")
-make_venv .venv-test "$python" -- -e '.[trainer]' "${test_tools[@]}" "ruff==0.17.*" "mypy==2.4.*"
+make_venv .venv-test "$python" -- -e '.[trainer]' "${test_tools[@]}" "jax[cpu]>=0.4" "scipy>=1.11" "ruff==0.17.*" "mypy==2.4.*"
 if [ $# -gt 0 ]; then
     exec .venv-test/bin/python -m pytest "$@"
 fi
@@ -25,8 +25,10 @@ else
     echo "test.sh: tflite-runtime is not tested: its last release needs Python 3.11, which is not here" >&2
 fi
 
-echo "== everything"
-.venv-test/bin/python -m pytest
+echo "== everything but the large networks"
+.venv-test/bin/python -m pytest -m "not slow"
+echo "== the large networks"
+.venv-test/bin/python -m pytest -m slow
 echo "== edge alone, without TensorFlow and Keras"
 .venv-edge/bin/python -m pytest -m "not keras"
 if [ -n "$old" ]; then

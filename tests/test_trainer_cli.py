@@ -49,7 +49,7 @@ def table(tmp_path):
 
 
 def test_there_is_a_command_for_each_step():
-    assert set(COMMANDS) == {"train", "evaluate", "quantize"}
+    assert set(COMMANDS) == {"train", "evaluate", "quantize", "compare", "margin", "speed", "preview"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -106,6 +106,43 @@ def test_skip_bad_says_how_many_rows_were_skipped(trainer, tmp_path):
     assert "14 faces" in out
 
 
+# --- pictures and pages ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.keras
+def test_evaluate_writes_a_report_with_robustness_and_a_model_beside(trainer, table, tmp_path):
+    page, second = tmp_path / "report.html", tmp_path / "second.tflite"
+    second.write_bytes(faces.SHIPPED.read_bytes())
+    status, out, err = trainer("evaluate", faces.SHIPPED, "--data", table, "--beside", second, "--report", page)
+    assert status == 0
+    assert err.splitlines()[-1] == f"written: {page}"
+    assert "both say the same of 100.0% of the faces" in out
+    assert "noisy (sigma 15)" in out
+    text = page.read_text()
+    assert "second.tflite" in text
+    assert "trainer evaluate" in text
+
+
+@pytest.mark.keras
+def test_preview_draws_what_training_will_see(trainer, table, tmp_path):
+    assert trainer("preview", "--data", table, "--out", tmp_path / "seen.png")[0] == 0
+    assert cv2.imread(str(tmp_path / "seen.png")) is not None
+
+
+def test_evaluate_with_votes_holds_the_model_against_their_majority_too(trainer, table, tmp_path):
+    votes = faces.write_lines(tmp_path / "fer2013new.csv", faces.ferplus_lines(DATA))
+    status, out, _ = trainer("evaluate", faces.SHIPPED, "--data", table, "--ferplus", votes)
+    assert status == 0
+    assert "against the majority of FER+'s voters: " in out
+
+
+def test_margin_lists_the_accuracy_for_each_margin(trainer, table):
+    status, out, _ = trainer("margin", faces.SHIPPED, "--data", table)
+    assert status == 0
+    assert "of 14 faces have exactly one Haar box" in out
+    assert "<- best" in out
+
+
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
@@ -132,17 +169,30 @@ REFUSALS = [
     ("evaluate MODEL --data NONE", 1, "none.keras: not found; name fer2013.csv, an archive with it, or a folder"),
     ("evaluate MODEL --data BAD", 1, "bad.csv line 3: unknown label '9', expected 0 to 6"),
     ("evaluate MODEL --data FOLDER", 1, "folder: neither fer2013.csv nor class folders with pictures"),
-    ("evaluate MODEL --data OTHERS", 1, "emotion.tflite: its labels are angry, "),
+    ("evaluate MODEL --data OTHERS", 1, "others: the model's labels are angry, "),
     ("evaluate MODEL --data DATA --split Test", 1, "fer2013.csv: no rows of split Test; found: Training (7), "),
     ("evaluate MODEL --data DATA --json FOLDER", 1, "folder: cannot be written (Is a directory)"),
     ("evaluate TEXT --data DATA", 78, "text.tflite: not a TFLite model"),
     ("evaluate NONE --data DATA", 78, "none.keras: not found; name a .keras file"),
     ("evaluate DATA --data DATA", 78, "fer2013.csv: expected a .tflite or a .keras file"),
     ("quantize NONE --data DATA --out NONE", 78, "none.keras: not found; name a .keras file"),
+    ("evaluate MODEL --data DATA --beside TEXT", 78, "text.tflite: not a TFLite model"),
+    ("margin MODEL --data OTHERS", 1, "others: the model's labels are angry, "),
+    ("margin NONE --data DATA", 78, "none.keras: cannot be read"),
+    ("train --data DATA --label-set ferplus", 1, "fer2013.csv: no votes; name FER+'s fer2013new.csv by --ferplus"),
+    ("train --data DATA --label-set eight", 2, "--label-set is 'eight', expected own or ferplus"),
+    ("train --data DATA --classes happy,glad", 1, "fer2013.csv: no class glad; there are angry, disgust"),
+    ("train --data DATA --unfreeze some", 2, "--unfreeze is 'some', expected a number of layers or all"),
+    ("train --data DATA --devices two", 2, "--devices is 'two', expected one or all"),
+    ("compare --data DATA", 2, "nothing to compare; name run folders, or networks by --backbones"),
+    ("compare FOLDER --data DATA --out TXT", 2, "confusion.txt: expected .md, .csv or .png"),
 ]
 WITH_KERAS = [
     ("evaluate MODEL --data DATA --plot TXT", 2, "confusion.txt: Format 'txt' is not supported"),
     ("train --data NONE --run FOLDER", 1, "none.keras: not found; name fer2013.csv"),
+    ("train --data DATA --run FOLDER --devices all", 1, "several devices need Keras on JAX, found tensorflow"),
+    ("train --data DATA --run FOLDER/4 --weights none --teacher MODEL --classes sad,fear", 1, "a teacher of angry, "),
+    ("compare FOLDER --data DATA", 1, "folder: not a run with a finished epoch; name a folder of 'trainer train'"),
     ("train --data DATA --run FOLDER --epochs 0", 1, "epochs is 0, expected at least 1"),
     ("train --data DATA --run FOLDER --resume", 1, "folder: no run to resume (no settings.json); leave out --resume"),
     ("train --data DATA --run FOLDER/1 --weights NONE", 1, "none.keras': no such file; expected 'imagenet', 'none'"),
