@@ -29,6 +29,8 @@ echo "== everything but the large networks"
 .venv-test/bin/python -m pytest -m "not slow"
 echo "== the large networks"
 .venv-test/bin/python -m pytest -m slow
+echo "== a training on JAX, stopped and resumed"
+KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/test_training.py -k stopped_and_resumed
 echo "== edge alone, without TensorFlow and Keras"
 .venv-edge/bin/python -m pytest -m "not keras"
 if [ -n "$old" ]; then

@@ -124,7 +124,7 @@ def train(
             if progress.epochs >= end:
                 continue
             compile_for(model, settings, phase, len(batches))
-            batches.epoch = progress.epochs  # on JAX, Keras asks for the first batches before the epoch begins
+            _build_metrics(model, batches)
             if progress.epochs:  # also after a phase, at whose end Keras put the averaged weights in
                 run.restore(model, optimizer=progress.epochs > first)
             model.fit(
@@ -281,6 +281,12 @@ def compile_for(model: keras.Model, settings: Settings, phase: str, steps: int) 
     metrics = [["accuracy"], *([] for _ in losses[1:])]
     model.compile(optimizer, losses, loss_weights=[1.0, settings.votes][: len(losses)], metrics=metrics)
     optimizer.build(model.trainable_variables)
+
+
+def _build_metrics(model: keras.Model, batches: Batches) -> None:
+    """Let Keras see a batch outside `fit`, where on JAX it would take one away from a resumed run's first epoch."""
+    if keras.backend.backend() != "tensorflow":
+        model.test_on_batch(*batches[0])
 
 
 def _cosine(settings: Settings, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
