@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import sys
 from contextlib import ExitStack, closing
@@ -196,3 +197,31 @@ def info(
             f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
         )
         typer.echo(f"{split:12} {words}")
+
+
+@app.command()
+def doctor(
+    source: Annotated[
+        str | None,
+        typer.Option(help="Take one frame of it, too; without it no camera is opened. See 'edge run --help'."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A .tflite file with its card. [default: the one that is shipped]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what is wrong with this machine and what to do about it. Exit status: 1 if something is bad, else 0."""
+    from edge import machine
+    from edge.doctor import examine, overall, text
+
+    facts = machine.facts()
+    checks = examine(facts, model or card.shipped_model(), source)
+    if as_json:
+        found = {"status": overall(checks), "checks": [asdict(check) for check in checks], "machine": facts}
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        width = min(max(shutil.get_terminal_size((100, 0)).columns, 80), 120)
+        typer.echo(text(facts, checks, width))
+    if overall(checks) == "bad":
+        raise typer.Exit(1)
