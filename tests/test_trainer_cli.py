@@ -79,7 +79,7 @@ def test_without_a_command_the_help_is_shown(trainer):
 def test_evaluate_prints_the_tables_and_writes_the_json_file(trainer, table, tmp_path):
     status, out, err = trainer("evaluate", faces.SHIPPED, "--data", table, "--json", tmp_path / "out" / "result.json")
     assert (status, err) == (0, "")
-    assert out.startswith("PublicTest: 14 faces, accuracy 0.")
+    assert out.startswith("PublicTest: 14 faces, accuracy ")
     assert "true \\ predicted" in out
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {"split", "n", "accuracy", "macro_f1", "per_class", "confusion"} <= set(found)
