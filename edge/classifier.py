@@ -44,6 +44,7 @@ class Classifier:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         model, self.card = card.load(path)
+        _check_whole(path, model)
         try:
             with silence(2):  # the runtime says which delegate it took; what it refuses comes as an exception
                 self._interpreter = runtime().Interpreter(model_content=model, num_threads=threads)
@@ -83,6 +84,12 @@ def calibrate(scores: NDArray[np.float32], temperature: float) -> NDArray[np.flo
     total = powered.sum()
     # All zero cannot happen with a softmax; a model that does it all the same has said nothing: equal shares.
     return powered / total if total > 0 else np.full_like(powered, 1 / len(powered))
+
+
+def _check_whole(path: Path, model: bytes) -> None:
+    """Raise ModelError for what is plainly no FlatBuffer: tflite-runtime would read past its end, and crash."""
+    if model[4:8] != b"TFL3" or int.from_bytes(model[:4], "little") + 4 > len(model):
+        raise ModelError(f"{path}: no TFLite model, or not a whole one; copy the file again")
 
 
 def _only(details: list[dict[str, Any]], what: str) -> dict[str, Any]:

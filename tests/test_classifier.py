@@ -158,7 +158,7 @@ def test_a_model_with_several_inputs_or_none_is_refused(count):
 
 
 def test_what_the_runtime_cannot_build_is_refused_with_its_reason(path, model, classifier):
-    assert "the TFLite runtime refuses it: " in refusal(path, model[:8], classifier.card)
+    assert "no TFLite model, or not a whole one" in refusal(path, model[:8], classifier.card)
 
 
 def test_without_a_runtime_the_message_says_which_to_install(monkeypatch):

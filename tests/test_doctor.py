@@ -210,7 +210,7 @@ def test_a_model_that_does_not_load_or_run_is_bad(tmp_path):
     assert_check(doctor._model(cut, None, runs=True)[0], "bad", "its card has 1 labels", "trainer quantize")
     card.attach(content[:8], about, cut)
     (check,) = doctor._model(cut, None, runs=True)
-    assert_check(check, "bad", "the TFLite runtime refuses it")
+    assert_check(check, "bad", "no TFLite model, or not a whole one")
 
 
 def test_without_xnnpack_the_new_runtime_is_slow_and_the_old_one_as_it_is_made():
