@@ -20,7 +20,10 @@ from edge.command import new_app, run_app
 from edge.settings import DEFAULT_SINKS, RunSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edge.pipeline import Summary
+    from edge.values import Frame
 
 app = new_app(
     "edge", "Find faces in a camera's picture and read their emotions, on a Raspberry Pi or anything with Linux."
@@ -71,22 +74,42 @@ def run(
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
     seconds: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
-    min_face: Annotated[int, typer.Option(min=16, max=640, help="Smallest face, pixels of a picture 640 wide.")] = 40,
+    min_face: Annotated[int, typer.Option(min=16, max=640, help="Smallest face, pixels of a picture 640 wide.")] = 30,
     unsure: Annotated[
         float | None,
         typer.Option(
             min=0, max=1, help="Confidence below which no label is given. [default: what the model's card says]"
         ),
     ] = None,
+    cascade: Annotated[
+        Path | None, typer.Option(help="A cascade file of OpenCV's. [default: frontalface_alt2]")
+    ] = None,
+    max_fps: Annotated[float | None, typer.Option(help="Frames a second at most, to keep a board cool.")] = None,
+    idle_fps: Annotated[
+        float, typer.Option(help="The same while nobody has been before the camera for 10 s; 0: no idling.")
+    ] = 5.0,
     half_life: Annotated[
         float, typer.Option(min=0, max=60, help="Seconds after which an old score counts half.")
-    ] = 0.3,
+    ] = 0.6,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Of model and face search each.")] = 1,
     debug: Debug = False,
 ) -> None:
     """Read emotions until the source ends, a limit is reached, or Ctrl-C; then show a summary."""
     chosen = model or card.shipped_model()
-    settings = RunSettings(source, tuple(sink), chosen, frames, seconds, min_face, unsure, half_life, threads)
+    settings = RunSettings(
+        source,
+        tuple(sink),
+        chosen,
+        frames=frames,
+        seconds=seconds,
+        min_face=min_face,
+        unsure=unsure,
+        cascade=cascade,
+        max_fps=max_fps,
+        idle_fps=idle_fps or None,
+        half_life=half_life,
+        threads=threads,
+    )
     _show(_run(settings))
 
 
@@ -94,24 +117,36 @@ def _run(settings: RunSettings) -> Summary:
     from edge import cameras, sinks
     from edge.classifier import Classifier
     from edge.detector import Detector
+    from edge.newest import Newest
+    from edge.pace import Pace
     from edge.pipeline import Pipeline
+    from edge.steady import Steadier
     from edge.tracker import Tracker
 
     outputs = [sinks.make(spec) for spec in settings.sinks]
     classifier = Classifier(settings.model, settings.threads)
     source = settings.source or _chosen_source()
-    frames = cameras.frames(source)
+    frames, live = cameras.frames(source), cameras.live(source)
     pipeline = Pipeline(
-        Detector(settings.min_face, threads=settings.threads),
+        Tracker(Detector(settings.cascade, settings.threads), settings.min_face),
         classifier,
-        Tracker(classifier.card.unsure if settings.unsure is None else settings.unsure, settings.half_life),
+        Steadier(classifier.card.unsure if settings.unsure is None else settings.unsure, settings.half_life),
         classifier.card.labels,
     )
     with ExitStack() as stack:
-        stack.enter_context(closing(frames))
         stopped = stack.enter_context(_Signals())
-        opened = [stack.enter_context(output) for output in outputs]
-        return pipeline.run(frames, opened, max_frames=settings.frames, max_seconds=settings.seconds, stopped=stopped)
+        if live:
+            taken: Iterator[Frame] = stack.enter_context(Newest(frames, stopped))
+        else:
+            taken = stack.enter_context(closing(frames))
+        return pipeline.run(
+            taken,
+            [stack.enter_context(output) for output in outputs],
+            max_frames=settings.frames,
+            max_seconds=settings.seconds,
+            pace=Pace(settings.max_fps, settings.idle_fps if live else None),
+            stopped=stopped,
+        )
 
 
 def _chosen_source() -> str:

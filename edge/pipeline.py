@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.pace import Pace
 from edge.sinks import Sink
-from edge.values import Box, Face, Frame, Observation, Reading
+from edge.values import Box, Face, Frame, Observation, Reading, Sighting
 
 Picture = NDArray[np.uint8]
 Value = TypeVar("Value")
 
 
-class Finder(Protocol):
-    """What finds faces: edge.detector.Detector."""
+class Watcher(Protocol):
+    """What knows where everybody's face is: edge.tracker.Tracker."""
 
-    def find(self, grey: Picture) -> list[Box]: ...
+    def update(self, grey: Picture, now: float) -> Sequence[Sighting]: ...
+
+    def still(self, grey: Picture) -> Sequence[Sighting]: ...
 
 
 class Reader(Protocol):
@@ -32,10 +35,14 @@ class Reader(Protocol):
     def scores(self, face: Picture) -> NDArray[np.float32]: ...
 
 
-class Follower(Protocol):
-    """What knows who is who: edge.tracker.Tracker."""
+class Steadying(Protocol):
+    """What makes of many looks one label: edge.steady.Steadier."""
 
-    def update(self, found: Sequence[tuple[Box, NDArray[np.float32]]], seconds: float) -> Sequence[Face]: ...
+    def due(self, face_id: int, now: float) -> bool: ...
+
+    def update(
+        self, seen: Sequence[Sighting], scores: Mapping[int, NDArray[np.float32]], now: float
+    ) -> Sequence[Face]: ...
 
 
 @dataclass
@@ -49,6 +56,7 @@ class Summary:
     faces: set[int] = field(default_factory=set)  # identities
     seconds: float = 0.0  # from the first frame wanted to the end
     stages: Counter[str] = field(default_factory=Counter)  # stage -> seconds in all
+    _expected: int = 0  # index of the next frame, if none is skipped
     _shares: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -61,11 +69,13 @@ class Summary:
         """Label -> mean share over all readings, 0 to 1."""
         return {label: self._shares[label] / max(1, self.readings) for label in self.labels}
 
-    def add(self, seen: Observation, skipped: int) -> None:
-        """Count one observation and the frames that were skipped before it."""
+    def add(self, seen: Observation, sinks: float) -> None:
+        """Count one observation, and the seconds that the sinks took for it."""
         self.frames += 1
-        self.skipped += skipped
+        self.skipped += seen.frame.index - self._expected
+        self._expected = seen.frame.index + 1
         self.stages.update(seen.timings)
+        self.stages["sinks"] += sinks  # type: ignore[assignment] # Counter's stubs know whole numbers only
         for reading in seen.readings:
             self.readings += 1
             self.faces.add(reading.face_id)
@@ -79,8 +89,8 @@ class Pipeline:
         labels: of the model, in the order of its scores.
     """
 
-    def __init__(self, detector: Finder, classifier: Reader, tracker: Follower, labels: tuple[str, ...]) -> None:
-        self._detector, self._classifier, self._tracker = detector, classifier, tracker
+    def __init__(self, watcher: Watcher, classifier: Reader, steadier: Steadying, labels: tuple[str, ...]) -> None:
+        self._watcher, self._classifier, self._steadier = watcher, classifier, steadier
         self._labels = labels
 
     def run(
@@ -90,43 +100,58 @@ class Pipeline:
         *,
         max_frames: int | None = None,
         max_seconds: float | None = None,
+        pace: Pace | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Summary:
-        """Take `frames` to the end, or to the first limit reached, and hand each observation to every sink."""
+        """Take `frames` to the end, or to the first limit reached, and hand each observation to every sink.
+
+        Args:
+            frames: of a camera, in the order in which they were taken.
+            sinks: opened.
+            max_frames, max_seconds: to end after; None: no limit.
+            pace: keeps the loop from running faster than it should; None: as fast as frames come.
+            stopped: is asked before each frame whether to end.
+        """
         summary = Summary(self._labels)
         begin = time.perf_counter()
-        expected = 0
         while not (stopped() or summary.frames == max_frames):
             asked = time.perf_counter()
             if max_seconds is not None and asked - begin >= max_seconds:
                 break
+            if pace is not None:
+                pace.wait()
             frame = next(frames, None)
             if frame is None:
                 break
-            seen = self.observe(frame, waited=time.perf_counter() - asked)
+            seen = self.observe(frame, waited=time.perf_counter() - asked - frame.convert)
             written = time.perf_counter()
             for sink in sinks:
                 sink.write(seen)
-            summary.stages["sinks"] += time.perf_counter() - written  # type: ignore[assignment]
-            summary.add(seen, skipped=frame.index - expected)
-            expected = frame.index + 1
+            summary.add(seen, sinks=time.perf_counter() - written)
+            if pace is not None:
+                pace.saw(bool(seen.readings))
         summary.seconds = time.perf_counter() - begin
         return summary
 
     def observe(self, frame: Frame, waited: float = 0.0) -> Observation:
         """Return what is read in `frame`; `waited` is how many seconds it took to come."""
-        clock = _Clock(wait=waited)
-        boxes = clock.time("search", lambda: self._detector.find(frame.grey))
-        crops = clock.time("crop", lambda: [self._classifier.prepare(frame.grey, box) for box in boxes])
+        clock = _Clock(wait=max(0.0, waited), convert=frame.convert)
+        seen = clock.time("search", lambda: self._watch(frame))
+        due = [sighting for sighting in seen if frame.name or self._steadier.due(sighting.id, frame.time)]
+        crops = clock.time("crop", lambda: [self._classifier.prepare(frame.grey, sighting.box) for sighting in due])
         scores = clock.time("classify", lambda: [self._classifier.scores(crop) for crop in crops])
-        faces = clock.time("track", lambda: self._tracker.update(list(zip(boxes, scores, strict=True)), frame.time))
+        looked = {sighting.id: score for sighting, score in zip(due, scores, strict=True)}
+        faces = clock.time("steady", lambda: self._steadier.update(seen, looked, frame.time))
         return Observation(frame, tuple(self._reading(face) for face in faces), clock.timings)
+
+    def _watch(self, frame: Frame) -> Sequence[Sighting]:
+        return self._watcher.still(frame.grey) if frame.name else self._watcher.update(frame.grey, frame.time)
 
     def _reading(self, face: Face) -> Reading:
         scores = {label: float(share) for label, share in zip(self._labels, face.scores, strict=True)}
         label = None if face.label is None else self._labels[face.label]
         confidence = max(scores.values()) if label is None else scores[label]
-        return Reading(face.id, face.box, scores, label, confidence)
+        return Reading(face.id, face.box, scores, label, confidence, face.since)
 
 
 class _Clock:

@@ -20,9 +20,12 @@ class RunSettings:
     model: Path = field(default_factory=shipped_model)
     frames: int | None = None  # end after so many
     seconds: float | None = None  # end after so long
-    min_face: int = 40  # pixels; a face of fewer tells little: the model was trained on 48
+    min_face: int = 30  # pixels; a face of fewer tells little: the model was trained on 48
     unsure: float | None = None  # confidence below which no label is given; None: what the model's card says
-    half_life: float = 0.3  # seconds; one blink long, so that a real change shows within half a second
+    cascade: Path | None = None  # of OpenCV's; None: the built-in one, the best of those that OpenCV brings
+    max_fps: float | None = None  # None: as many as the camera gives
+    idle_fps: float | None = 5.0  # of a camera while nobody is there; None: no idling
+    half_life: float = 0.6  # seconds; a real change shows sooner all the same, see edge/steady.py
     threads: int = 1  # of model and search each: more were slower on a busy machine
 
     def __post_init__(self) -> None:
@@ -30,6 +33,8 @@ class RunSettings:
         _require(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
         _require(16 <= self.min_face <= 640, "min_face", self.min_face, "16 to 640 pixels")
         _require(self.unsure is None or 0 <= self.unsure <= 1, "unsure", self.unsure, "0 to 1")
+        for name, fps in (("max_fps", self.max_fps), ("idle_fps", self.idle_fps)):
+            _require(fps is None or 0.1 <= fps <= 1000, name, fps, "0.1 to 1000 frames a second")
         _require(0 <= self.half_life <= 60, "half_life", self.half_life, "0 to 60 seconds")
         _require(1 <= self.threads <= 64, "threads", self.threads, "1 to 64")
 

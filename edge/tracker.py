@@ -1,4 +1,7 @@
-"""Who is who from frame to frame, and what they show, steadied over time. All times in seconds, never in frames."""
+"""Who is where: the search near known faces often and elsewhere in turn, and who is who from frame to frame.
+
+All times are in seconds, so that a slow board behaves like a fast one.
+"""
 
 from __future__ import annotations
 
@@ -8,68 +11,163 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import Box, Face
+from edge.detector import MIN_FACE, WINDOW, Detector
+from edge.follow import follow, memorise
+from edge.sweep import Piece, Sweep
+from edge.values import Box, Find, Sighting
 
-OVERLAP = 0.3  # intersection over union from which a find is the face that was there before
-LEAD = 0.1  # share by which another label must be ahead before it takes over: two near labels do not flicker
-SLACK = 0.05  # share below `unsure` down to which a label that was given stays
+CHECK = 0.1  # seconds between two searches near a face that is followed all the while
+NEAR = 0.5  # of its side, around a face, that such a search covers
+SHRUNK, GROWN = 0.75, 1.35  # sizes, of the face's last one, that it looks for
+SAME = 0.3  # intersection over union from which a find is the face that was there before
+TWICE = 0.4  # intersection over union from which two faces are one
+HOLD = 1.0  # seconds for which a face that is followed but no longer found is still believed
+MEMORY = 2.0  # seconds for which somebody who is out of sight keeps the identity
+AWAY = 1.0  # sides of the face, within which somebody comes back to
+CONVINCING = 6  # hits that make a face at once
+STILL = 3  # hits that make a face in a picture on its own, which has no second look
+LASTING = 3  # searches that have to find a less convincing one
 
 
-@dataclass
+@dataclass(eq=False)
 class _Track:
     """One person in front of the camera."""
 
-    id: int
+    id: int  # 0 until the face is believed
     box: Box
-    scores: NDArray[np.float32]
-    label: int | None
-    seen: float
+    face: NDArray[np.uint8]  # what it is followed by
+    found: float  # seconds, of the last search that found it
+    searched: float  # seconds, of the last search for it
+    finds: int  # searches that found it
+    convinced: bool
+
+    @property
+    def believed(self) -> bool:
+        return self.convinced or self.finds >= LASTING
 
 
 class Tracker:
-    """Keeps identities and averages scores.
+    """Keeps an eye on everybody.
 
     Args:
-        unsure: share below which a face gets no label, 0 to 1.
-        half_life: seconds after which an old score counts half; 0 takes each frame's scores as they are.
-        memory: seconds for which a face that is not found keeps its identity.
+        detector: finds faces in a part of a picture.
+        min_face: side of the smallest face, in pixels of a picture SEARCH_WIDTH wide; of the picture where narrower.
     """
 
-    def __init__(self, unsure: float = 0.0, half_life: float = 0.3, memory: float = 0.7) -> None:
-        self._unsure, self._half_life, self._memory = unsure, half_life, memory
+    def __init__(self, detector: Detector, min_face: int = MIN_FACE) -> None:
+        self._detector = detector
+        self._sweep = Sweep(min_face, WINDOW)
         self._tracks: list[_Track] = []
-        self._next_id = 1
+        self._gone: list[_Track] = []
+        self._last_id = 0
 
-    def update(self, found: Sequence[tuple[Box, NDArray[np.float32]]], seconds: float) -> tuple[Face, ...]:
-        """Return the faces `found` at `seconds`, in their order, each with its identity and steadied scores."""
-        self._tracks = [track for track in self._tracks if seconds - track.seen <= self._memory]
-        free = list(self._tracks)
-        faces = []
-        for box, scores in found:
-            track = max(free, key=lambda track: track.box.overlap(box), default=None)
-            if track is not None and track.box.overlap(box) >= OVERLAP:
-                free.remove(track)
-                self._follow(track, box, scores, seconds)
-            else:
-                track = self._begin(box, scores, seconds)
-            faces.append(Face(track.box, track.scores, track.id, track.label))
-        return tuple(faces)
+    def still(self, grey: NDArray[np.uint8]) -> tuple[Sighting, ...]:
+        """Return the faces in `grey` (height, width), a picture on its own, the largest first."""
+        self._tracks, self._gone = [], []
+        finds = self._search(grey, self._sweep.whole(grey))
+        finds = [find for find in finds if find.support >= STILL]
+        first, self._last_id = self._last_id + 1, self._last_id + len(finds)
+        boxes = sorted((find.box for find in finds), key=lambda box: -box.width)
+        return tuple(Sighting(number, box) for number, box in enumerate(boxes, start=first))
 
-    def _begin(self, box: Box, scores: NDArray[np.float32], seconds: float) -> _Track:
-        track = _Track(self._next_id, box, scores, self._label(None, scores), seconds)
-        self._next_id += 1
+    def update(self, grey: NDArray[np.uint8], now: float) -> tuple[Sighting, ...]:
+        """Return the faces in `grey` (height, width), the picture of `now` seconds, those known longest first."""
+        pieces, another = self._sweep.look(grey, now, [track.box for track in self._tracks])
+        if another:
+            self._tracks, self._gone = [], []
+        finds = self._search(grey, pieces)
+        for track in self._tracks:
+            self._see(track, self._take(track, track.box, finds), grey, now)
+        self._drop(now)
+        for find in finds:
+            if not any(track.box.overlap(find.box) > SAME for track in self._tracks):
+                self._begin(find, grey, now)
+        return tuple(Sighting(track.id, track.box) for track in self._tracks if track.id)
+
+    def _search(self, grey: NDArray[np.uint8], pieces: Sequence[Piece]) -> list[Find]:
+        find = self._detector.find
+        return apart([found for piece in pieces for found in find(grey, piece.area, piece.smallest, piece.largest)])
+
+    def _take(self, track: _Track, box: Box, finds: list[Find]) -> Find | None:
+        """Return which of `finds` is `track`, thought to be in `box`, and take it off them; None if none is."""
+        best = max(finds, key=lambda find: box.overlap(find.box), default=None)
+        if best is None or box.overlap(best.box) < SAME:
+            return None
+        others = (other.box for other in self._tracks if other is not track)
+        if any(other.overlap(best.box) > box.overlap(best.box) for other in others):
+            return None  # it is who stands before this one
+        finds.remove(best)
+        return best
+
+    def _see(self, track: _Track, find: Find | None, grey: NDArray[np.uint8], now: float) -> None:
+        """Find `track` again, by what the sweep found, by a look near it, or by following it."""
+        there = follow(grey, track.box, track.face) if find is None else None
+        if find is None and (there is None or now - track.searched >= CHECK):
+            find = self._near(track, there or track.box, grey)
+            track.searched = now
+        if find is not None:
+            self._confirm(track, find, grey, now)
+        elif there is not None:
+            track.box = there
+        else:
+            track.found = -np.inf  # neither found nor followed: out of sight
+
+    def _near(self, track: _Track, box: Box, grey: NDArray[np.uint8]) -> Find | None:
+        extra = round(box.width * NEAR)
+        area = Box(box.x - extra, box.y - extra, box.width + 2 * extra, box.height + 2 * extra)
+        finds = self._detector.find(grey, area, box.width * SHRUNK, box.width * GROWN)
+        return self._take(track, box, finds)
+
+    def _confirm(self, track: _Track, find: Find, grey: NDArray[np.uint8], now: float) -> None:
+        track.box, track.face = find.box, memorise(grey, find.box)
+        track.found = track.searched = now
+        track.finds += 1
+        track.convinced |= find.support >= CONVINCING
+        if track.believed and not track.id:
+            track.id = self._identity(track.box)
+
+    def _begin(self, find: Find, grey: NDArray[np.uint8], now: float) -> None:
+        track = _Track(0, find.box, memorise(grey, find.box), now, now, 0, convinced=False)
+        self._confirm(track, find, grey, now)
         self._tracks.append(track)
-        return track
 
-    def _follow(self, track: _Track, box: Box, scores: NDArray[np.float32], seconds: float) -> None:
-        keep = 0.5 ** ((seconds - track.seen) / self._half_life) if self._half_life > 0 else 0.0
-        track.scores = (keep * track.scores + (1 - keep) * scores).astype(np.float32)
-        track.box, track.seen = box, seconds
-        track.label = self._label(track.label, track.scores)
+    def _identity(self, box: Box) -> int:
+        """Return the identity of somebody who was here a moment ago, or a new one."""
+        near = [track for track in self._gone if _distance(track.box, box) <= AWAY]
+        if near:
+            back = min(near, key=lambda track: _distance(track.box, box))
+            self._gone.remove(back)
+            return back.id
+        self._last_id += 1
+        return self._last_id
 
-    def _label(self, before: int | None, scores: NDArray[np.float32]) -> int | None:
-        """Return the label that `scores` give a face that had `before`: changed only for a clear lead."""
-        strongest = int(scores.argmax())
-        if before is None or scores[strongest] - scores[before] > LEAD:
-            return strongest if scores[strongest] >= self._unsure else None
-        return before if scores[before] >= self._unsure - SLACK else None
+    def _drop(self, now: float) -> None:
+        """Let go of who is out of sight, and of the less sure of two tracks that came to be on one face."""
+        kept: list[_Track] = []
+        for track in sorted(self._tracks, key=lambda track: (-track.found, track.id)):
+            held = HOLD if track.believed else CHECK * 2
+            seen = now - track.found <= held
+            if seen and not any(track.box.overlap(other.box) > TWICE for other in kept):
+                kept.append(track)
+            elif track.id:
+                track.found = now
+                self._gone.append(track)
+                self._sweep.lose(track.box)
+        self._tracks = [track for track in self._tracks if track in kept]
+        self._gone = [track for track in self._gone if now - track.found <= MEMORY]
+
+
+def apart(finds: Sequence[Find]) -> list[Find]:
+    """Return `finds` without those that are another one's face once more, from an overlapping piece."""
+    kept: list[Find] = []
+    for find in sorted(finds, key=lambda find: -find.support):
+        if not any(find.box.overlap(other.box) > SAME for other in kept):
+            kept.append(find)
+    return kept
+
+
+def _distance(box: Box, other: Box) -> float:
+    """Return how far apart two boxes' centres are, in sides of the larger."""
+    dx = box.x + box.width / 2 - other.x - other.width / 2
+    dy = box.y + box.height / 2 - other.y - other.height / 2
+    return float(np.hypot(dx, dy)) / max(box.width, other.width)

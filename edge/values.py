@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,22 @@ class Box:
         return shared / union if union else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A face, as the search says."""
+
+    box: Box
+    support: int  # overlapping hits that agreed on it, from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Somebody's face in one frame."""
+
+    id: int  # the same person keeps it from frame to frame; from 1
+    box: Box
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of a camera."""
@@ -35,7 +52,9 @@ class Frame:
     colour: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR, made only when a sink asks
     time: float  # seconds on the source's own clock; only differences mean anything
     index: int  # position in the source from 0; a gap means frames that were skipped
-    name: str = ""  # of the file, where each frame is one
+    name: str = ""  # of the file, where each frame is one; such frames have nothing to do with one another
+    convert: float = 0.0  # seconds that it took to make `grey`
+    arrived: float = field(default_factory=monotonic)  # seconds, monotonic: when the picture was there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +65,7 @@ class Face:
     scores: NDArray[np.float32]  # (labels,), each 0 to 1, summing to 1
     id: int  # the same person keeps it from frame to frame; from 1
     label: int | None  # which score leads steadily; None: unsure
+    since: float = 0.0  # seconds on the source's clock: when that label came
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,7 @@ class Reading:
     scores: Mapping[str, float]  # label -> share, 0 to 1, summing to 1
     label: str | None  # None: unsure
     confidence: float  # share of the label, or of the strongest one where unsure, 0 to 1
+    since: float = 0.0  # seconds on the source's clock: when that label came
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,6 +20,7 @@ from edge.card import shipped_model
 from edge.classifier import Classifier
 from edge.detector import Detector
 from edge.pipeline import Pipeline
+from edge.steady import Steadier
 from edge.tracker import Tracker
 from edge.values import Observation
 
@@ -29,7 +30,7 @@ RIGHT_PLACE = 0.4  # intersection over union of box and face
 
 def main() -> None:
     classifier = Classifier(shipped_model())
-    pipeline = Pipeline(Detector(), classifier, Tracker(), classifier.card.labels)
+    pipeline = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
     stage = Stage()
     frames = round(stage.period * FPS)
     started = time.perf_counter()
@@ -45,7 +46,7 @@ def main() -> None:
         f"{alone / visible:.1%} of {visible} frames with a whole face: one reading, right place",
     )
     show("synthetic, emotion", f"{right / visible:.1%} of them read as the emotion that is shown")
-    show("loop", f"{speed:.0f} frames a second, synthetic 640x480, full search in each frame, one thread")
+    show("loop", f"{speed:.0f} frames a second, synthetic 640x480 and its drawing, one thread")
     show(
         "classifier",
         f"{median(lambda: timed(lambda: classifier.scores(face)), 1000) * 1000:.2f} ms a face (median of 1000)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
+from edge.cameras import synthetic
 from edge.card import shipped_model
 from edge.classifier import Classifier
 from edge.values import Box, Frame, Observation, Reading
@@ -53,6 +55,20 @@ def frame(
     """Return an even grey Frame of `size` (width, height)."""
     grey = np.full((size[1], size[0]), level, np.uint8)
     return Frame(grey, lambda: np.repeat(grey[..., np.newaxis], 3, axis=2), time, index, name)
+
+
+@cache
+def _stage(width: int, height: int) -> synthetic.Stage:
+    return synthetic.Stage(width, height)
+
+
+def draw(*people: tuple[str, Box], size: tuple[int, int] = (640, 480)) -> NDArray[np.uint8]:
+    """Return the synthetic camera's dim room of `size` (width, height) with the faces of these names in these boxes."""
+    stage = _stage(*size)
+    picture = stage._background.copy()
+    for name, box in people:
+        synthetic._paste(picture, stage._faces[name], stage._mask, box)
+    return picture
 
 
 def seen(*readings: Reading, **about: Any) -> Observation:

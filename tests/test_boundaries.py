@@ -70,8 +70,9 @@ def test_the_command_itself_loads_no_picture_library_until_it_is_needed():
     assert not roots(modules_after("import edge.cli")) & {*WORKSTATION, "cv2", "ai_edge_litert", "tflite_runtime"}
 
 
-def test_the_pipeline_needs_neither_opencv_nor_a_runtime():
-    assert not roots(modules_after("import edge.pipeline")) & {"cv2", "ai_edge_litert", "tflite_runtime"}
+def test_the_pipeline_its_pace_and_its_threads_need_neither_opencv_nor_a_runtime():
+    loaded = modules_after("import edge.newest, edge.pace, edge.pipeline, edge.steady")
+    assert not roots(loaded) & {"cv2", "ai_edge_litert", "tflite_runtime"}
 
 
 def test_values_import_nothing_of_ours():

@@ -4,12 +4,14 @@ import os
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.file import frames
+from edge.cameras import file
+from edge.cameras.file import frames, live
 from edge.errors import CameraError, SourceNotFound
 from tests.conftest import open_descriptors
 
@@ -55,6 +57,26 @@ def test_every_frame_of_a_video_comes_in_order_with_its_time(tmp_path, name):
     assert [frame.time for frame in taken] == pytest.approx([number / FPS for number in range(COUNT)], abs=0.01)
     assert taken[3].grey.shape == (48, 64)
     assert taken[3].colour().shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("name", ["video.mp4", "picture.png"])
+def test_a_frame_says_how_long_it_took_to_make_it_grey(tmp_path, name, monkeypatch):
+    path = write_video(tmp_path / name, 2) if name.startswith("video") else tmp_path / name
+    write_picture(tmp_path / "picture.png")
+    clock, convert = SimpleNamespace(now=50.0), cv2.cvtColor
+    clock.perf_counter = lambda: clock.now
+
+    def slowly(*arguments):
+        clock.now += 0.25
+        return convert(*arguments)
+
+    monkeypatch.setattr(file, "time", clock)
+    monkeypatch.setattr(cv2, "cvtColor", slowly)
+    assert {frame.convert for frame in frames(str(path))} == {0.25}
+
+
+def test_a_file_waits_until_it_is_asked():
+    assert not live("video.mp4")
 
 
 @pytest.mark.parametrize("hit", [(5,), (5, 6), (3, 7), (0,), (0, 1), (COUNT - 1,), (9, 10, 11)])
@@ -122,7 +144,7 @@ def test_a_folder_gives_its_pictures_by_name_and_nothing_else(tmp_path):
     taken = list(frames(str(tmp_path)))
     assert [frame.name for frame in taken] == ["a.jpg", "b.png", "c.PNG"]
     assert numbers(taken) == [0, 1, 2]
-    # Two pictures are two moments: the tracker must not average them.
+    # Two pictures are two moments: they must not be averaged together.
     assert all(later.time - sooner.time >= 1 for sooner, later in pairwise(taken))
 
 

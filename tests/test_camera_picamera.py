@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -136,6 +137,18 @@ def test_frames_are_timed_by_the_sensor_from_the_first():
     taken = take(3)
     assert [frame.index for frame in taken] == [0, 1, 2]
     assert [frame.time for frame in taken] == pytest.approx([0, 0.033333, 0.066666])
+
+
+def test_the_luma_plane_takes_no_time_to_make_and_a_frame_tells_when_it_came():
+    begin = time.monotonic()
+    taken = take(3)
+    assert [frame.convert for frame in taken] == [0, 0, 0]
+    arrived = [frame.arrived for frame in taken]
+    assert begin <= arrived[0] <= arrived[1] <= arrived[2] <= time.monotonic()
+
+
+def test_a_camera_module_is_live():
+    assert picamera.live("")
 
 
 def test_a_camera_that_falls_silent_is_an_error_and_is_closed(pi):

@@ -3,6 +3,7 @@
 import fcntl
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -46,6 +47,28 @@ def test_frames_come_one_after_the_other_until_the_camera_stops_delivering(recor
     assert [frame.grey.mean() for frame in taken] == pytest.approx([0, 40, 80, 120, 160], abs=2)
     assert [frame.colour().mean() for frame in taken] == pytest.approx([0, 40, 80, 120, 160], abs=2)
     assert all(later.time > sooner.time >= 0 for sooner, later in pairwise(taken))
+
+
+def test_a_frame_tells_when_it_arrived_and_how_long_it_took_to_make_it_grey(record, monkeypatch):
+    record(3)
+    clock, convert = SimpleNamespace(now=50.0), cv2.cvtColor
+    clock.monotonic = lambda: clock.now
+
+    def slowly(*arguments):
+        clock.now += 0.25
+        return convert(*arguments)
+
+    monkeypatch.setattr(usb, "time", clock)
+    monkeypatch.setattr(cv2, "cvtColor", slowly)
+    source = usb.frames(DEVICE)
+    taken = [next(source) for _ in range(3)]
+    assert [frame.convert for frame in taken] == [0.25] * 3
+    assert [frame.arrived for frame in taken] == [50, 50.25, 50.5]  # before it was made grey
+    assert [frame.time for frame in taken] == [0, 0.25, 0.5]
+
+
+def test_a_usb_camera_is_live():
+    assert usb.live("0")
 
 
 def test_the_camera_is_given_back_when_the_run_ends_early(record):

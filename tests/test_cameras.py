@@ -7,14 +7,42 @@ import pytest
 
 from edge import cameras
 from edge.cameras import picamera, usb
-from edge.errors import UnknownName
+from edge.errors import UnknownName, UsageError
 
 
 def test_every_file_of_the_folder_is_a_camera():
     files = {path.stem for path in Path(cameras.__file__).parent.glob("*.py")} - {"__init__"}
     assert set(cameras.names()) == files
     for name in files:
-        assert callable(importlib.import_module(f"edge.cameras.{name}").frames)
+        module = importlib.import_module(f"edge.cameras.{name}")
+        assert callable(module.frames)
+        assert callable(module.live)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("picamera", True),
+        ("picamera:1", True),
+        ("usb:0", True),
+        ("/dev/video3", True),
+        ("synthetic", True),
+        ("synthetic:faces=3,fps=10", True),
+        ("synthetic:fast", False),
+        ("synthetic:faces=2,fast", False),
+        ("clip.mp4", False),
+        ("folder/", False),
+        ("faces*.png", False),
+    ],
+)
+def test_a_source_that_goes_on_by_itself_is_live_and_one_that_waits_to_be_asked_is_not(source, expected):
+    assert cameras.live(source) is expected
+
+
+@pytest.mark.parametrize(("source", "error"), [("synthetic:slow", UsageError), ("usv", UnknownName)])
+def test_whether_a_wrong_source_is_live_is_no_question(source, error):
+    with pytest.raises(error):
+        cameras.live(source)
 
 
 @pytest.mark.parametrize(

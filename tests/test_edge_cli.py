@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ import cv2
 import pytest
 import typer
 
-from edge import cameras, card, sinks
-from edge.cli import _Signals, app
+from edge import cameras, card, cli, newest, pace, sinks
+from edge.cli import _run, _Signals, app
+from edge.newest import Newest
+from edge.pace import Pace
+from edge.pipeline import Summary
+from edge.settings import RunSettings
 from edge.values import Box
 from tests.conftest import EDGE, FACE, run_edge
 
@@ -75,23 +80,27 @@ def test_seconds_ends_an_endless_source():
     assert SUMMARY.findall(result.stderr)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_with_a_summary_and_a_whole_video(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "source"),
+    [(signal.SIGINT, "synthetic:fast"), (signal.SIGTERM, "synthetic:fast"), (signal.SIGINT, "synthetic:fps=100")],
+)
+def test_a_signal_ends_the_run_with_a_summary_and_a_whole_video(tmp_path, number, source):
     out = tmp_path / "out.mp4"
     with subprocess.Popen(
-        [EDGE, "run", "synthetic:fast", "-s", "jsonl", "-s", f"video:{out}"],
+        [EDGE, "run", source, "-s", "jsonl", "-s", f"video:{out}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        bufsize=0,  # or what lies in the buffer behind the first line would be lost
     ) as process:
         assert process.stdout
         first = process.stdout.readline()
         process.send_signal(number)
-        rest, said = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=60)
+    said = errors.decode()
     assert process.returncode == 0, said
     lines = [json.loads(line) for line in (first + rest).splitlines()]
     assert SUMMARY.findall(said)
-    assert f"{len(lines)} frames," in said
+    assert re.search(rf"^{len(lines)} frames(, \d+ skipped)?, ", said, re.MULTILINE)
     capture = cv2.VideoCapture(str(out))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == len(lines)
     capture.release()
@@ -126,13 +135,70 @@ def test_without_a_source_the_choice_is_told_with_its_reason(monkeypatch, capsys
     assert capsys.readouterr().err.startswith("source: synthetic:fast (no camera was found)\n1 frames, ")
 
 
-def test_frames_that_were_lost_are_counted_in_the_summary(portrait_file, tmp_path):
+def test_of_a_live_source_the_newest_frames_are_read_and_those_in_between_are_counted(tmp_path):
+    result = run_edge("run", "synthetic:fps=1000,size=1280x720", "--max-fps", 20, "--frames", 6, "-s", "jsonl")
+    assert result.returncode == 0, result.stderr
+    places = [json.loads(line)["frame"] for line in result.stdout.splitlines()]
+    assert len(places) == 6
+    assert all(later > sooner for sooner, later in pairwise(places))
+    skipped = places[-1] + 1 - len(places)
+    assert skipped > 6
+    assert f"6 frames, {skipped} skipped, " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "idle_fps", "expected"),
+    [("synthetic", 3.0, 3.0), ("synthetic", None, None), ("synthetic:fast", 3.0, None)],
+)
+def test_only_a_live_source_idles_and_is_read_by_a_thread_of_its_own(monkeypatch, source, idle_fps, expected):
+    made, threads = [], []
+
+    class Noted(Pace):
+        def __init__(self, max_fps, idle_fps):
+            made.append((max_fps, idle_fps))
+            super().__init__(max_fps, idle_fps)
+
+    class Thread(Newest):
+        def __enter__(self):
+            threads.append(source)
+            return super().__enter__()
+
+    monkeypatch.setattr(pace, "Pace", Noted)
+    monkeypatch.setattr(newest, "Newest", Thread)
+    summary = _run(RunSettings(source, ("jsonl:/dev/null",), frames=1, max_fps=500.0, idle_fps=idle_fps))
+    assert summary.frames == 1
+    assert made == [(500.0, expected)]
+    assert threads == ([source] if source == "synthetic" else [])
+
+
+def test_no_idling_is_asked_for_by_zero(monkeypatch):
+    asked = []
+
+    def note(settings):
+        asked.append(settings)
+        return Summary(())
+
+    monkeypatch.setattr(cli, "_run", note)
+    for arguments in ([], ["--idle-fps", "0"], ["--idle-fps", "2", "--max-fps", "12.5"]):
+        monkeypatch.setattr(sys, "argv", ["edge", "run", "synthetic", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            app(prog_name="edge")
+        assert ended.value.code == 0
+    assert [(settings.max_fps, settings.idle_fps) for settings in asked] == [(None, 5.0), (None, None), (12.5, 2.0)]
+
+
+def test_each_picture_of_a_folder_is_read_as_if_it_were_the_only_one_and_a_broken_one_is_counted(
+    portrait_file, tmp_path
+):
     for name in ("a.png", "c.png"):
         (tmp_path / name).write_bytes(portrait_file.read_bytes())
     (tmp_path / "b.png").write_text("broken")
-    result = run_edge("run", tmp_path)
-    assert result.returncode == 0
-    assert "2 frames, 1 skipped, 2 readings of 2 faces" in result.stderr
+    alone, both = (run_edge("run", source, "-s", "jsonl") for source in (portrait_file, tmp_path))
+    assert both.returncode == 0
+    assert "2 frames, 1 skipped, 2 readings of 2 faces" in both.stderr
+    (face,) = json.loads(alone.stdout)["faces"]
+    told = [json.loads(line)["faces"] for line in both.stdout.splitlines()]
+    assert told == [[face], [{**face, "id": 2}]]
 
 
 def test_the_options_reach_the_parts(portrait_file):
@@ -140,6 +206,9 @@ def test_the_options_reach_the_parts(portrait_file):
     assert json.loads(unsure.stdout)["faces"][0]["label"] is None
     too_small = run_edge("run", portrait_file, "-s", "jsonl", "--min-face", 200)
     assert json.loads(too_small.stdout)["faces"] == []
+    eyes = f"{cv2.data.haarcascades}haarcascade_eye.xml"  # type: ignore[attr-defined] # the stubs lack it
+    smaller = run_edge("run", portrait_file, "-s", "jsonl", "--cascade", eyes)
+    assert all(face["box"][2] < 60 for face in json.loads(smaller.stdout)["faces"])
 
 
 def test_below_the_threshold_of_the_card_no_label_is_given_unless_the_command_names_another(portrait_file, tmp_path):
@@ -200,6 +269,8 @@ def test_a_misspelt_sink_or_camera_is_told_which_there_are(portrait_file):
         (("synthetic:slow",), 2, "unknown option 'slow'"),
         (("synthetic", "--model", "text.png"), 78, "text.png: not a TFLite model"),
         (("synthetic", "--model", "nothing.tflite"), 78, "nothing.tflite: cannot be read"),
+        (("synthetic", "--cascade", "nothing.xml"), 78, "nothing.xml: no such cascade file"),
+        (("synthetic", "--max-fps", "0"), 78, "max_fps is 0.0, expected 0.1 to 1000"),
         (("synthetic", "--seconds", "0"), 78, "seconds is 0.0, expected more than 0"),
         (("synthetic", "-s", "console:loud"), 2, "sink console takes no argument"),
         (("synthetic", "-s", "video:out.mkv"), 2, "video:out.mkv: name a file that ends in"),

@@ -7,29 +7,43 @@ import pytest
 
 from edge import pipeline as module
 from edge.detector import Detector
+from edge.pace import Pace
 from edge.pipeline import Pipeline
+from edge.steady import EVERY, Steadier
 from edge.tracker import Tracker
-from edge.values import Box, Frame
+from edge.values import Box, Frame, Sighting
 from tests.conftest import FACE, frame
 
 LABELS = ("calm", "cross")
 BOX = Box(10, 10, 40, 40)
 
 
-class Finder:
-    """Finds one face in every frame that is not black."""
+class Watcher:
+    """Sees one person in every picture that is not black."""
 
-    def find(self, grey):
-        return [BOX] if grey.any() else []
+    def __init__(self):
+        self.times, self.stills = [], 0
+
+    def update(self, grey, now):
+        self.times.append(now)
+        return (Sighting(1, BOX),) if grey.any() else ()
+
+    def still(self, grey):
+        self.stills += 1
+        return (Sighting(1, BOX),) if grey.any() else ()
 
 
 class Reader:
     """Reads the level of the picture as the share of calm, in percent."""
 
+    def __init__(self):
+        self.looks = 0
+
     def prepare(self, grey, box):
         return grey[box.y : box.y + box.height, box.x : box.x + box.width]
 
     def scores(self, face):
+        self.looks += 1
         share = face.mean() / 100
         return np.array([share, 1 - share], np.float32)
 
@@ -56,8 +70,18 @@ class Ticks:
 
 
 @pytest.fixture
-def pipeline():
-    return Pipeline(Finder(), Reader(), Tracker(unsure=0.55, half_life=0), LABELS)
+def watcher():
+    return Watcher()
+
+
+@pytest.fixture
+def reader():
+    return Reader()
+
+
+@pytest.fixture
+def pipeline(watcher, reader):
+    return Pipeline(watcher, reader, Steadier(unsure=0.55, half_life=0), LABELS)
 
 
 def frames(*levels: int):
@@ -86,15 +110,41 @@ def test_an_unsure_reading_has_no_label_and_the_confidence_of_the_strongest(pipe
     assert reading.confidence == pytest.approx(0.52)
 
 
-def test_a_label_that_stays_has_its_own_confidence_though_another_is_stronger(pipeline):
+def test_a_label_that_stays_has_its_own_confidence_though_another_is_stronger(watcher, reader):
+    pipeline = Pipeline(watcher, reader, Steadier(half_life=0), LABELS)
     pipeline.observe(frame(level=60))
-    (reading,) = pipeline.observe(frame(level=51, time=0.1)).readings
-    assert (reading.label, reading.confidence) == ("calm", pytest.approx(0.51))
+    (reading,) = pipeline.observe(frame(level=48, time=0.1)).readings
+    assert reading.label == "calm"
+    assert reading.confidence == pytest.approx(0.48)
 
 
-def test_identities_follow_the_time_of_the_frames(pipeline):
-    ids = [pipeline.observe(frame(level=80, time=seconds)).readings[0].face_id for seconds in (0, 0.5, 5)]
-    assert ids == [1, 1, 2]
+def test_a_reading_says_since_when_it_has_its_label(pipeline):
+    told = [
+        pipeline.observe(frame(level=level, time=now)) for level, now in ((80, 1.0), (90, 2.0), (10, 3.0), (9, 4.0))
+    ]
+    assert [seen.readings[0].since for seen in told] == [1, 1, 3, 3]
+
+
+def test_who_is_where_is_asked_by_the_time_of_the_frames(pipeline, watcher):
+    pipeline.run(frame(time=seconds, index=index) for index, seconds in enumerate((0.0, 0.5, 5.0)))
+    assert watcher.times == [0.0, 0.5, 5.0]
+    assert watcher.stills == 0
+
+
+def test_a_face_is_read_only_as_often_as_its_steadying_takes(pipeline, reader):
+    for number in range(61):
+        (reading,) = pipeline.observe(frame(time=number / 60, level=80)).readings
+        assert reading.label == "calm"  # told in each frame all the same
+    assert reader.looks == pytest.approx(1 / EVERY, abs=1)
+
+
+def test_each_picture_of_a_folder_is_read_anew_whatever_came_before(pipeline, watcher, reader):
+    levels = (80, 20, 80, 20)
+    pictures = [frame(time=0.0, index=index, level=level, name=f"{index}.png") for index, level in enumerate(levels)]
+    told = [pipeline.observe(picture).readings[0] for picture in pictures]
+    assert [reading.label for reading in told] == ["calm", "cross", "calm", "cross"]
+    assert [reading.confidence for reading in told] == pytest.approx([0.8] * 4)
+    assert (watcher.stills, watcher.times, reader.looks) == (4, [], 4)
 
 
 def test_no_more_frames_are_taken_than_were_asked_for(pipeline):
@@ -113,6 +163,32 @@ def test_a_run_that_is_stopped_ends_after_the_frame_in_hand(pipeline):
     sink = Listener()
     summary = pipeline.run(frames(80, 80, 80, 80), [sink], stopped=lambda: len(sink.seen) == 2)
     assert (summary.frames, len(sink.seen)) == (2, 2)
+
+
+class Slowly(Pace):
+    """Notes what it is asked and told."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def wait(self):
+        self.said.append("wait")
+
+    def saw(self, anybody):
+        self.said.append(anybody)
+
+
+def test_the_pace_is_asked_before_each_frame_and_told_whether_it_showed_anybody(pipeline):
+    pace = Slowly()
+
+    def source():
+        for picture in frames(80, 0):
+            assert pace.said[-1] == "wait"
+            yield picture
+
+    pipeline.run(source(), pace=pace)
+    assert pace.said == ["wait", True, "wait", False, "wait"]
 
 
 def test_a_source_without_frames_gives_an_empty_summary(pipeline):
@@ -141,10 +217,24 @@ def test_frames_a_second_are_counted_on_the_wall_clock(pipeline):
 def test_the_time_of_every_stage_is_told_with_the_frame_and_summed(pipeline):
     sink = Listener()
     summary = pipeline.run(frames(80, 80), [sink])
-    stages = {"wait", "search", "crop", "classify", "track"}
+    stages = {"wait", "convert", "search", "crop", "classify", "steady"}
     assert all(set(seen.timings) == stages for seen in sink.seen)
     assert set(summary.stages) == stages | {"sinks"}
-    assert summary.stages["search"] == pytest.approx(sum(seen.timings["search"] for seen in sink.seen))
+    for stage in stages:
+        assert summary.stages[stage] == pytest.approx(sum(seen.timings[stage] for seen in sink.seen))
+
+
+@pytest.mark.parametrize(("waited", "wait"), [(0.25, 0.25), (-0.01, 0.0)])
+def test_the_camera_says_how_long_its_conversion_took_and_waiting_is_the_rest(pipeline, waited, wait):
+    timings = pipeline.observe(replace(frame(), convert=0.004), waited).timings
+    assert (timings["convert"], timings["wait"]) == (0.004, wait)
+
+
+def test_what_a_camera_converts_while_it_is_asked_is_not_waiting(pipeline, monkeypatch):
+    monkeypatch.setattr(module, "time", Ticks())
+    sink = Listener()
+    pipeline.run(iter([replace(frame(), convert=0.75)]), [sink])
+    assert sink.seen[0].timings["wait"] == pytest.approx(0.25)
 
 
 def test_an_error_of_a_sink_ends_the_run(pipeline):
@@ -156,10 +246,13 @@ def test_an_error_of_a_sink_ends_the_run(pipeline):
         pipeline.run(frames(80, 80), [Broken()])
 
 
-def test_the_real_parts_together_read_a_real_face(portrait, classifier):
-    joined = Pipeline(Detector(), classifier, Tracker(), classifier.card.labels)
+@pytest.mark.parametrize("name", ["", "portrait.png"])
+def test_the_real_parts_together_read_a_real_face(portrait, classifier, name):
+    joined = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
     grey = np.ascontiguousarray(portrait[..., 1])
-    (reading,) = joined.observe(Frame(grey, lambda: portrait, 0.0, 0)).readings
-    assert reading.label == "happy"
-    assert reading.box.overlap(FACE) > 0.7
-    assert tuple(reading.scores) == classifier.card.labels
+    for index in range(3):
+        (reading,) = joined.observe(Frame(grey, lambda: portrait, index / 10, index, name)).readings
+        assert reading.label == "happy"
+        assert reading.box.overlap(FACE) > 0.7
+        assert tuple(reading.scores) == classifier.card.labels
+        assert reading.face_id == (index + 1 if name else 1)

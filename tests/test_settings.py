@@ -1,12 +1,18 @@
 """A setting out of its range is refused by name, before anything is opened."""
 
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict
+from typing import Any
 
 import pytest
+import typer
 
+from edge.cli import app
+from edge.detector import MIN_FACE
 from edge.errors import SettingsError
+from edge.pace import IDLE_FPS
 from edge.settings import RunSettings
+from edge.steady import HALF_LIFE
 
 
 def test_the_defaults_are_a_run_of_the_shipped_model_on_the_console():
@@ -14,6 +20,22 @@ def test_the_defaults_are_a_run_of_the_shipped_model_on_the_console():
     assert settings.sinks == ("console",)
     assert settings.model.is_file()
     assert (settings.source, settings.frames, settings.seconds) == (None, None, None)
+
+
+def test_the_defaults_are_those_of_the_parts_that_they_are_for():
+    assert RunSettings().min_face == MIN_FACE
+    assert RunSettings().half_life == HALF_LIFE
+    assert RunSettings().idle_fps == IDLE_FPS
+
+
+def test_the_defaults_of_the_command_are_the_settings():
+    command: Any = typer.main.get_command(app)
+    defaults = {option.name: option.default for option in command.commands["run"].params}
+    settings = asdict(RunSettings())
+    assert set(settings) - set(defaults) == {"sinks"}
+    assert tuple(defaults["sink"]) == settings["sinks"]
+    for name in set(settings) - {"sinks", "model"}:  # the model that is shipped is looked for when the command runs
+        assert defaults[name] == settings[name], name
 
 
 @pytest.mark.parametrize(
@@ -27,6 +49,15 @@ def test_the_defaults_are_a_run_of_the_shipped_model_on_the_console():
         ("unsure", -0.01),
         ("unsure", 1.01),
         ("unsure", math.nan),
+        ("max_fps", 0.0),
+        ("max_fps", 0.09),
+        ("max_fps", -5.0),
+        ("max_fps", 1001.0),
+        ("max_fps", math.inf),
+        ("max_fps", math.nan),
+        ("idle_fps", 0.0),
+        ("idle_fps", -5.0),
+        ("idle_fps", math.nan),
         ("half_life", -1.0),
         ("half_life", 61.0),
         ("threads", 0),
@@ -46,6 +77,11 @@ def test_a_setting_out_of_range_is_named_with_what_was_found_and_expected(name, 
         ("min_face", 640),
         ("unsure", 0),
         ("unsure", 1),
+        ("max_fps", None),
+        ("max_fps", 0.1),
+        ("max_fps", 1000),
+        ("idle_fps", None),
+        ("idle_fps", 0.1),
         ("half_life", 0),
         ("threads", 64),
     ],

@@ -1,10 +1,12 @@
 """The values that flow through: boxes overlap as rectangles do, and nothing changes once it is made."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
+from time import monotonic
 
+import numpy as np
 import pytest
 
-from edge.values import Box
+from edge.values import Box, Face, Find, Sighting
 from tests.conftest import frame, reading, seen
 
 BOX = Box(10, 10, 20, 20)
@@ -30,8 +32,25 @@ def test_boxes_without_area_overlap_nothing():
     assert Box(5, 5, 0, 0).overlap(Box(5, 5, 0, 0)) == 0
 
 
+def test_a_frame_arrives_when_it_is_made_unless_its_camera_knows_better():
+    begin = monotonic()
+    made = frame()
+    assert begin <= made.arrived <= monotonic()
+    assert made.convert == 0
+    assert replace(made, arrived=3.5, convert=0.25).arrived == 3.5
+
+
 @pytest.mark.parametrize(
-    ("value", "field"), [(BOX, "x"), (frame(), "index"), (reading(), "label"), (seen(), "readings")]
+    ("value", "field"),
+    [
+        (BOX, "x"),
+        (Find(BOX, 5), "support"),
+        (Sighting(1, BOX), "id"),
+        (Face(BOX, np.ones(1, np.float32), 1, 0, 2.5), "since"),
+        (frame(), "index"),
+        (reading(), "label"),
+        (seen(), "readings"),
+    ],
 )
 def test_no_value_can_be_changed_on_its_way(value, field):
     with pytest.raises(FrozenInstanceError):

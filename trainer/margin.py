@@ -68,7 +68,7 @@ def _found(rows: Dataset) -> Iterator[tuple[int, NDArray[np.uint8], Box]]:
     for number, face in enumerate(rows.faces):
         enlarged = cv2.resize(face, (ENLARGED, ENLARGED), interpolation=cv2.INTER_LINEAR)
         picture = cv2.copyMakeBorder(enlarged, *_AROUND, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-        boxes = detector.find(picture)
+        boxes = [find.box for find in detector.find(picture)]
         if len(boxes) == 1:
             yield number, picture, boxes[0]
 

@@ -1,8 +1,8 @@
 """Where frames come from. Each module of this folder is a camera, found by its name and imported when a run names it.
 
 A camera is a function `frames(argument: str)` that returns a generator of Frames, which opens its source when the first
-frame is asked for and closes it in its own `finally`. A source that is not there may be refused at once. To add a
-camera, add a file.
+frame is asked for and closes it in its own `finally`. A source that is not there may be refused at once. A second one,
+`live(argument: str)`, tells whether frames come whether or not anybody asks for them. To add a camera, add a file.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ def frames(source: str) -> Generator[Frame, None, None]:
     name, argument = parse(source)
     found: Generator[Frame, None, None] = importlib.import_module(f"{__name__}.{name}").frames(argument)
     return found
+
+
+def live(source: str) -> bool:
+    """Return whether `source` goes on by itself, so that only its newest frame is worth anything."""
+    name, argument = parse(source)
+    return bool(importlib.import_module(f"{__name__}.{name}").live(argument))
 
 
 def choose() -> tuple[str, str]:

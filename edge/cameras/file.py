@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import math
 import mimetypes
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def frames(argument: str) -> Generator[Frame, None, None]:
         raise
     except OSError as error:  # a folder that we may not look into, a name that is too long
         raise CameraError(f"{argument}: cannot be read ({error.strerror})") from error
+
+
+def live(argument: str) -> bool:  # noqa: ARG001 (as every camera's)
+    """Return False: no frame is lost, however long one takes."""
+    return False
 
 
 def _found(argument: str) -> Generator[Frame, None, None]:
@@ -111,5 +117,6 @@ def _position(capture: cv2.VideoCapture, before: float, failed: int, fps: float)
 
 
 def _frame(colour: NDArray[np.uint8], seconds: float, index: int, name: str) -> Frame:
+    start = time.perf_counter()
     grey = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-    return Frame(grey, lambda: colour, seconds, index, name)
+    return Frame(grey, lambda: colour, seconds, index, name, time.perf_counter() - start)

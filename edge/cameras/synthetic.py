@@ -100,6 +100,11 @@ def frames(argument: str) -> Generator[Frame, None, None]:
             time.sleep(max(0.0, start + index / fps - time.monotonic()))
 
 
+def live(argument: str) -> bool:
+    """Return whether it runs in real time, as it does without `fast`."""
+    return not _parse(argument)[0]
+
+
 def _colour(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(grey[..., np.newaxis], 3, axis=2)
 
