@@ -8,7 +8,8 @@ import shutil
 import signal
 import sys
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -22,7 +23,8 @@ from edge.settings import DEFAULT_SINKS, RunSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.pipeline import Summary
+    from edge.classifier import Classifier
+    from edge.pipeline import Pipeline, Summary
     from edge.values import Frame
 
 app = new_app(
@@ -116,23 +118,14 @@ def run(
 def _run(settings: RunSettings) -> Summary:
     from edge import cameras, sinks
     from edge.classifier import Classifier
-    from edge.detector import Detector
     from edge.newest import Newest
     from edge.pace import Pace
-    from edge.pipeline import Pipeline
-    from edge.steady import Steadier
-    from edge.tracker import Tracker
 
     outputs = [sinks.make(spec) for spec in settings.sinks]
     classifier = Classifier(settings.model, settings.threads)
     source = settings.source or _chosen_source()
     frames, live = cameras.frames(source), cameras.live(source)
-    pipeline = Pipeline(
-        Tracker(Detector(settings.cascade, settings.threads), settings.min_face),
-        classifier,
-        Steadier(classifier.card.unsure if settings.unsure is None else settings.unsure, settings.half_life),
-        classifier.card.labels,
-    )
+    pipeline = _pipeline(settings, classifier)
     with ExitStack() as stack:
         stopped = stack.enter_context(_Signals())
         if live:
@@ -147,6 +140,20 @@ def _run(settings: RunSettings) -> Summary:
             pace=Pace(settings.max_fps, settings.idle_fps if live else None),
             stopped=stopped,
         )
+
+
+def _pipeline(settings: RunSettings, classifier: Classifier) -> Pipeline:
+    from edge.detector import Detector
+    from edge.pipeline import Pipeline
+    from edge.steady import Steadier
+    from edge.tracker import Tracker
+
+    return Pipeline(
+        Tracker(Detector(settings.cascade, settings.threads), settings.min_face),
+        classifier,
+        Steadier(classifier.card.unsure if settings.unsure is None else settings.unsure, settings.half_life),
+        classifier.card.labels,
+    )
 
 
 def _chosen_source() -> str:
@@ -188,6 +195,59 @@ def _show(summary: Summary) -> None:
     if summary.readings:
         shares = sorted(summary.emotions.items(), key=lambda item: -item[1])
         typer.echo("mean: " + ", ".join(f"{label} {share:.0%}" for label, share in shares), err=True)
+
+
+@app.command()
+def benchmark(
+    source: Annotated[
+        str | None, typer.Argument(help="As of 'edge run'. A file that ends before the time is up is begun anew.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Measure the loop for so long, after its warm-up.")] = 60.0,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write the report to this file, too.")] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="A report of --json: each figure beside its; a .tflite file: both models measured in turn."),
+    ] = None,
+    min_fps: Annotated[
+        float | None, typer.Option(min=0, help="Exit status 1 when fewer frames a second were read.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure the classifier alone for 2 s in place of the rule's 60 s.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option(help="A .tflite file with its card. [default: the one that is shipped]")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Of model and face search each.")] = 1,
+    debug: Debug = False,
+) -> None:
+    """Tell where the milliseconds go on this machine: the loop, each stage, the classifier alone, memory, warmth."""
+    from edge import benchmark as measuring
+    from edge.classifier import Classifier
+    from edge.errors import EmotionEdgeError
+    from edge.files import write_whole
+
+    # No idling: nobody before the camera must not look like a slow machine.
+    settings = RunSettings(
+        None, measuring.QUIET, model or card.shipped_model(), seconds=seconds, idle_fps=None, threads=threads
+    )
+    against = measuring.rival(compare) if compare else None
+    classifier = Classifier(settings.model, threads)
+    settings = replace(settings, source=source or _chosen_source())
+    with _Signals() as stopped:
+        report = measuring.measure(
+            settings,
+            classifier,
+            _pipeline(settings, classifier),
+            quick=quick,
+            against=against,
+            stopped=stopped,
+            say=partial(typer.echo, err=True),
+        )
+    typer.echo(measuring.text(report))
+    if as_json:
+        write_whole(as_json, measuring.to_json(report))
+    if min_fps is not None and report.loop.fps < min_fps:
+        raise EmotionEdgeError(f"{report.loop.fps:.1f} frames a second, at least {min_fps:g} were asked for")
 
 
 @app.command()

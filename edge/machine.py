@@ -14,6 +14,7 @@ import re
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -144,6 +145,21 @@ def resident(root: Path = ROOT) -> float | None:
 def resident_peak(root: Path = ROOT) -> float | None:
     """Return the most memory in MB that this process has ever had in RAM."""
     return _kilobytes(root / "proc/self/status", "VmHWM")
+
+
+def threads(root: Path = ROOT) -> int | None:
+    """Return how many threads this process has, the runtime's and OpenCV's among them."""
+    found = _field(root / "proc/self/status", "Threads")
+    return int(found) if found and found.isdecimal() else None
+
+
+def process_age(root: Path = ROOT) -> float | None:
+    """Return how many seconds ago this process was started; the kernel notes it in hundredths."""
+    # The second field, the program's name in brackets, may hold blanks and brackets; the start is the 22nd.
+    rest = (_text(root / "proc/self/stat") or "").rpartition(")")[2].split()
+    if len(rest) < 20:
+        return None
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(rest[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def versions() -> dict[str, str | None]:
