@@ -1,0 +1,123 @@
+"""Measure the loop against the naive one: a full-frame search in every frame, and every face classified.
+
+usage: .venv/bin/python scripts/versus.py VIDEO|calm...      (after scripts/run.sh has made .venv)
+
+`calm` is one face, scikit-image's astronaut, 15 s at 640 x 360, under a camera that pans, zooms and turns a bit, with
+a sensor's noise: nothing stands still, which is the hard case for a sweep that looks where something moved (it needs
+.venv-test/bin/python).
+
+The naive loop is the one of the tutorials: detectMultiScale over the whole frame with step 1.1 and 5 neighbours, one
+OpenCV thread, the same model, the same preprocessing. Both get the same decoded grey frames, in turn, twice; the better
+half of each counts. Decoding is in neither. A face that the naive loop finds is kept when ours has one at its place
+in the same frame (intersection over union of at least 0.4).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import cv2
+import numpy as np
+
+from edge import cameras
+from edge.card import shipped_model
+from edge.classifier import Classifier
+from edge.detector import Detector
+from edge.pipeline import Pipeline
+from edge.steady import Steadier
+from edge.tracker import Tracker
+from edge.values import Box, Frame, Observation
+
+STEP, NEIGHBOURS, SMALLEST = 1.1, 5, 30
+SAME = 0.4  # intersection over union
+ROUNDS = 2
+CASCADES = ("alt2", "default")  # ours, which the naive loop may have too, and the tutorials'
+
+Found = list[list[Box]]  # the boxes of each frame
+
+
+def main() -> None:
+    print(f"{'video':24} {'naive with':10} {'frames':>6} {'naive fps':>9} {'our fps':>8} {'ratio':>6}  kept")
+    for video in sys.argv[1:]:
+        frames = list(calm() if video == "calm" else cameras.frames(video))
+        for cascade in CASCADES:
+            print(compare(video, frames, cascade), flush=True)
+
+
+def calm() -> Iterator[Frame]:
+    """Yield the frames of the built-in clip."""
+    import skimage.data
+
+    portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)  # type: ignore[no-untyped-call]
+    rng = np.random.default_rng(0)
+    for index in range(450):
+        now = index / 30
+        x, y = 224 + 25 * np.sin(0.9 * now), 130 + 15 * np.sin(1.3 * now)
+        move = cv2.getRotationMatrix2D((x, y), 6 * np.sin(1.1 * now), 1 + 0.25 * np.sin(0.7 * now))
+        move[:, 2] += 320 - x + 60 * np.sin(0.5 * now), 180 - y
+        view = cv2.warpAffine(portrait, move, (640, 360), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
+        grey = np.clip(view + rng.normal(0, 4, view.shape), 0, 255).astype(np.uint8)
+        yield Frame(grey, lambda: grey, now, index)  # noqa: B023 (nobody asks for it)
+
+
+def compare(video: str, frames: list[Frame], cascade: str) -> str:
+    """Return the line of one video."""
+    (naive_seconds, naive), (seconds, ours) = in_turn(
+        lambda: run_naive(frames, Classifier(shipped_model()), cascade),
+        lambda: run_ours(frames, Classifier(shipped_model())),
+    )
+    pairs = [(face, boxes) for faces, boxes in zip(naive, ours, strict=True) for face in faces]
+    kept = sum(any(face.overlap(box) >= SAME for box in boxes) for face, boxes in pairs)
+    share = f"{kept / len(pairs):.1%} of {len(pairs)}" if pairs else "it found none"
+    return (
+        f"{video.rpartition('/')[2][:24]:24} {cascade:10} {len(frames):6} {len(frames) / naive_seconds:9.1f} "
+        f"{len(frames) / seconds:8.1f} {naive_seconds / seconds:6.1f}  {share}; ours finds {sum(map(len, ours))}"
+    )
+
+
+def in_turn(*loops: Callable[[], tuple[float, Found]]) -> list[tuple[float, Found]]:
+    """Return the least seconds of each of `loops`, and what it found."""
+    taken = [[loop() for loop in loops] for _ in range(ROUNDS)]
+    return [min(column, key=lambda found: found[0]) for column in zip(*taken, strict=True)]
+
+
+def run_naive(frames: list[Frame], classifier: Classifier, cascade: str) -> tuple[float, Found]:
+    cv2.setNumThreads(1)
+    path = f"{cv2.data.haarcascades}haarcascade_frontalface_{cascade}.xml"  # type: ignore[attr-defined] # the stubs lack it
+    search, found = cv2.CascadeClassifier(path), []
+    begin = time.perf_counter()
+    for frame in frames:
+        hits = search.detectMultiScale(frame.grey, STEP, NEIGHBOURS, minSize=(SMALLEST, SMALLEST))
+        boxes = [Box(*map(int, hit)) for hit in hits]
+        for box in boxes:
+            classifier.scores(classifier.prepare(frame.grey, box))
+        found.append(boxes)
+    return time.perf_counter() - begin, found
+
+
+def run_ours(frames: list[Frame], classifier: Classifier) -> tuple[float, Found]:
+    pipeline, boxes = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels), Boxes()
+    return pipeline.run(iter(frames), [boxes]).seconds, boxes.found
+
+
+class Boxes:
+    """A sink that keeps where the faces were."""
+
+    def __init__(self) -> None:
+        self.found: Found = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, seen: Observation) -> None:
+        self.found.append([reading.box for reading in seen.readings])
+
+
+if __name__ == "__main__":
+    main()
