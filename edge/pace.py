@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 IDLE_AFTER = 10.0  # seconds without a face
+LISTEN = 0.2  # seconds between two questions whether to end
 IDLE_FPS = 5.0  # then; with the sweep's half second somebody who comes is seen within 0.7 s
 
 
@@ -35,11 +36,13 @@ class Pace:
         """Whether nobody has been there for a while."""
         return self._idle_fps is not None and self._clock() - self._seen > IDLE_AFTER
 
-    def wait(self) -> None:
-        """Return when the next frame may be asked for."""
+    def wait(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Return when the next frame may be asked for, or soon after `stopped` says that none will be."""
         rates = [rate for rate in (self._max_fps, self._idle_fps if self.idle else None) if rate is not None]
         if rates:
-            self._sleep(max(0.0, self._last + 1 / min(rates) - self._clock()))
+            due = self._last + 1 / min(rates)
+            while (left := due - self._clock()) > 0 and not stopped():
+                self._sleep(min(left, LISTEN))
         self._last = self._clock()
 
     def saw(self, anybody: bool) -> None:

@@ -119,7 +119,7 @@ class Pipeline:
             if max_seconds is not None and asked - begin >= max_seconds:
                 break
             if pace is not None:
-                pace.wait()
+                pace.wait(stopped)
             frame = next(frames, None)
             if frame is None:
                 break

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.pace import IDLE_AFTER, Pace
+from edge.pace import IDLE_AFTER, LISTEN, Pace
 
 
 class Clock:
@@ -57,9 +57,17 @@ def test_the_first_frame_and_a_late_one_do_not_wait(clock):
     pace.wait()
     clock.now += 0.25
     pace.wait()
-    assert clock.slept == [0, 0]
+    assert clock.slept == []
     pace.wait()
     assert clock.slept[-1] == pytest.approx(0.1)  # what was late is not made up for
+
+
+def test_who_wants_to_end_is_heard_while_the_next_frame_is_far_off(clock):
+    pace = Pace(0.1, clock=clock, sleep=clock.sleep)
+    pace.wait()
+    asked = clock.now + 0.5
+    pace.wait(lambda: clock.now >= asked)
+    assert clock.now - asked <= LISTEN
 
 
 def test_while_nobody_is_there_the_loop_idles_and_the_first_face_wakes_it(clock):
