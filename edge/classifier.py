@@ -55,6 +55,10 @@ class Classifier:
         self._output = _only(self._interpreter.get_output_details(), f"{path}: output")
         _check(path, self.card, self._input, self._output)
 
+    def warm_up(self) -> None:
+        """Read an even grey picture: the first one sets up buffers, and shows that the model runs."""
+        self.scores(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
+
     def prepare(self, grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         """Return the (size, size) uint8 input for the face in `box` of the picture `grey` (height, width)."""
         card = self.card

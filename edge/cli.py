@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import shutil
 import signal
 import sys
+import time
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,16 +19,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from edge import card
+from edge import card, journal
 from edge.command import new_app, run_app
-from edge.settings import DEFAULT_SINKS, RunSettings
+from edge.errors import CameraError, SettingsError
+from edge.settings import DEFAULT_SINKS, RunSettings, abouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator
 
     from edge.classifier import Classifier
+    from edge.newest import Newest
     from edge.pipeline import Pipeline, Summary
+    from edge.service import Listener
     from edge.values import Frame
+
+LISTEN = 0.2  # seconds between two questions whether to end
 
 app = new_app(
     "edge", "Find faces in a camera's picture and read their emotions, on a Raspberry Pi or anything with Linux."
@@ -54,91 +62,78 @@ def _options(
     pass
 
 
+def _option(name: str, *flags: str, more: str = "") -> Any:
+    """Return the option of setting `name` of RunSettings, with its help, its range, and what holds without it."""
+    about = abouts()[name]
+    words = [about.help, more, f"[default: {about.unset}]" if about.unset else ""]
+    low, high = (None, None) if about.zero else (about.low, about.high)
+    return typer.Option(*flags, help=" ".join(filter(None, words)), min=low, max=high)
+
+
 @app.command()
 def run(
+    context: typer.Context,
     source: Annotated[
-        str | None,
-        typer.Argument(
-            help="picamera, usb:0, /dev/video0, synthetic, or a video, a picture, a folder or pattern of pictures. "
-            "Without it: the camera if there is one, else synthetic."
-        ),
+        str | None, typer.Argument(help=f"{abouts()['source'].help} Without it: {abouts()['source'].unset}.")
     ] = None,
-    sink: Annotated[
-        list[str],
-        typer.Option(
-            "--sink",
-            "-s",
-            help="console; jsonl or jsonl:FILE; video:FILE (.mp4, .avi, .webm, .png, .jpg). May be given often.",
-        ),
-    ] = list(DEFAULT_SINKS),  # noqa: B006 (Typer copies it)
-    model: Annotated[
-        Path | None, typer.Option(help="A .tflite file with its card. [default: the one that is shipped]")
+    sinks: Annotated[list[str], _option("sinks", "--sink", "-s", more="May be given often.")] = list(DEFAULT_SINKS),  # noqa: B006 (Typer copies it)
+    model: Annotated[Path | None, _option("model")] = None,
+    frames: Annotated[int | None, _option("frames")] = RunSettings.frames,
+    seconds: Annotated[float | None, _option("seconds")] = RunSettings.seconds,
+    min_face: Annotated[int, _option("min_face")] = RunSettings.min_face,
+    unsure: Annotated[float | None, _option("unsure")] = RunSettings.unsure,
+    cascade: Annotated[Path | None, _option("cascade")] = RunSettings.cascade,
+    max_fps: Annotated[float | None, _option("max_fps")] = RunSettings.max_fps,
+    idle_fps: Annotated[float, _option("idle_fps")] = RunSettings.idle_fps,
+    half_life: Annotated[float, _option("half_life")] = RunSettings.half_life,
+    threads: Annotated[int, _option("threads")] = RunSettings.threads,
+    retry: Annotated[bool, _option("retry", "--retry/--no-retry")] = RunSettings.retry,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with these options as keys; a flag goes before its key. See 'edge config'."),
     ] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
-    min_face: Annotated[int, typer.Option(min=16, max=640, help="Smallest face, pixels of a picture 640 wide.")] = 30,
-    unsure: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Confidence below which no label is given. [default: what the model's card says]"
-        ),
-    ] = None,
-    cascade: Annotated[
-        Path | None, typer.Option(help="A cascade file of OpenCV's. [default: frontalface_alt2]")
-    ] = None,
-    max_fps: Annotated[float | None, typer.Option(help="Frames a second at most, to keep a board cool.")] = None,
-    idle_fps: Annotated[
-        float, typer.Option(help="The same while nobody has been before the camera for 10 s; 0: no idling.")
-    ] = 5.0,
-    half_life: Annotated[
-        float, typer.Option(min=0, max=60, help="Seconds after which an old score counts half.")
-    ] = 0.6,
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Of model and face search each.")] = 1,
     debug: Debug = False,
 ) -> None:
     """Read emotions until the source ends, a limit is reached, or Ctrl-C; then show a summary."""
-    chosen = model or card.shipped_model()
-    settings = RunSettings(
-        source,
-        tuple(sink),
-        chosen,
-        frames=frames,
-        seconds=seconds,
-        min_face=min_face,
-        unsure=unsure,
-        cascade=cascade,
-        max_fps=max_fps,
-        idle_fps=idle_fps or None,
-        half_life=half_life,
-        threads=threads,
-    )
-    _show(_run(settings))
+    _show(_run(_settings(context, config)))
+
+
+def _settings(context: typer.Context, path: Path | None) -> RunSettings:
+    """Return the settings of the file at `path`, and over them those that were given at the command line."""
+    from edge import config
+
+    # A parameter has the name of its setting, and only the context knows which ones were given.
+    given = {name: config.converted(name, value) for name, value in context.params.items() if _given(context, name)}
+    return RunSettings(**{**(config.read(path) if path else {}), **given})
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return name in abouts() and source is not None and source.name == "COMMANDLINE"
 
 
 def _run(settings: RunSettings) -> Summary:
     from edge import cameras, sinks
     from edge.classifier import Classifier
-    from edge.newest import Newest
     from edge.pace import Pace
 
-    outputs = [sinks.make(spec) for spec in settings.sinks]
+    outputs: list[Any] = [sinks.make(spec) for spec in settings.sinks]
     classifier = Classifier(settings.model, settings.threads)
-    source = settings.source or _chosen_source()
-    frames, live = cameras.frames(source), cameras.live(source)
+    source = settings.source or ("" if settings.retry else _chosen_source())
+    live = not source or cameras.live(source)
+    rates = settings.max_fps, (settings.idle_fps or None) if live else None
+    listener = _listener(classifier.warm_up, rates)
     pipeline = _pipeline(settings, classifier)
     with ExitStack() as stack:
-        stopped = stack.enter_context(_Signals())
-        if live:
-            taken: Iterator[Frame] = stack.enter_context(Newest(frames, stopped))
-        else:
-            taken = stack.enter_context(closing(frames))
+        ended = _Ended(stack.enter_context(_Signals()), settings.seconds)
+        taken = closing(cameras.frames(source)) if not live else _newest(source, settings.retry, ended, listener)
         return pipeline.run(
-            taken,
-            [stack.enter_context(output) for output in outputs],
+            stack.enter_context(taken),
+            [stack.enter_context(output) for output in [*outputs, *filter(None, [listener])]],
             max_frames=settings.frames,
             max_seconds=settings.seconds,
-            pace=Pace(settings.max_fps, settings.idle_fps if live else None),
-            stopped=stopped,
+            pace=Pace(*rates, sleep=ended.sleep),
+            stopped=ended,
         )
 
 
@@ -156,11 +151,61 @@ def _pipeline(settings: RunSettings, classifier: Classifier) -> Pipeline:
     )
 
 
+def _listener(warm_up: Callable[[], None], rates: tuple[float | None, ...]) -> Listener | None:
+    """Return what tells the service manager about the run, None where none listens: then nothing is even loaded."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    from edge import service
+
+    return service.listener(warm_up, min((rate for rate in rates if rate is not None), default=None))
+
+
+def _newest(source: str, retry: bool, ended: Callable[[], bool], listener: Listener | None) -> Newest:
+    """Return the newest frames of the live `source`; where a camera is waited for, also of whichever there will be."""
+    from edge import cameras
+    from edge.newest import Newest
+    from edge.reopen import Reopening
+
+    if not retry:
+        return Newest(cameras.frames(source), ended)
+    camera = Reopening(_opener(source), _say_camera, ended)
+
+    def waiting() -> bool:
+        why = camera.waiting
+        if why and listener:
+            listener.waiting(why)
+        return why is not None
+
+    return Newest(camera.frames(), ended, waiting)
+
+
+def _opener(source: str) -> Callable[[], tuple[Generator[Frame, None, None], bool]]:
+    """Return what opens `source`, or else the camera that there is then; it raises CameraError if there is none."""
+    from edge import cameras
+
+    told = set()
+
+    def opened() -> tuple[Generator[Frame, None, None], bool]:
+        name, why = (source, "") if source else cameras.choose()
+        if name == "synthetic" and not source:
+            raise CameraError(why)
+        if why and name not in told:
+            told.add(name)
+            journal.say(f"source: {name} ({why})")
+        return cameras.frames(name), cameras.reopens(name)
+
+    return opened
+
+
+def _say_camera(change: str, bad: bool) -> None:
+    journal.say(f"edge: {change}", journal.WARNING if bad else journal.NOTICE)
+
+
 def _chosen_source() -> str:
     from edge import cameras
 
     source, why = cameras.choose()
-    typer.echo(f"source: {source} ({why})", err=True)
+    journal.say(f"source: {source} ({why})")
     return source
 
 
@@ -187,14 +232,51 @@ class _Signals:
         self._asked = True
 
 
+class _Ended:
+    """Whether a run is to end: because of a signal, or of its time, also while no frame comes."""
+
+    def __init__(self, stopped: Callable[[], bool], seconds: float | None) -> None:
+        self._stopped, self._end = stopped, time.monotonic() + (math.inf if seconds is None else seconds)
+
+    def __call__(self) -> bool:
+        return self._stopped() or time.monotonic() >= self._end
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the end: between two slow frames there may be ten seconds."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self():
+            time.sleep(min(left, LISTEN))
+
+
 def _show(summary: Summary) -> None:
     """Print the summary to stderr, so that stdout holds readings alone."""
     skipped = f", {summary.skipped} skipped" if summary.skipped else ""
     found = f"{summary.readings} readings of {len(summary.faces)} faces"
-    typer.echo(f"{summary.frames} frames{skipped}, {found}, {summary.fps:.1f} frames a second", err=True)
+    journal.say(f"{summary.frames} frames{skipped}, {found}, {summary.fps:.1f} frames a second")
     if summary.readings:
         shares = sorted(summary.emotions.items(), key=lambda item: -item[1])
-        typer.echo("mean: " + ", ".join(f"{label} {share:.0%}" for label, share in shares), err=True)
+        journal.say("mean: " + ", ".join(f"{label} {share:.0%}" for label, share in shares))
+
+
+@app.command()
+def config(
+    check: Annotated[Path | None, typer.Option(help="Tell what is wrong in this file, every line of it.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check or print a configuration file, as 'edge run --config' and the service read it. Exit status: 78 if wrong."""
+    from edge import config
+
+    if example:
+        typer.echo(config.example(), nl=False)
+    elif check is not None:
+        wrong = config.problems(check)
+        if wrong:
+            typer.echo("\n".join(wrong), err=True)
+            raise typer.Exit(SettingsError.exit_status)
+        typer.echo(f"{check}: good")
+    else:
+        raise typer.BadParameter("give --check FILE or --example")
 
 
 @app.command()
@@ -228,7 +310,7 @@ def benchmark(
 
     # No idling: nobody before the camera must not look like a slow machine.
     settings = RunSettings(
-        None, measuring.QUIET, model or card.shipped_model(), seconds=seconds, idle_fps=None, threads=threads
+        None, measuring.QUIET, model or card.shipped_model(), seconds=seconds, idle_fps=0.0, threads=threads
     )
     against = measuring.rival(compare) if compare else None
     classifier = Classifier(settings.model, threads)

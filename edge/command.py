@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Any
 
 import typer
 
+from edge import journal
 from edge.errors import EmotionEdgeError
 
 # What OpenCV and FFmpeg print about a missing camera or a damaged picture is said by us, once and in plain words.
@@ -39,6 +41,9 @@ def run_app(app: typer.Typer, name: str) -> None:
     except typer.Abort:
         sys.exit(130)  # Ctrl-C, as a shell counts it
     except Exception as error:
+        if not isinstance(error, KNOWN) and journal.listens():
+            journal.say(traceback.format_exc(), journal.ERROR)
+            sys.exit(1)
         if "--debug" in sys.argv or not isinstance(error, KNOWN):
             raise
         sys.exit(_show(error, name))
@@ -58,7 +63,7 @@ def _show(error: Any, name: str) -> int:
             error.show()  # no arguments at all: this "error" is the help
             return 2
         where = error.ctx.command_path if getattr(error, "ctx", None) else name
-        print(f"{name}: error: {error.format_message()} (see '{where} --help')", file=sys.stderr)
+        journal.say(f"{name}: error: {error.format_message()} (see '{where} --help')", journal.ERROR)
         return int(error.exit_code)
-    print(f"{name}: error: {error}", file=sys.stderr)
+    journal.say(f"{name}: error: {error}", journal.ERROR)
     return error.exit_status if isinstance(error, EmotionEdgeError) else 1

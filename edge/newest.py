@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Self
 
+from edge.errors import CameraError
 from edge.values import Frame
 
 LISTEN = 0.2  # seconds between two questions whether to end, while a camera is silent
-PATIENCE = 3.0  # seconds to wait at the end for a camera that is in the middle of a frame
+PATIENCE = 0.6  # seconds to wait at the end for a camera that is in the middle of a frame: a stop takes less than one
+SILENCE = 20.0  # seconds without a frame after which a camera hangs: one that can tell gives up before, OpenCV after 10
 
 
 class Newest:
@@ -21,10 +24,17 @@ class Newest:
     Args:
         frames: of the camera.
         stopped: is asked, while no frame comes, whether to end.
+        waiting: is asked likewise, whether it is known that none can come; otherwise silence is an error in the end.
     """
 
-    def __init__(self, frames: Generator[Frame, None, None], stopped: Callable[[], bool] = lambda: False) -> None:
-        self._frames, self._stopped = frames, stopped
+    def __init__(
+        self,
+        frames: Generator[Frame, None, None],
+        stopped: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._frames, self._stopped, self._waiting = frames, stopped, waiting
+        self._heard = time.monotonic()  # the last frame, or the end of the last wait
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._error: BaseException | None = None
@@ -48,11 +58,15 @@ class Newest:
         return self
 
     def __next__(self) -> Frame:
-        """Return the newest frame that was not returned before, waiting for one. Raises what the camera raised."""
+        """Return the newest frame that was not returned before, waiting for one.
+
+        Raises what the camera raised; CameraError when it hangs, which only a new process can cure: its thread is lost.
+        """
         with self._changed:
             while not self._changed.wait_for(lambda: self._frame is not None or self._ended, LISTEN):
                 if self._stopped():
                     raise StopIteration
+                self._listen()
             frame, self._frame = self._frame, None
             if frame is not None:
                 return frame
@@ -60,11 +74,18 @@ class Newest:
                 raise self._error
             raise StopIteration
 
+    def _listen(self) -> None:
+        now = time.monotonic()
+        if self._waiting():
+            self._heard = now
+        elif now - self._heard > SILENCE:
+            raise CameraError(f"the camera hangs: no frame and no error for {SILENCE:g} s; plug it out and in again")
+
     def _take(self) -> None:
         try:
             for frame in self._frames:
                 with self._changed:
-                    self._frame = frame
+                    self._frame, self._heard = frame, time.monotonic()
                     self.taken += 1
                     self._changed.notify_all()
                 if not self._wanted:

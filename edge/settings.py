@@ -1,9 +1,14 @@
-"""What a run may be told, each with its range and its reason."""
+"""What a run may be told: name, type, default, range and reason of each setting, once.
+
+The options of `edge run`, the keys of its configuration file (edge/config.py) and the file's example are all made of
+the fields of RunSettings. To add a setting, add a field, and its parameter in edge/cli.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from edge.card import shipped_model
 from edge.errors import SettingsError
@@ -11,34 +16,159 @@ from edge.errors import SettingsError
 DEFAULT_SINKS = ("console",)
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is to be known of a setting besides name, type and default."""
+
+    help: str  # what it does, in a sentence or two
+    why: str = ""  # the reason of the default, or of the limits
+    low: float | None = None  # the smallest value
+    high: float | None = None  # the largest value
+    above: float | None = None  # the largest value that is already too small
+    unit: str = ""
+    zero: str = ""  # what 0 stands for, where it lies outside of the range
+    unset: str = ""  # what holds while it is not set, where no default says so
+    example: object = None  # a value to show, where there is no default
+    kiosk: object = None  # the value for a board that nobody looks after, where it is not the default
+
+    def fits(self, value: Any) -> bool:
+        """Return whether `value`, of the setting's own type, is in range. NaN is not."""
+        if value is None or (self.zero and value == 0):
+            return True
+        return (
+            (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+        )
+
+    @property
+    def expected(self) -> str:
+        """The range in words, with its unit; empty where every value fits."""
+        if self.above is not None:
+            words = f"more than {self.above:g}"
+        elif self.low is None:
+            return ""
+        else:
+            words = f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+        return f"0 ({self.zero}) or " * bool(self.zero) + " ".join(filter(None, [words, self.unit]))
+
+
+def _about(help_: str, **more: Any) -> dict[str, About]:
+    """Return the metadata of a setting's field."""
+    return {"about": About(help_, **more)}
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """The settings of `edge run`. Raises SettingsError naming the one that is out of range."""
 
-    source: str | None = None  # None: a camera if there is one, else the synthetic one
-    sinks: tuple[str, ...] = DEFAULT_SINKS
-    model: Path = field(default_factory=shipped_model)
-    frames: int | None = None  # end after so many
-    seconds: float | None = None  # end after so long
-    min_face: int = 30  # pixels; a face of fewer tells little: the model was trained on 48
-    unsure: float | None = None  # confidence below which no label is given; None: what the model's card says
-    cascade: Path | None = None  # of OpenCV's; None: the built-in one, the best of those that OpenCV brings
-    max_fps: float | None = None  # None: as many as the camera gives
-    idle_fps: float | None = 5.0  # of a camera while nobody is there; None: no idling
-    half_life: float = 0.6  # seconds; a real change shows sooner all the same, see edge/steady.py
-    threads: int = 1  # of model and search each: more were slower on a busy machine
+    source: str | None = field(
+        default=None,
+        metadata=_about(
+            "picamera, usb:0, /dev/video0, synthetic, or a video, a picture, a folder or pattern of pictures.",
+            why="A USB camera that shall be the same one after it was plugged in elsewhere: usb:/dev/v4l/by-id/...",
+            unset="the camera if there is one, else synthetic (with 'retry' no synthetic one: a camera is waited for)",
+            example="usb:0",
+        ),
+    )
+    sinks: tuple[str, ...] = field(
+        default=DEFAULT_SINKS,
+        metadata=_about(
+            "console; jsonl or jsonl:FILE; video:FILE (.mp4, .avi, .webm, .png, .jpg).",
+            why="Of these only video stores faces. As a service, what goes to the console goes to the journal.",
+        ),
+    )
+    model: Path = field(
+        default_factory=shipped_model,
+        metadata=_about(
+            "A .tflite file with its card.", unset="the one that is shipped", example="/var/lib/emotion-edge/my.tflite"
+        ),
+    )
+    frames: int | None = field(
+        default=None,
+        metadata=_about("End after so many frames.", low=1, unset="goes on until it is stopped", example=1000),
+    )
+    seconds: float | None = field(
+        default=None,
+        metadata=_about("End after so many seconds.", above=0, unset="goes on until it is stopped", example=60.0),
+    )
+    min_face: int = field(
+        default=30,
+        metadata=_about(
+            "Smallest face, pixels of a picture 640 wide.",
+            why="Fewer pixels tell little: the model was trained on 48. More make the search cheaper.",
+            low=16,
+            high=640,
+            unit="pixels",
+        ),
+    )
+    unsure: float | None = field(
+        default=None,
+        metadata=_about(
+            "Confidence below which no label is given.", low=0, high=1, unset="what the model's card says", example=0.5
+        ),
+    )
+    cascade: Path | None = field(
+        default=None,
+        metadata=_about(
+            "A cascade file of OpenCV's.",
+            why="It is the best of those that OpenCV brings.",
+            unset="frontalface_alt2",
+            example="/usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml",
+        ),
+    )
+    max_fps: float | None = field(
+        default=None,
+        metadata=_about(
+            "Frames a second at most, to keep a board cool.",
+            low=0.1,
+            high=1000,
+            unit="frames a second",
+            unset="as many as the camera gives",
+            example=15.0,
+        ),
+    )
+    idle_fps: float = field(
+        default=5.0,
+        metadata=_about(
+            "The same while nobody has been before the camera for 10 s; 0: no idling.",
+            why="With the search's half second somebody who comes is seen within 0.7 s.",
+            low=0.1,
+            high=1000,
+            unit="frames a second",
+            zero="no idling",
+        ),
+    )
+    half_life: float = field(
+        default=0.6,
+        metadata=_about(
+            "Seconds after which an old score counts half.",
+            why="A real change shows within half a second all the same.",
+            low=0,
+            high=60,
+            unit="seconds",
+        ),
+    )
+    threads: int = field(
+        default=1,
+        metadata=_about("Of model and face search each.", why="More were slower on a busy machine.", low=1, high=64),
+    )
+    retry: bool = field(
+        default=False,
+        metadata=_about(
+            "Wait for a camera that is missing, taken or lost, 10 minutes at most, instead of ending.",
+            why="A USB camera is tried again after 1, 2, 4 ... 30 s; a camera module needs a new process.",
+            kiosk=True,
+        ),
+    )
 
     def __post_init__(self) -> None:
-        _require(self.frames is None or self.frames >= 1, "frames", self.frames, "1 or more")
-        _require(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0")
-        _require(16 <= self.min_face <= 640, "min_face", self.min_face, "16 to 640 pixels")
-        _require(self.unsure is None or 0 <= self.unsure <= 1, "unsure", self.unsure, "0 to 1")
-        for name, fps in (("max_fps", self.max_fps), ("idle_fps", self.idle_fps)):
-            _require(fps is None or 0.1 <= fps <= 1000, name, fps, "0.1 to 1000 frames a second")
-        _require(0 <= self.half_life <= 60, "half_life", self.half_life, "0 to 60 seconds")
-        _require(1 <= self.threads <= 64, "threads", self.threads, "1 to 64")
+        for name, about in abouts().items():
+            found = getattr(self, name)
+            if not about.fits(found):
+                raise SettingsError(f"{name} is {found}, expected {about.expected}")
 
 
-def _require(fits: bool, name: str, found: object, expected: str) -> None:
-    if not fits:
-        raise SettingsError(f"{name} is {found}, expected {expected}")
+def abouts() -> dict[str, About]:
+    """Return what is to be known of each setting, by its name."""
+    return {each.name: each.metadata["about"] for each in fields(RunSettings)}

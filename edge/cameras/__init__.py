@@ -2,7 +2,8 @@
 
 A camera is a function `frames(argument: str)` that returns a generator of Frames, which opens its source when the first
 frame is asked for and closes it in its own `finally`. A source that is not there may be refused at once. A second one,
-`live(argument: str)`, tells whether frames come whether or not anybody asks for them. To add a camera, add a file.
+`live(argument: str)`, tells whether frames come whether or not anybody asks for them. `REOPENS = True` tells that the
+camera may be opened again in the same process after it was lost. To add a camera, add a file.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ def live(source: str) -> bool:
     """Return whether `source` goes on by itself, so that only its newest frame is worth anything."""
     name, argument = parse(source)
     return bool(importlib.import_module(f"{__name__}.{name}").live(argument))
+
+
+def reopens(source: str) -> bool:
+    """Return whether `source` may be opened again in the same process, after it was lost or was not there."""
+    return bool(getattr(importlib.import_module(f"{__name__}.{parse(source)[0]}"), "REOPENS", False))
 
 
 def choose() -> tuple[str, str]:

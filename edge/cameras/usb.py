@@ -21,6 +21,8 @@ from edge.values import Frame
 
 WIDTH, HEIGHT = 640, 480  # every USB camera has it, and more pixels only cost time: the model sees 48 of a face
 
+REOPENS = True  # a plug that was pulled leaves nothing behind
+
 # ioctl VIDIOC_QUERYCAP and the flags of its answer, from linux/videodev2.h.
 _QUERYCAP, _QUERYCAP_SIZE = 0x80685600, 104
 _VIDEO_CAPTURE, _DEVICE_CAPS = 0x00000001, 0x80000000
