@@ -7,7 +7,6 @@ camera that was announced with its end (edge/reopen.py) feeds it too, for the pr
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import time
@@ -26,7 +25,7 @@ START_SECONDS = 30.0  # by which a wait for the camera extends the time to start
 
 
 class Manager:
-    """The service manager's socket.
+    """The service manager, as its socket.
 
     Args:
         address: a path, or the name of an abstract socket after an '@'.
@@ -36,8 +35,6 @@ class Manager:
     def __init__(self, address: str, watchdog: float | None = None) -> None:
         self.watchdog = watchdog
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(SEND_SECONDS)
 
     @classmethod
     def listening(cls, environment: Mapping[str, str] = os.environ) -> Manager | None:
@@ -54,14 +51,13 @@ class Manager:
 
     def tell(self, *assignments: str) -> bool:
         """Send `assignments`, as "READY=1"; return whether they arrived. A manager that is gone is no error."""
-        with contextlib.suppress(OSError):
-            self._socket.sendto("\n".join(assignments).encode(), self._address)
-            return True
-        return False
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+                way.settimeout(SEND_SECONDS)
+                way.sendto("\n".join(assignments).encode(), self._address)
+        except OSError:
+            return False
+        return True
 
 
 class Listener:
@@ -95,7 +91,6 @@ class Listener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._manager.tell("STOPPING=1")
-        self._manager.close()
 
     def write(self, seen: Observation) -> None:
         """Take note of a frame that has gone the whole way."""
