@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from edge.service import Listener
     from edge.values import Frame
 
-LISTEN = 0.2  # seconds between two questions whether to end
-
 app = new_app(
     "edge", "Find faces in a camera's picture and read their emotions, on a Raspberry Pi or anything with Linux."
 )
@@ -132,7 +130,7 @@ def _run(settings: RunSettings) -> Summary:
             [stack.enter_context(output) for output in [*outputs, *filter(None, [listener])]],
             max_frames=settings.frames,
             max_seconds=settings.seconds,
-            pace=Pace(*rates, sleep=ended.sleep),
+            pace=Pace(*rates),
             stopped=ended,
         )
 
@@ -240,12 +238,6 @@ class _Ended:
 
     def __call__(self) -> bool:
         return self._stopped() or time.monotonic() >= self._end
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep, but not beyond the end: between two slow frames there may be ten seconds."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not self():
-            time.sleep(min(left, LISTEN))
 
 
 def _show(summary: Summary) -> None:

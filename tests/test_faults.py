@@ -309,6 +309,13 @@ def test_ten_minutes_without_a_frame_are_enough(clock):
     assert 600 <= clock.now - 100 < 600 + reopen.LONGEST_WAIT
 
 
+def test_a_stop_during_a_wait_ends_the_frames_without_another_try(clock):
+    camera = Camera(clock, CameraError("gone"))
+    camera.reopening._stopped = lambda: clock.now >= 100.5
+    assert camera.run() == []
+    assert (camera.tries, clock.now) == ([100], pytest.approx(100.6))
+
+
 def test_what_is_no_fault_of_the_camera_is_not_waited_out(clock):
     camera = Camera(clock, UsageError("expected a number"))
     assert camera.run() == []

@@ -71,6 +71,22 @@ def test_a_run_tells_ready_then_alive_and_its_state_and_that_it_stops(told):
     assert told.told.count("READY=1") == 1
 
 
+def test_a_stop_does_not_wait_for_the_next_frame_of_a_slow_run():
+    told = """
+import threading, time
+real_sleep = time.sleep
+def sleep(seconds):
+    if threading.current_thread() is threading.main_thread() and seconds:  # the camera's thread sleeps too
+        print("asleep", file=sys.stderr, flush=True)
+    real_sleep(seconds)
+time.sleep = sleep
+"""
+    with Run("run", "synthetic", "--max-fps", 0.1, extra=told) as run:  # ten seconds from frame to frame
+        run.until("asleep")
+        assert run.stop() < 1.5
+    assert run.process.returncode == 0
+
+
 def test_it_tells_that_it_stops_before_its_outputs_are_closed(told, tmp_path):
     last = """
 from edge import service
