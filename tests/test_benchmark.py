@@ -652,4 +652,4 @@ def test_without_a_source_the_choice_is_told_and_the_loop_does_not_idle(monkeypa
     with pytest.raises(EmotionEdgeError):
         app(prog_name="edge", standalone_mode=False)
     assert capsys.readouterr().err == "source: synthetic:fast (no camera was found)\n"
-    assert (asked[0].source, asked[0].idle_fps, asked[0].seconds) == ("synthetic:fast", None, 60.0)
+    assert (asked[0].source, asked[0].idle_fps, asked[0].seconds) == ("synthetic:fast", 0.0, 60.0)

@@ -199,7 +199,7 @@ def test_no_idling_is_asked_for_by_zero(monkeypatch):
         with pytest.raises(SystemExit) as ended:
             app(prog_name="edge")
         assert ended.value.code == 0
-    assert [(settings.max_fps, settings.idle_fps) for settings in asked] == [(None, 5.0), (None, None), (12.5, 2.0)]
+    assert [(settings.max_fps, settings.idle_fps) for settings in asked] == [(None, 5.0), (None, 0.0), (12.5, 2.0)]
 
 
 def test_each_picture_of_a_folder_is_read_as_if_it_were_the_only_one_and_a_broken_one_is_counted(
@@ -304,8 +304,8 @@ def test_what_goes_wrong_in_opencv_or_on_the_way_is_one_line_and_its_exit_status
         (("synthetic", "--model", "nothing.tflite"), 78, "nothing.tflite: cannot be read"),
         (("synthetic", "--cascade", "nothing.xml"), 78, "nothing.xml: no such cascade file"),
         (("synthetic", "--seconds", "0"), 78, "seconds is 0.0, expected more than 0"),
-        (("synthetic", "--max-fps", "0"), 78, "max_fps is 0.0, expected 0.1 to 1000"),
-        (("synthetic", "--idle-fps", "-1"), 78, "idle_fps is -1.0, expected 0.1 to 1000"),
+        (("synthetic", "--max-fps", "0"), 2, "Invalid value for '--max-fps'"),
+        (("synthetic", "--idle-fps", "-1"), 78, "idle_fps is -1.0, expected 0 (no idling) or 0.1 to 1000"),
         (("synthetic", "-s", "console:loud"), 2, "sink console takes no argument"),
         (("synthetic", "-s", "video:out.mkv"), 2, "video:out.mkv: name a file that ends in"),
     ],
