@@ -25,9 +25,9 @@ else
     echo "test.sh: tflite-runtime is not tested: its last release needs Python 3.11, which is not here" >&2
 fi
 
-echo "== everything but the large networks"
+echo "== everything but what is slow"
 .venv-test/bin/python -m pytest -m "not slow"
-echo "== the large networks"
+echo "== what is slow: the larger networks, several devices"
 .venv-test/bin/python -m pytest -m slow
 echo "== a training on JAX, stopped and resumed"
 KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/test_training.py -k stopped_and_resumed

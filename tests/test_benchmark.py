@@ -544,7 +544,7 @@ def test_the_report_of_a_run_is_whole_and_of_this_machine_and_model(measured):
 def test_a_run_measures_loop_stages_age_classifier_and_memory(measured):
     loop, alone, process = (measured.report[key] for key in ("loop", "classifier", "process"))
     assert set(loop["stages_ms"]) == {*STAGES, "sinks", "total"}
-    assert loop["seconds"] >= 1
+    assert loop["seconds"] >= 0.9  # from the last frame of the warm-up to the last one within the second
     assert loop["fps"] == pytest.approx(loop["frames"] / loop["seconds"])
     assert loop["frames"] >= 1
     assert loop["source_fps"] > 0

@@ -43,6 +43,7 @@ def trained_on(devices, folder):
     return done.stdout.splitlines()[-1], np.array([[float(row[key]) for key in keys] for row in rows])
 
 
+@pytest.mark.slow
 def test_two_devices_come_to_the_result_of_one(tmp_path):
     said_one, one = trained_on(1, tmp_path / "one")
     said_two, two = trained_on(2, tmp_path / "two")

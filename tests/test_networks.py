@@ -1,6 +1,6 @@
 """Every backbone that can be named goes the whole way: built, trained, made int8, measured, and run on the device.
 
-The large ones are marked slow: what takes long is not the data but TensorFlow, which compiles and converts them.
+All but the smallest are marked slow: what takes long is not the data but TensorFlow, which compiles and converts them.
 """
 
 import dataclasses
@@ -29,7 +29,10 @@ LARGE = {
     "xception": (71, 20_861_480),
 }
 NETWORKS = FIRST | LARGE
-EACH = pytest.mark.parametrize("name", [*FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)])
+SLOW = {*NETWORKS} - {"small_cnn"}
+EACH = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in NETWORKS]
+)
 
 DATA = faces.tiny(training=4, public=2, private=1)
 
