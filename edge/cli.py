@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge.newest import Newest
     from edge.pipeline import Pipeline, Summary
     from edge.service import Listener
-    from edge.values import Frame
+    from edge.values import Frame, Run
 
 app = new_app(
     "edge", "Find faces in a camera's picture and read their emotions, on a Raspberry Pi or anything with Linux."
@@ -113,12 +113,16 @@ def _given(context: typer.Context, name: str) -> bool:
 def _run(settings: RunSettings) -> Summary:
     from edge import cameras, sinks
     from edge.classifier import Classifier
+    from edge.outputs import Outputs
     from edge.pace import Pace
 
-    outputs: list[Any] = [sinks.make(spec) for spec in settings.sinks]
+    for spec in settings.sinks:
+        sinks.make(spec)  # a misspelt one is told before anything is loaded or opened
     classifier = Classifier(settings.model, settings.threads)
     source = settings.source or ("" if settings.retry else _chosen_source())
     live = not source or cameras.live(source)
+    about = _about(settings, classifier, live)
+    outputs = Outputs({spec: sinks.make(spec, about) for spec in settings.sinks}, live)
     rates = settings.max_fps, (settings.idle_fps or None) if live else None
     listener = _listener(classifier.warm_up, rates)
     pipeline = _pipeline(settings, classifier)
@@ -127,7 +131,7 @@ def _run(settings: RunSettings) -> Summary:
         taken = closing(cameras.frames(source)) if not live else _newest(source, settings.retry, ended, listener)
         return pipeline.run(
             stack.enter_context(taken),
-            [stack.enter_context(output) for output in [*outputs, *filter(None, [listener])]],
+            [stack.enter_context(outputs), *([stack.enter_context(listener)] if listener else [])],
             max_frames=settings.frames,
             max_seconds=settings.seconds,
             pace=Pace(*rates),
@@ -147,6 +151,16 @@ def _pipeline(settings: RunSettings, classifier: Classifier) -> Pipeline:
         Steadier(classifier.card.unsure if settings.unsure is None else settings.unsure, settings.half_life),
         classifier.card.labels,
     )
+
+
+def _about(settings: RunSettings, classifier: Classifier, live: bool) -> Run:
+    """Return what sinks may know of the run."""
+    from edge.classifier import Classifier
+    from edge.still import StillReader
+    from edge.values import Run
+
+    reader = StillReader(lambda: _pipeline(settings, Classifier(settings.model)))
+    return Run(live, classifier.card.labels, f"{classifier.card.name} {classifier.card.version}", reader)
 
 
 def _listener(warm_up: Callable[[], None], rates: tuple[float | None, ...]) -> Listener | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -87,3 +87,19 @@ class Observation:
     frame: Frame
     readings: tuple[Reading, ...]
     timings: Mapping[str, float]  # stage -> seconds spent on this frame
+
+
+def _nothing_read(_: NDArray[np.uint8]) -> Sequence[Reading]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What a sink may know of the run that it belongs to."""
+
+    live: bool = False  # a camera, which does not wait: what comes late may be dropped. Of files nothing may be lost
+    labels: tuple[str, ...] = ()  # of the model, in the order of its scores
+    model: str = ""  # its name and version
+    # (height, width) grey or (height, width, 3) BGR uint8 -> its faces. Apart from the run, for pictures that somebody
+    # tries; takes some 0.1 s, the first time more; may be called by any thread.
+    read: Callable[[NDArray[np.uint8]], Sequence[Reading]] = _nothing_read

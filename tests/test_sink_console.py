@@ -150,7 +150,7 @@ def test_a_full_disk_is_an_error_that_says_so_and_a_reader_that_has_gone_is_not(
         Sink(stream=Broken()).write(seen(reading()))
 
 
-def test_it_writes_to_stdout(capsys):
+def test_it_writes_to_stdout(capfd):
     with Sink() as sink:
         sink.write(seen(reading()))
-    assert capsys.readouterr().out == "00:00.0  face 1: calm 80%\n"
+    assert capfd.readouterr().out == "00:00.0  face 1: calm 80%\n"

@@ -15,20 +15,28 @@ def lines(path) -> list[Any]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_frame_is_one_object_of_the_documented_form(capsys):
+def test_a_frame_is_one_object_of_the_documented_form(capfd):
     with Sink() as sink:
         sink.write(seen(reading(face_id=3, box=Box(1, 2, 30, 40)), reading(None, share=0.55), time=1.23456789, index=7))
-    out = capsys.readouterr().out
+    out = capfd.readouterr().out
     assert out.endswith("\n")
     assert json.loads(out) == {
         "time": 1.2346,
         "frame": 7,
         "faces": [
-            {"id": 3, "box": [1, 2, 30, 40], "label": "calm", "confidence": 0.8, "scores": {"calm": 0.8, "cross": 0.2}},
+            {
+                "id": 3,
+                "box": [1, 2, 30, 40],
+                "label": "calm",
+                "since": 0.0,
+                "confidence": 0.8,
+                "scores": {"calm": 0.8, "cross": 0.2},
+            },
             {
                 "id": 1,
                 "box": [10, 12, 20, 24],
                 "label": None,
+                "since": 0.0,
                 "confidence": 0.55,
                 "scores": {"calm": 0.55, "cross": 0.45},
             },
@@ -36,10 +44,10 @@ def test_a_frame_is_one_object_of_the_documented_form(capsys):
     }
 
 
-def test_a_frame_without_faces_has_a_line_too(capsys):
+def test_a_frame_without_faces_has_a_line_too(capfd):
     with Sink() as sink:
         sink.write(seen(time=0.5, index=15))
-    assert json.loads(capsys.readouterr().out) == {"time": 0.5, "frame": 15, "faces": []}
+    assert json.loads(capfd.readouterr().out) == {"time": 0.5, "frame": 15, "faces": []}
 
 
 def test_a_file_is_added_to_and_never_overwritten(tmp_path):

@@ -1,26 +1,32 @@
 """Where readings go. Each module of this folder is an output, found by its name and imported when a run names it.
 
-A sink is a class `Sink(argument: str)` that is a context manager with a `write`. To add an output, add a file.
+A sink is a class `Sink(argument: str, run: Run)` that is a context manager with a `write`. To add an output, add a
+file; one that stands elsewhere is named by its path, which ends in .py.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
-from types import TracebackType
+from pathlib import Path
+from types import ModuleType, TracebackType
 from typing import Protocol, Self
 
-from edge.errors import UnknownName
-from edge.values import Observation
+from edge.errors import UnknownName, UsageError
+from edge.values import Observation, Run
 
 
 class Sink(Protocol):
-    """An output: opened when entered, closed when left, whatever happened."""
+    """An output: opened when entered, closed when left, whatever happened.
+
+    An attribute `reopens`, where it is true, says that one that failed may be entered again and loses nothing by it.
+    """
 
     def __enter__(self) -> Self: ...
 
     def write(self, seen: Observation) -> None:
-        """Take one observation. Returns at once; a sink that may wait owns a thread and a bounded queue."""
+        """Take one observation. Returns at once; a sink that may wait puts its words into an edge.outbox.Outbox."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -32,10 +38,43 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def make(spec: str) -> Sink:
-    """Return the sink of `spec`, `NAME` or `NAME:ARGUMENT`, not yet entered. Raises UnknownName listing the names."""
+def make(spec: str, run: Run | None = None) -> Sink:
+    """Return the sink of `spec` for `run`, not yet entered.
+
+    Args:
+        spec: `NAME` or `NAME:ARGUMENT`; the path of a Python file may stand for the name, `./my_sink.py:ARGUMENT`.
+        run: None: none, as where only the spec is checked.
+
+    Raises UnknownName listing the names; UsageError where the file has no sink, or the argument does not fit.
+    """
     name, _, argument = spec.partition(":")
-    if name not in names():
-        raise UnknownName(f"no sink {name!r}; there are {', '.join(names())}")
-    sink: Sink = importlib.import_module(f"{__name__}.{name}").Sink(argument)
+    if name.endswith(".py"):
+        module = _file(Path(name).expanduser())
+    elif name in names():
+        module = importlib.import_module(f"{__name__}.{name}")
+    else:
+        raise UnknownName(f"no sink {name!r}; there are {', '.join(names())}, or the path of a file that ends in .py")
+    sink: Sink = module.Sink(argument, run or Run())
     return sink
+
+
+def _file(path: Path) -> ModuleType:
+    """Return the module of the Python file at `path`, which has a sink."""
+    try:
+        code = compile(path.read_bytes(), str(path), "exec")
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}), expected a Python file with a class Sink"
+        ) from error
+    except (SyntaxError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UsageError(f"{path}{line}: is no Python ({error.args[0]})") from error
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    try:
+        exec(code, module.__dict__)  # noqa: S102 (the user's own file, named by the user)
+    except Exception as error:
+        raise UsageError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
+    if not callable(getattr(module, "Sink", None)):
+        raise UsageError(f"{path}: no class Sink found, expected one as in edge/sinks")
+    return module

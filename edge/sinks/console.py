@@ -1,18 +1,22 @@
 """Prints one line for each change; on a terminal also a live line that is drawn over and over. No argument.
 
 A line stands for a change of what is known (a face comes, shows something else, goes), not for a frame, so that a
-journal stays readable. Of pictures each face gets a line with the picture's name.
+journal stays readable. Of pictures each face gets a line with the picture's name. A terminal that was stopped (Ctrl-S)
+or a reader that does not read misses all but the last 1000 lines of a camera; no frame waits for it.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import sys
 from types import TracebackType
 from typing import Self, TextIO
 
 from edge.errors import SinkError, UsageError
-from edge.values import Observation, Reading
+from edge.outbox import Outbox
+from edge.values import Observation, Reading, Run
 
 GONE_SECONDS = 1.0  # without being found, after which a face is said to be gone
 REDRAW_SECONDS = 0.1  # between two live lines: faster than the eye follows only costs time
@@ -22,10 +26,11 @@ BAR = 10  # characters of a full bar
 class Sink:
     """The console, or any other text stream given as `stream`."""
 
-    def __init__(self, argument: str = "", stream: TextIO | None = None) -> None:
+    def __init__(self, argument: str = "", run: Run = Run(), *, stream: TextIO | None = None) -> None:  # noqa: B008
         if argument:
             raise UsageError(f"sink console takes no argument, found {argument!r}")
-        self._stream = stream or sys.stdout
+        self._stream, self._ours = stream or sys.stdout, stream is None
+        self._outbox = Outbox("console", self._print, live=run.live)
         self._live = self._stream.isatty()
         self._labels: dict[int, str | None] = {}
         self._seen: dict[int, float] = {}
@@ -33,6 +38,9 @@ class Sink:
         self._recent: list[float] = []
 
     def __enter__(self) -> Self:
+        if self._ours:
+            self._stream = _stdout()
+        self._outbox.__enter__()
         return self
 
     def write(self, seen: Observation) -> None:
@@ -49,8 +57,13 @@ class Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live and kind is not BrokenPipeError:
-            self._print("\r\x1b[K")
+        if self._live and error is None:
+            self._outbox.put("\r\x1b[K")
+        try:
+            self._outbox.__exit__(kind, error, trace)
+        finally:
+            if self._ours:
+                self._stream.close()
 
     def _changes(self, seen: Observation, now: float) -> list[str]:
         lines = []
@@ -72,10 +85,10 @@ class Sink:
         present = sorted(seen.readings, key=lambda reading: reading.face_id)  # each stays in its place
         faces = [f"face {reading.face_id} {_words(reading)} {_bar(reading.confidence)}" for reading in present]
         line = "   ".join([f"{len(self._recent):3d} fps", *(faces or ["no face"])])
-        self._print(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
+        self._outbox.put(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
 
     def _say(self, line: str) -> None:
-        self._print(f"\r\x1b[K{line}\n" if self._live else f"{line}\n")
+        self._outbox.put(f"\r\x1b[K{line}\n" if self._live else f"{line}\n")
 
     def _print(self, text: str) -> None:
         try:
@@ -85,6 +98,11 @@ class Sink:
             raise  # the reader has gone: the command ends quietly
         except OSError as error:
             raise SinkError(f"console: cannot be written ({error.strerror})") from error
+
+
+def _stdout() -> TextIO:
+    """Return stdout without Python's buffer: a thread that is stuck in it would keep the process from ending."""
+    return io.TextIOWrapper(io.FileIO(os.dup(sys.stdout.fileno()), "w"), encoding="utf-8", write_through=True)
 
 
 def _picture_lines(seen: Observation) -> list[str]:

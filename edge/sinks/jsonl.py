@@ -1,62 +1,86 @@
 """Writes one JSON object a frame, to stdout or, as `jsonl:FILE`, added to the end of a file.
 
-    {"time": seconds, "frame": index, "faces": [{"id": 1, "box": [x, y, width, height],
-     "label": "happy" or null (unsure), "confidence": 0 to 1, "scores": {label: share, ...}}, ...]}
+    {"time": seconds, "frame": index, "faces": [{"id": 1, "box": [x, y, width, height], "label": "happy" or null
+     (unsure), "since": seconds, "confidence": 0 to 1, "scores": {label: share, ...}}, ...]}
 
-`time` is on the source's clock: the position in a video, the time since the start for a camera. Each line is written at
-once and whole, so that a reader never waits and a file ends with a whole line.
+`time` is on the source's clock: the position in a video, the time since the start for a camera. `since` is when the
+label came, on the same clock. Each line is written at once and whole, so that a reader never waits and a file ends with
+a whole line. A reader of a camera's lines that is too slow misses some: all but the last 1000 that it has not read.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, NamedTuple, Self
 
 from edge.errors import SinkError
-from edge.values import Observation, Reading
+from edge.outbox import Outbox
+from edge.values import Observation, Reading, Run
+
+MODE = 0o666  # less the umask, as of any file
+
+
+class Line(NamedTuple):
+    """What a line is made of: not the frame, whose picture would stay in memory."""
+
+    time: float
+    frame: int
+    readings: Sequence[Reading]
 
 
 class Sink:
-    def __init__(self, argument: str = "") -> None:
+    def __init__(self, argument: str = "", run: Run = Run()) -> None:  # noqa: B008 (frozen)
         self._path = Path(argument).expanduser() if argument else None
-        self._stream: TextIO = sys.stdout
+        self.reopens = self._path is not None
+        self._name = f"jsonl:{self._path or 'stdout'}"
+        self._outbox = Outbox(self._name, self._write, live=run.live)
+        self._file = -1
 
     def __enter__(self) -> Self:
-        if self._path:
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = self._path.open("a", encoding="utf-8")
-            except OSError as error:
-                raise SinkError(f"jsonl:{self._path}: cannot be opened ({error.strerror})") from error
+        self._file = self._opened(self._path) if self._path else os.dup(sys.stdout.fileno())
+        self._outbox.__enter__()
         return self
 
     def write(self, seen: Observation) -> None:
-        try:
-            self._stream.write(json.dumps(as_json(seen), ensure_ascii=False) + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            raise  # the reader has gone: the command ends quietly
-        except OSError as error:
-            raise SinkError(f"jsonl:{self._path or 'stdout'}: cannot be written ({error.strerror})") from error
+        self._outbox.put(Line(seen.frame.time, seen.frame.index, seen.readings))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._path:
-            try:
-                self._stream.close()
-            except OSError as failure:
-                if error is None:  # else the failed write has said so already
-                    raise SinkError(f"jsonl:{self._path}: cannot be written ({failure.strerror})") from failure
+        try:
+            self._outbox.__exit__(kind, error, trace)
+        finally:
+            os.close(self._file)
+
+    def _opened(self, path: Path) -> int:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
+        except OSError as error:
+            raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
+
+    def _write(self, line: Line) -> None:
+        content = f"{json.dumps(as_json(line), ensure_ascii=False)}\n".encode()
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(self._file, content[written:])
+        except BrokenPipeError:
+            raise  # the reader has gone: the command ends quietly
+        except OSError as error:
+            if self._path and written:  # the disk became full within the line
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise SinkError(f"{self._name}: cannot be written ({error.strerror})") from error
 
 
-def as_json(seen: Observation) -> dict[str, Any]:
+def as_json(line: Line) -> dict[str, Any]:
     """Return the plain values of one line."""
-    faces = [_face(reading) for reading in seen.readings]
-    return {"time": round(seen.frame.time, 4), "frame": seen.frame.index, "faces": faces}
+    return {"time": round(line.time, 4), "frame": line.frame, "faces": [_face(reading) for reading in line.readings]}
 
 
 def _face(reading: Reading) -> dict[str, Any]:
@@ -65,6 +89,7 @@ def _face(reading: Reading) -> dict[str, Any]:
         "id": reading.face_id,
         "box": [box.x, box.y, box.width, box.height],
         "label": reading.label,
+        "since": round(reading.since, 4),
         "confidence": round(reading.confidence, 4),
         "scores": {label: round(share, 4) for label, share in reading.scores.items()},
     }

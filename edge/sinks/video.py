@@ -1,8 +1,9 @@
 """Writes the annotated pictures: `video:FILE.mp4` (also .avi, .webm), or `video:FILE.png` (also .jpg) for pictures.
 
-This sink stores faces; none other does. A video plays at the source's speed: what came late or was skipped is shown as
-a standing picture. Several pictures become FILE.png, FILE-2.png, FILE-3.png and so on. It works in the loop's own time,
-because a recording that leaves frames out when the machine is busy would be worth little.
+This sink stores faces. A video plays at the source's speed: what came late or was skipped is shown as a standing
+picture. Several pictures become FILE.png, FILE-2.png, FILE-3.png and so on. Where a camera is faster than the machine can
+write and QUEUE pictures wait, the oldest is left out; how many were is said in the end. A file that could not be written
+whole is not there, and one of that name from before is as it was.
 """
 
 from __future__ import annotations
@@ -20,38 +21,49 @@ from numpy.typing import NDArray
 from edge.drawing import annotate
 from edge.errors import SinkError, UsageError
 from edge.files import write_whole
+from edge.outbox import Outbox
 from edge.silence import silence
-from edge.values import Observation
+from edge.values import Observation, Run
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV's wheels can write
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FASTEST = 60.0  # frames a second of a written video
+QUEUE = 30  # pictures of a camera that may wait: 27 MB at 640 x 480
+GRACE = 3.0  # seconds at the end to write them; the service has 5 to stop
 LEARNING = 8  # frames whose median distance tells the speed: a live camera's first ones come unevenly
 
 
 class Sink:
-    def __init__(self, argument: str = "") -> None:
+    def __init__(self, argument: str = "", run: Run = Run()) -> None:  # noqa: B008 (frozen)
         self._path = Path(argument).expanduser()
         kind = self._path.suffix.lower()
         if kind not in (*CODECS, *PICTURES):
             kinds = ", ".join((*CODECS, *PICTURES))
             raise UsageError(f"video:{argument}: name a file that ends in one of {kinds}")
         self._target: _Pictures | _Video = _Pictures(self._path) if kind in PICTURES else _Video(self._path)
+        self._outbox = Outbox(f"video:{self._path}", self._add, live=run.live, size=QUEUE, grace=GRACE, what="pictures")
 
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SinkError(f"video:{self._path}: cannot be opened ({error.strerror})") from error
+        self._outbox.__enter__()
         return self
 
     def write(self, seen: Observation) -> None:
-        self._target.add(annotate(seen), seen.frame.time, seen.frame.index)
+        self._outbox.put(seen)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._target.close()
+        try:
+            self._outbox.__exit__(kind, error, trace)
+        finally:
+            self._target.close()
+
+    def _add(self, seen: Observation) -> None:
+        self._target.add(annotate(seen), seen.frame.time, seen.frame.index)
 
 
 class _Pictures:
