@@ -1,9 +1,9 @@
 """Writes the annotated pictures: `video:FILE.mp4` (also .avi, .webm), or `video:FILE.png` (also .jpg) for pictures.
 
 This sink stores faces. A video plays at the source's speed: what came late or was skipped is shown as a standing
-picture. Several pictures become FILE.png, FILE-2.png, FILE-3.png and so on. Where a camera is faster than the machine can
-write and QUEUE pictures wait, the oldest is left out; how many were is said in the end. A file that could not be written
-whole is not there, and one of that name from before is as it was.
+picture. Several pictures become FILE.png, FILE-2.png, FILE-3.png and so on. Where a camera is faster than the machine
+can write and QUEUE pictures wait, the oldest is left out; how many were is said in the end. A file that could not be
+written whole is not there, and one of that name from before is as it was.
 """
 
 from __future__ import annotations
