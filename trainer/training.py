@@ -101,19 +101,7 @@ def train(
     if progress.epochs >= settings.total_epochs:
         return run.best
     keras.utils.set_random_seed(settings.seed)
-    model = network.build(
-        settings.backbone,
-        settings.input_size,
-        len(dataset.names),
-        alpha=settings.alpha,
-        weights="none" if progress.epochs or _own(weights) else weights,
-        momentum=settings.momentum,
-        dropout=settings.dropout,
-    )
-    if _own(weights) and not progress.epochs:
-        network.start_from(model, Path(weights))
-    if settings.votes:
-        model = network.with_votes(model, len(FERPLUS_VOTES))
+    model = _network(settings, len(dataset.names), weights if not progress.epochs else "none")
     taught = targets.taught(teachers, training, settings.teaching, _say)
     batches = Batches(settings, training, progress.epochs, taught)
     if not resume:
@@ -136,6 +124,22 @@ def train(
                 callbacks=[Watch(settings, phase, run, progress, batches, training, validation), Stop(interruption)],
             )
     return run.best
+
+
+def _network(settings: Settings, classes: int, weights: str) -> Any:
+    """Return the network of `settings`, which starts from `weights` as `train` takes them."""
+    model = network.build(
+        settings.backbone,
+        settings.input_size,
+        classes,
+        alpha=settings.alpha,
+        weights="none" if _own(weights) else weights,
+        momentum=settings.momentum,
+        dropout=settings.dropout,
+    )
+    if _own(weights):
+        network.start_from(model, Path(weights))
+    return network.with_votes(model, len(FERPLUS_VOTES)) if settings.votes else model
 
 
 def _own(weights: str) -> bool:
