@@ -145,7 +145,12 @@ class Pipeline:
         return Observation(frame, tuple(self._reading(face) for face in faces), clock.timings)
 
     def _watch(self, frame: Frame) -> Sequence[Sighting]:
-        return self._watcher.still(frame.grey) if frame.name else self._watcher.update(frame.grey, frame.time)
+        searched = frame.grey if frame.small is None else frame.small
+        seen = self._watcher.still(searched) if frame.name else self._watcher.update(searched, frame.time)
+        if frame.small is None:
+            return seen
+        larger = frame.grey.shape[1] / searched.shape[1]
+        return [Sighting(one.id, one.box.scaled(larger)) for one in seen]
 
     def _reading(self, face: Face) -> Reading:
         scores = {label: float(share) for label, share in zip(self._labels, face.scores, strict=True)}

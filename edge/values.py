@@ -19,6 +19,10 @@ class Box:
     width: int
     height: int
 
+    def scaled(self, factor: float) -> Box:
+        """Return where it is in the same picture `factor` times as large."""
+        return Box(*(round(factor * side) for side in (self.x, self.y, self.width, self.height)))
+
     def overlap(self, other: Box) -> float:
         """Return intersection over union, 0 (apart) to 1 (the same)."""
         wide = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
@@ -55,6 +59,7 @@ class Frame:
     name: str = ""  # of the file, where each frame is one; such frames have nothing to do with one another
     convert: float = 0.0  # seconds that it took to make `grey`
     arrived: float = field(default_factory=monotonic)  # seconds, monotonic: when the picture was there
+    small: NDArray[np.uint8] | None = None  # the same view with fewer pixels, where the camera makes it: to be searched
 
 
 @dataclass(frozen=True, slots=True, eq=False)

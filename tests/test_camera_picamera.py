@@ -1,6 +1,7 @@
 """The camera module, by a stand-in that behaves as picamera2 0.3.38: luma as it is, right colour, always closed."""
 
 import logging
+import re
 import sys
 import time
 from types import ModuleType
@@ -11,29 +12,36 @@ import numpy as np
 import pytest
 
 from edge.cameras import picamera
-from edge.cameras.picamera import HEIGHT, WIDTH
 from edge.errors import CameraError, UsageError
 
-PADDED = WIDTH + 64  # bytes a row, where the hardware wants more than the picture is wide
+LARGE, SMALL = (1280, 960), (640, 480)  # of a sensor of four by three
+PADDING = 64  # bytes a row, where the hardware wants more than the picture is wide
 START = 7_000_000_000  # ns since the machine was started
-COLOUR = (40, 90, 200)  # BGR
+COLOUR, FAINT = (40, 90, 200), (30, 60, 100)  # BGR, of the large picture and of the small one
 MODULE = {"Model": "imx708", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a", "Num": 0}
 OTHER = {"Model": "imx219", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@0/imx219@10", "Num": 1}
 WEBCAM = {"Model": "Webcam", "Id": "/base/soc/usb@7e980000/usb1@1-1.2:1.0-349c:0411", "Num": 2}
 
 
-def i420(stride: int) -> np.ndarray:
-    """Return a picture of COLOUR as rows of `stride` bytes, (height * 3/2, stride), with rubbish beyond WIDTH."""
-    picture = np.full((HEIGHT, stride, 3), COLOUR, np.uint8)
-    picture[:, WIDTH:] = (0, 255, 0)
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8)
+def planes(size, padding, colour=COLOUR, layout="YUV420"):
+    """Return a picture of `size` in `colour` as rows of luma, then chroma, with rubbish in the `padding` columns."""
+    width, height = size
+    picture = np.full((height, width + padding, 3), colour, np.uint8)
+    picture[:, width:] = (0, 255, 0)
+    i420 = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8)
+    if layout == "YUV420":
+        return i420
+    luma, chroma = i420[:height], i420[height:].reshape(2, -1)
+    return np.vstack([luma, chroma.T.reshape(height // 2, -1)])[:, :width]  # NV12 comes without its padding
 
 
 class Picamera2:
     """Has the parts of picamera2.Picamera2 that are used, with its parameters' names and its errors."""
 
     known: ClassVar = [MODULE]
-    stride = PADDED
+    camera_properties: ClassVar[dict[str, Any]] = {"Model": "imx219", "PixelArraySize": (3280, 2464)}
+    padding = PADDING
+    layout = "YUV420"
     delivers = 3  # frames, before it falls silent
     fails_at = ""
     opened: ClassVar[list[Any]] = []
@@ -55,14 +63,19 @@ class Picamera2:
     def global_camera_info():
         return [dict(info) for info in Picamera2.known]
 
-    def create_video_configuration(self, main=None, queue=True, controls=None, **others):
-        assert set(others) <= {"lores", "raw", "transform", "colour_space", "buffer_count", "display", "encode"}
-        return {"main": {"stride": self.stride, **main}, "queue": queue, "controls": controls}
+    def create_video_configuration(self, main=None, lores=None, queue=True, colour_space=None, sensor=None, **others):
+        assert set(others) <= {"raw", "transform", "buffer_count", "display", "encode", "controls"}
+        assert colour_space == "BT.601"  # which OpenCV converts from
+        lores = lores and {"format": "YUV420", **lores}
+        return {"main": dict(main), "lores": lores, "queue": queue, "sensor": sensor}
 
     def configure(self, configuration):
         assert self.state == "open"
-        assert configuration["main"]["format"] == "YUV420"
-        assert configuration["main"]["size"] == (WIDTH, HEIGHT)
+        assert not hasattr(self, "configuration")  # the second time would take memory that is never given back
+        for stream in filter(None, (configuration["main"], configuration["lores"])):
+            assert stream["format"] == "YUV420"
+            assert not any(side % 2 for side in stream["size"])
+            stream["format"] = self.layout
         assert configuration["queue"] is False  # else a frame may be old
         self.configuration = configuration
         self.fail("configure")
@@ -76,13 +89,15 @@ class Picamera2:
 
     def capture_arrays(self, names=("main",), wait=None):
         assert self.state == "started"
-        assert list(names) == ["main"]
         assert wait > 0  # None waits for ever, 0 does not wait at all
         if len(self.waits) == self.delivers:
             self.state = "stuck"
             raise TimeoutError
         self.waits.append(wait)
-        return [i420(self.stride)], {"SensorTimestamp": START + 33_333_000 * len(self.waits)}
+        colours = {"main": COLOUR, "lores": FAINT}
+        sizes = {name: self.configuration[name]["size"] for name in names}
+        arrays = [planes(sizes[name], self.padding, colours[name], self.layout) for name in names]
+        return arrays, {"SensorTimestamp": START + 33_333_000 * len(self.waits)}
 
     def cancel_all_and_flush(self):
         self.state = "flushed"
@@ -95,6 +110,13 @@ class Picamera2:
         self.state = "closed"
 
 
+class Libcamera(ModuleType):
+    class ColorSpace:
+        @staticmethod
+        def Smpte170m():  # noqa: N802 (as libcamera's)
+            return "BT.601"
+
+
 @pytest.fixture(autouse=True)
 def pi(monkeypatch):
     """A Raspberry Pi whose picamera2 is the stand-in; gives the class, to be changed for one test."""
@@ -102,7 +124,8 @@ def pi(monkeypatch):
     stand_in = ModuleType("picamera2")
     stand_in.Picamera2 = Picamera2  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "picamera2", stand_in)
-    for name in ("known", "stride", "delivers", "fails_at"):
+    monkeypatch.setitem(sys.modules, "libcamera", Libcamera("libcamera"))
+    for name in ("known", "camera_properties", "padding", "layout", "delivers", "fails_at"):
         monkeypatch.setattr(Picamera2, name, getattr(Picamera2, name))
     monkeypatch.setattr(Picamera2, "opened", [])
     yield Picamera2
@@ -116,21 +139,69 @@ def take(count, argument=""):
     return taken
 
 
-@pytest.mark.parametrize("stride", [WIDTH, PADDED])
-def test_the_luma_plane_is_handed_over_as_it_is(pi, stride):
-    pi.stride = stride
+@pytest.mark.parametrize("padding", [0, PADDING])
+@pytest.mark.parametrize("layout", ["YUV420", "NV12"])
+def test_the_luma_planes_are_handed_over_as_they_are(pi, padding, layout):
+    pi.padding, pi.layout = padding, layout
     (frame,) = take(1)
-    assert frame.grey.shape == (HEIGHT, WIDTH)
-    assert np.array_equal(frame.grey, i420(stride)[:HEIGHT, :WIDTH])
+    assert np.array_equal(frame.grey, planes(LARGE, 0)[: LARGE[1]])
+    assert np.array_equal(frame.small, planes(SMALL, 0, FAINT)[: SMALL[1]])
 
 
-@pytest.mark.parametrize("stride", [WIDTH, PADDED])
-def test_the_colour_is_right_without_the_padding(pi, stride):
-    pi.stride = stride
+@pytest.mark.parametrize("padding", [0, PADDING])
+@pytest.mark.parametrize("layout", ["YUV420", "NV12"])
+def test_the_colour_is_right_without_the_padding(pi, padding, layout):
+    pi.padding, pi.layout = padding, layout
     (frame,) = take(1)
-    assert frame.colour().shape == (HEIGHT, WIDTH, 3)
-    inside = frame.colour()[:, : WIDTH - 2]  # the last chroma sample may lean on its neighbour
+    assert frame.colour().shape == (LARGE[1], LARGE[0], 3)
+    inside = frame.colour()[:, :-2]  # the last chroma sample may lean on its neighbour
     assert np.abs(inside.astype(int) - COLOUR).max() <= 3
+
+
+def test_a_camera_that_delivers_no_luma_plane_is_an_error_and_is_closed(pi):
+    pi.layout = "XBGR8888"
+    with pytest.raises(CameraError, match="picamera:0: delivers XBGR8888; expected YUV420 or NV12"):
+        take(1)
+    assert pi.opened[0].state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("sensor", "large", "mode"),
+    [
+        ((2592, 1944), (1280, 960), (1296, 972)),
+        ((3280, 2464), (1280, 960), (1640, 1232)),
+        ((4608, 2592), (1280, 720), (2304, 1296)),
+        ((4056, 3040), (1280, 960), (2028, 1520)),
+        ((1456, 1088), (1280, 956), (728, 544)),
+    ],
+)
+def test_all_that_the_sensor_sees_is_in_the_picture(pi, sensor, large, mode):
+    pi.camera_properties = {"PixelArraySize": sensor}
+    (frame,) = take(1)
+    assert frame.grey.shape[::-1] == large
+    assert pi.opened[0].configuration["sensor"] == {"output_size": mode}
+
+
+def test_of_a_sensor_that_nothing_is_known_of_nothing_is_asked(pi):
+    pi.camera_properties = {}
+    (frame,) = take(1)
+    assert frame.grey.shape[::-1] == LARGE
+    assert pi.opened[0].configuration["sensor"] == {}
+
+
+@pytest.mark.parametrize(
+    ("argument", "large", "small"),
+    [
+        ("size=1920x1080", (1920, 1080), (960, 540)),
+        ("0,size=1280x720", (1280, 720), (640, 360)),
+        ("size=1276x720", (1276, 720), None),
+        ("0,size=640x480", (640, 480), None),
+    ],
+)
+def test_a_size_that_is_asked_for_is_had_and_a_small_picture_is_searched_as_it_is(argument, large, small):
+    (frame,) = take(1, argument)
+    assert frame.grey.shape[::-1] == large
+    assert (None if frame.small is None else frame.small.shape[::-1]) == small
 
 
 def test_frames_are_timed_by_the_sensor_from_the_first():
@@ -216,9 +287,24 @@ def test_a_camera_module_that_is_not_there_is_an_error_with_how_many_are(pi, kno
     assert not pi.opened
 
 
-def test_a_camera_that_is_not_named_by_a_number_is_refused():
-    with pytest.raises(UsageError, match="picamera:front: expected a number"):
-        next(picamera.frames("front"))
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("front", "expected a number, as in picamera:0 or picamera:0,size=1280x960"),
+        ("size=640x480,0", "expected a number"),
+        ("0,1", "expected a number"),
+        ("size=640", "size '640' is not WIDTHxHEIGHT"),
+        ("0,size=640x-480", "size '640x-480' is not WIDTHxHEIGHT"),
+        ("size=642x480", "size 642x480 must be 160x120 to 4608x3496, in multiples of 4"),
+        ("size=640x482", "in multiples of 4"),
+        ("size=156x120", "must be 160x120 to"),
+        ("size=4612x3496", "must be 160x120 to"),
+    ],
+)
+def test_an_argument_that_means_nothing_is_refused_before_anything_is_opened(pi, argument, expected):
+    with pytest.raises(UsageError, match=f"^picamera:{re.escape(argument)}: .*{re.escape(expected)}"):
+        next(picamera.frames(argument))
+    assert not pi.opened
 
 
 def test_without_picamera2_the_message_says_how_to_install_it(monkeypatch):

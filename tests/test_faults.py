@@ -169,13 +169,14 @@ usb.present = lambda: ({str(device)!r}, "found Webcam") if Path({str(device)!r})
 def test_a_camera_module_is_never_opened_twice_in_a_process():
     module = """
 from types import ModuleType
-from tests.test_camera_picamera import Picamera2
+from tests.test_camera_picamera import Libcamera, Picamera2
 class Told(Picamera2):
     def __init__(self, *number):
         print("opened", file=sys.stderr, flush=True)
         super().__init__(*number)
 sys.modules["picamera2"] = ModuleType("picamera2")
 sys.modules["picamera2"].Picamera2 = Told
+sys.modules["libcamera"] = Libcamera("libcamera")
 """
     with Run("run", "picamera", "--retry", extra=FAST + module) as run:
         assert run.end() == 1

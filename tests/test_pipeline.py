@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -123,6 +124,16 @@ def test_a_reading_says_since_when_it_has_its_label(pipeline):
         pipeline.observe(frame(level=level, time=now)) for level, now in ((80, 1.0), (90, 2.0), (10, 3.0), (9, 4.0))
     ]
     assert [seen.readings[0].since for seen in told] == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("name", ["", "picture.png"])
+def test_the_small_picture_is_searched_and_the_face_is_read_in_the_large_one(pipeline, name):
+    sharp, small = frame(level=80, size=(192, 128)), frame(level=20).grey
+    (reading,) = pipeline.observe(replace(sharp, small=small, name=name)).readings
+    assert reading.box == BOX.scaled(2)
+    assert reading.scores["calm"] == pytest.approx(0.8)
+    dark = replace(sharp, small=np.zeros_like(small), name=name)
+    assert not pipeline.observe(dark).readings
 
 
 def test_who_is_where_is_asked_by_the_time_of_the_frames(pipeline, watcher):
@@ -256,3 +267,12 @@ def test_the_real_parts_together_read_a_real_face(portrait, classifier, name):
         assert reading.box.overlap(FACE) > 0.7
         assert tuple(reading.scores) == classifier.card.labels
         assert reading.face_id == (index + 1 if name else 1)
+
+
+def test_the_real_parts_together_read_a_real_face_that_they_searched_in_a_small_picture(portrait, classifier):
+    joined = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
+    small = np.ascontiguousarray(portrait[..., 1])
+    large = cv2.resize(small, None, fx=2, fy=2).astype(np.uint8)
+    (reading,) = joined.observe(Frame(large, lambda: portrait, 0.0, 0, small=small)).readings
+    assert reading.label == "happy"
+    assert reading.box.overlap(FACE.scaled(2)) > 0.7

@@ -32,6 +32,11 @@ def test_boxes_without_area_overlap_nothing():
     assert Box(5, 5, 0, 0).overlap(Box(5, 5, 0, 0)) == 0
 
 
+def test_a_box_is_in_the_same_place_of_a_picture_of_another_size():
+    assert Box(10, 21, 40, 35).scaled(2) == Box(20, 42, 80, 70)
+    assert Box(-10, 21, 40, 35).scaled(1.5) == Box(-15, 32, 60, 52)
+
+
 def test_a_frame_arrives_when_it_is_made_unless_its_camera_knows_better():
     begin = monotonic()
     made = frame()
