@@ -1,0 +1,48 @@
+"""Who is there: faces come at once, and go when they were not found for a second, so that a blink is no change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edge.values import Frame, Reading
+
+GONE_SECONDS = 1.0  # without being found, after which a face has gone; the console's lines say the same
+
+
+class Scene(NamedTuple):
+    """The faces that were there at one moment. Not the frame, whose picture would stay in memory."""
+
+    moment: float  # seconds since 1970
+    clock: float  # seconds: the same moment on the source's own clock
+    size: tuple[int, int]  # (width, height) in pixels, of the picture
+    faces: tuple[Reading, ...]  # by their id: who has been there longest comes first
+    changed: bool = False  # since the scene before: somebody came or went, or has another label
+    name: str = ""  # of the picture's file, where each frame is one
+
+
+class Watch:
+    """Makes scenes of frames."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[float, Reading]] = {}  # face -> when it was found last, and how it was
+        self._labels: dict[int, str | None] | None = None
+
+    def update(self, frame: Frame, readings: Sequence[Reading], moment: float) -> Scene:
+        """Return the scene at `moment`, seconds since 1970, given what was read in `frame`."""
+        if frame.name:  # a picture of its own has nothing to do with the one before
+            self._last.clear()
+            self._labels = None
+        self._last |= {reading.face_id: (frame.time, reading) for reading in readings}
+        for face_id in [face_id for face_id, (time, _) in self._last.items() if frame.time - time > GONE_SECONDS]:
+            del self._last[face_id]
+        faces = tuple(reading for _, (_, reading) in sorted(self._last.items()))
+        labels = {reading.face_id: reading.label for reading in faces}
+        changed, self._labels = labels != self._labels, labels
+        height, width = frame.grey.shape
+        return Scene(moment, frame.time, (width, height), faces, changed, frame.name)
+
+    def forget(self) -> None:
+        """Have everybody gone: no more frames come."""
+        self._last.clear()
+        self._labels = {}
