@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from edge.pace import Pace
 from edge.sinks import Sink
 from edge.values import Box, Face, Frame, Observation, Reading, Sighting
 
+STAGES = ("wait", "convert", "search", "crop", "classify", "steady")  # of a frame, until its readings are there
+
 Picture = NDArray[np.uint8]
-Value = TypeVar("Value")
 
 
 class Watcher(Protocol):
@@ -55,9 +56,9 @@ class Summary:
     readings: int = 0
     faces: set[int] = field(default_factory=set)  # identities
     seconds: float = 0.0  # from the first frame wanted to the end
-    stages: Counter[str] = field(default_factory=Counter)  # stage -> seconds in all
+    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # stage -> seconds in all
     _expected: int = 0  # index of the next frame, if none is skipped
-    _shares: Counter[str] = field(default_factory=Counter)
+    _shares: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # label -> sum over all readings
 
     @property
     def fps(self) -> float:
@@ -74,12 +75,14 @@ class Summary:
         self.frames += 1
         self.skipped += seen.frame.index - self._expected
         self._expected = seen.frame.index + 1
-        self.stages.update(seen.timings)
-        self.stages["sinks"] += sinks  # type: ignore[assignment] # Counter's stubs know whole numbers only
+        for stage, seconds in seen.timings.items():
+            self.stages[stage] += seconds
+        self.stages["sinks"] += sinks
         for reading in seen.readings:
             self.readings += 1
             self.faces.add(reading.face_id)
-            self._shares.update(reading.scores)
+            for label, share in reading.scores.items():
+                self._shares[label] += share
 
 
 class Pipeline:
@@ -135,14 +138,18 @@ class Pipeline:
 
     def observe(self, frame: Frame, waited: float = 0.0) -> Observation:
         """Return what is read in `frame`; `waited` is how many seconds it took to come."""
-        clock = _Clock(wait=max(0.0, waited), convert=frame.convert)
-        seen = clock.time("search", lambda: self._watch(frame))
+        laps = _Laps(wait=max(0.0, waited), convert=frame.convert)
+        seen = self._watch(frame)
+        laps.end("search")
         due = [sighting for sighting in seen if frame.name or self._steadier.due(sighting.id, frame.time)]
-        crops = clock.time("crop", lambda: [self._classifier.prepare(frame.grey, sighting.box) for sighting in due])
-        scores = clock.time("classify", lambda: [self._classifier.scores(crop) for crop in crops])
-        looked = {sighting.id: score for sighting, score in zip(due, scores, strict=True)}
-        faces = clock.time("steady", lambda: self._steadier.update(seen, looked, frame.time))
-        return Observation(frame, tuple(self._reading(face) for face in faces), clock.timings)
+        laps.end("steady")
+        crops = [self._classifier.prepare(frame.grey, sighting.box) for sighting in due]
+        laps.end("crop")
+        looked = {sighting.id: self._classifier.scores(crop) for sighting, crop in zip(due, crops, strict=True)}
+        laps.end("classify")
+        readings = tuple(map(self._reading, self._steadier.update(seen, looked, frame.time)))
+        laps.end("steady")
+        return Observation(frame, readings, laps.timings)
 
     def _watch(self, frame: Frame) -> Sequence[Sighting]:
         searched = frame.grey if frame.small is None else frame.small
@@ -153,20 +160,20 @@ class Pipeline:
         return [Sighting(one.id, one.box.scaled(larger)) for one in seen]
 
     def _reading(self, face: Face) -> Reading:
-        scores = {label: float(share) for label, share in zip(self._labels, face.scores, strict=True)}
+        scores = dict(zip(self._labels, face.scores.tolist(), strict=True))
         label = None if face.label is None else self._labels[face.label]
         confidence = max(scores.values()) if label is None else scores[label]
         return Reading(face.id, face.box, scores, label, confidence, face.since)
 
 
-class _Clock:
-    """Notes how long each stage takes."""
+class _Laps:
+    """Notes how long each stage of a frame takes, from the end of the one before."""
 
-    def __init__(self, **timings: float) -> None:
-        self.timings = timings
+    def __init__(self, **known: float) -> None:
+        self.timings = dict.fromkeys(STAGES, 0.0) | known
+        self._ended = time.perf_counter()
 
-    def time(self, stage: str, work: Callable[[], Value]) -> Value:
-        start = time.perf_counter()
-        value = work()
-        self.timings[stage] = time.perf_counter() - start
-        return value
+    def end(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.timings[stage] += now - self._ended
+        self._ended = now
