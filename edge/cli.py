@@ -310,6 +310,7 @@ def benchmark(
 ) -> None:
     """Tell where the milliseconds go on this machine: the loop, each stage, the classifier alone, memory, warmth."""
     from edge import benchmark as measuring
+    from edge import benchmark_report
     from edge.classifier import Classifier
     from edge.errors import EmotionEdgeError
     from edge.files import write_whole
@@ -331,9 +332,9 @@ def benchmark(
             stopped=stopped,
             say=partial(typer.echo, err=True),
         )
-    typer.echo(measuring.text(report))
+    typer.echo(benchmark_report.text(report))
     if as_json:
-        write_whole(as_json, measuring.to_json(report))
+        write_whole(as_json, benchmark_report.to_json(report))
     if min_fps is not None and report.loop.fps < min_fps:
         raise EmotionEdgeError(f"{report.loop.fps:.1f} frames a second, at least {min_fps:g} were asked for")
 

@@ -16,7 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edge.benchmark import Rule, single_stream
+from edge.benchmark import single_stream
+from edge.benchmark_report import Rule
 from edge.card import shipped_model
 from edge.classifier import Classifier
 

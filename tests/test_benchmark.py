@@ -7,11 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, replace
 from itertools import islice
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,23 +17,17 @@ import pytest
 from edge import benchmark, cameras, card, machine
 from edge.benchmark import (
     QUICK,
-    SINGLE_STREAM,
     WARM_UP_FRAMES,
-    WIDTH,
     Again,
-    Alone,
-    Condition,
     Listener,
     Reservoir,
-    Rule,
-    Spread,
 )
+from edge.benchmark_report import SINGLE_STREAM, WIDTH, Rule, Spread, text
 from edge.cli import app
-from edge.errors import EmotionEdgeError, ModelError, SettingsError, UsageError
-from edge.values import Observation
-from tests.conftest import EDGE, frame, reading, run_edge
+from edge.errors import EmotionEdgeError
+from tests.benchmarked import STAGES, Clock, Slow, listened, look, report, slow
+from tests.conftest import EDGE, frame, run_edge
 
-STAGES = ("wait", "convert", "search", "crop", "classify", "steady")
 KEYS = {
     "schema",
     "emotion_edge",
@@ -56,96 +47,9 @@ KEYS = {
 }
 
 
-class Clock:
-    """Time that goes on when a test says so."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def perf_counter(self):
-        return self.now
-
-    monotonic = perf_counter
-
-    def process_time(self):
-        return self.now / 4  # a quarter of a core
-
-
-class Slow:
-    """A sink that takes 5 ms, or a model that does."""
-
-    def __init__(self, clock, seconds=0.005):
-        self.clock, self.seconds = clock, seconds
-        self.card = SimpleNamespace(input_size=16)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def write(self, _):
-        self.clock.now += self.seconds
-
-    scores = write
-
-
-def slow(clock, seconds) -> Any:
-    """Return what stands in for a classifier that takes `seconds`."""
-    return Slow(clock, seconds)
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    ours = Clock()
-    monkeypatch.setattr(benchmark, "time", ours)
-    return ours
-
-
-def look(clock, listener, index, *, wait=0.06, search=0.02, faces=1):
-    """Let the loop read one frame: it came after `wait`, was there 10 ms ago, and took `search` and 15 ms more."""
-    timings = dict.fromkeys(STAGES, 0.0) | {"wait": wait, "search": search, "classify": 0.01, "steady": 0.005}
-    clock.now += sum(timings.values())
-    shown = replace(frame(index / 10, index), arrived=clock.now - 0.01)
-    listener.write(Observation(shown, tuple(reading(face_id=n) for n in range(faces)), timings))
-
-
-def listened(clock, frames=100, step=1, **options):
-    """Return a listener that has seen the warm-up, of slow frames, and `frames` measured ones."""
-    listener = Listener(Slow(clock), 600)
-    for index in range(WARM_UP_FRAMES):
-        look(clock, listener, index, wait=5.0, faces=2)
-    for number in range(frames):
-        look(clock, listener, WARM_UP_FRAMES - 1 + (number + 1) * step, **options)
-    return listener
-
-
-def report(clock, live=True, **changes):
-    """Return a whole report of a loop with known figures, on a machine that tells nothing."""
-    warm_up, loop, process = listened(clock).result(live)
-    versions = dict.fromkeys(("python", "numpy", "opencv", "runtime", "runtime_version"), "1.0")
-    facts = dict.fromkeys(("board", "architecture", "governor", "system", "kernel", "clock_max_mhz", "memory_mb"))
-    made = benchmark.Report(
-        schema=benchmark.SCHEMA,
-        emotion_edge="1.0",
-        date="2026-02-03T04:05:06+00:00",
-        ended_early=False,
-        source=benchmark.Source("clip.mp4", live, 640, 480, 1),
-        model=benchmark.Model("own.tflite", "own", "ab" * 32),
-        settings={"threads": 1, "sinks": ["jsonl"]},
-        machine={**facts, "cpus": 4, "versions": versions},
-        start=Condition(None, None, None),
-        end=Condition(None, None, None),
-        warm_up=warm_up,
-        loop=loop,
-        process=process,
-        classifier=Alone(2000, 61.0, True, Spread(0.5, 0.4, 0.6, 0.9)),
-    )
-    return replace(made, **changes)
-
-
-def as_read(made):
-    return json.loads(benchmark.to_json(made))
+    return Clock(monkeypatch)
 
 
 # Definitions
@@ -162,16 +66,6 @@ def test_a_percentile_is_the_one_of_mlperfs_load_generator(count, answers):
 
 def test_a_spread_is_of_sorted_values_in_milliseconds():
     assert benchmark.spread([0.004, 0.001, 0.003, 0.002]) == Spread(2.5, 3.0, 4.0, 4.0)
-
-
-def test_a_ratio_is_ours_by_theirs_and_missing_where_one_is():
-    assert [benchmark.ratio(*pair) for pair in ((3.0, 2.0), (0.0, 2.0), (None, 2.0), (3.0, None), (3.0, 0.0))] == [
-        1.5,
-        0.0,
-        None,
-        None,
-        None,
-    ]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +140,7 @@ def test_frames_that_nobody_looked_at_are_counted_and_are_the_cameras(clock):
 def test_of_a_source_that_waits_neither_its_rate_nor_the_age_is_claimed(clock):
     loop = listened(clock).result(live=False)[1]
     assert (loop.source_fps, loop.age_ms) == (None, None)
-    assert "not measured: this source is read when it is asked" in benchmark.text(report(clock, live=False))
+    assert "not measured: this source is read when it is asked" in text(report(clock, live=False))
 
 
 def test_the_warm_up_lasts_two_seconds_and_thirty_frames(clock):
@@ -361,13 +255,13 @@ def test_a_quick_figure_is_told_not_to_be_by_the_rule(clock):
     alone = benchmark.single_stream(slow(clock, 1 / 1024), QUICK)
     assert alone
     assert (alone.queries, alone.by_rule) == (2048, False)  # enough queries, but not long enough
-    said = " ".join(benchmark.text(report(clock, classifier=alone)).split())
+    said = " ".join(text(report(clock, classifier=alone)).split())
     assert "NOT by MLPerf Mobile's single-stream rule, which asks for at least 1,024 queries and 60 s" in said
     assert "As MLPerf Mobile's single stream asks" not in said
 
 
 def test_a_figure_by_the_rule_is_told_to_be_no_mlperf_result(clock):
-    said = " ".join(benchmark.text(report(clock)).split())
+    said = " ".join(text(report(clock)).split())
     assert "the classifier alone: p90 0.600 ms a face (p50 0.400, p99 0.900, mean 0.500)" in said
     assert "As MLPerf Mobile's single stream asks: at least 1,024 queries and 60 s, p90." in said
     assert "not an MLPerf result" in said
@@ -376,7 +270,7 @@ def test_a_figure_by_the_rule_is_told_to_be_no_mlperf_result(clock):
 
 def test_stopped_before_the_first_query_there_is_no_figure(clock):
     assert benchmark.single_stream(slow(clock, 1.0), QUICK, stopped=lambda: True) is None
-    assert "the classifier alone: not measured, ended early" in benchmark.text(report(clock, classifier=None))
+    assert "the classifier alone: not measured, ended early" in text(report(clock, classifier=None))
 
 
 def test_two_models_are_asked_in_turn_and_equally_often(clock):
@@ -405,98 +299,6 @@ def test_the_picture_that_is_asked_about_has_the_models_size_and_all_levels():
     assert face.dtype == np.uint8
     assert set(np.unique(face)) == set(range(256))
     assert (face == benchmark.grey_face(128)).all()
-
-
-# Comparing
-
-
-def test_two_reports_are_compared_figure_by_figure(clock, tmp_path):
-    ours, theirs = as_read(report(clock)), as_read(report(clock))
-    theirs["loop"]["stages_ms"]["search"]["p90"] = 10.0
-    theirs["loop"]["fps"] = 40.0
-    theirs["loop"]["age_ms"] = None
-    (tmp_path / "theirs.json").write_text(json.dumps(theirs))
-    found = benchmark.rival(tmp_path / "theirs.json")
-    assert found.report == theirs
-    comparison = benchmark.with_report(found.path, theirs, ours)
-    assert comparison.warnings == ()
-    figures = comparison.figures
-    assert {name.split(" p")[0] for name in figures if " p90, ms" in name} == {
-        *STAGES,
-        "sinks",
-        "total",
-        "age",
-        "classifier alone",
-    }
-    assert asdict(figures["search p90, ms"]) == pytest.approx({"ours": 20.0, "theirs": 10.0, "ratio": 2.0})
-    assert figures["frames a second"].ratio == pytest.approx(0.25)
-    assert figures["age p50, ms"].ratio is None
-    assert figures["classifier alone p90, ms"].ratio == 1.0
-
-
-def test_what_makes_two_reports_no_fair_match_is_warned_of(clock, tmp_path):
-    ours, theirs = as_read(report(clock)), as_read(report(clock))
-    theirs["machine"]["board"] = "Raspberry Pi 5 Model B Rev 1.0"
-    theirs["machine"]["versions"]["opencv"] = "0.9"
-    theirs["source"]["name"] = "picamera"
-    theirs["model"]["sha256"] = "cd" * 32
-    theirs["settings"]["threads"] = 4
-    theirs["classifier"]["by_rule"] = False
-    warnings = benchmark.with_report(tmp_path, theirs, ours).warnings
-    assert [warning.split(" differs: ")[0] for warning in warnings] == [
-        "machine: board",
-        "source",
-        "model",
-        "settings: threads",
-        "versions: opencv",
-        "classifier measured by the rule",
-    ]
-    assert "settings: threads differs: ours 1, theirs 4" in warnings
-
-
-def test_what_is_no_report_and_no_model_is_refused_before_anything_is_measured(clock, tmp_path):
-    good, path = as_read(report(clock)), tmp_path / "theirs.json"
-
-    def refused(content, error, words):
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        with pytest.raises(error, match=words):
-            benchmark.rival(path)
-
-    refused("no json", SettingsError, "neither a report nor a .tflite model")
-    refused("[1, 2]", SettingsError, "neither a report nor a .tflite model")
-    refused({**good, "schema": 2}, SettingsError, "a report of schema 2, this program reads 1")
-    refused({**good, "loop": {**good["loop"], "fps": "many"}}, SettingsError, "damaged report .*'many'")
-    refused({key: good[key] for key in good if key != "process"}, SettingsError, "damaged report .*'process'")
-    refused("....TFL3", ModelError, "without a card")
-    with pytest.raises(UsageError, match=r"cannot be read \(No such file or directory\); name a report"):
-        benchmark.rival(tmp_path / "nothing.json")
-
-
-# For people
-
-
-def test_the_report_names_what_the_machine_does_not_tell(clock):
-    lines = benchmark.text(report(clock)).splitlines()
-    for name in ("governor", "clock", "temperature", "power"):
-        assert f"{name:13} not available" in lines
-
-
-def test_the_report_tells_warmth_and_power_at_start_and_end(clock):
-    throttled = {"now": ["throttled"], "since_boot": ["under-voltage", "throttled"]}
-    warm = report(clock, start=Condition(48.5, 1500.0, None), end=Condition(81.0, None, throttled))
-    said = " ".join(benchmark.text(warm).split())
-    assert "48.5 degrees C at the start, 81.0 degrees C at the end" in said
-    assert "1500.0 MHz at the start, not available at the end" in said
-    assert "power not available at the start, throttled (since boot: under-voltage, throttled) at the end" in said
-
-
-def test_no_line_is_longer_than_the_page(clock, tmp_path):
-    long = report(clock, source=benchmark.Source("a/" * 60 + "clip.mp4", False, 640, 480, 3), ended_early=True)
-    theirs = as_read(replace(long, source=replace(long.source, name="usb:0")))
-    long = replace(long, comparison=benchmark.with_report(Path("b/" * 60 + "theirs.json"), theirs, as_read(long)))
-    lines = benchmark.text(long).splitlines()
-    assert max(len(line) for line in lines) <= WIDTH
-    assert lines[0].endswith(", ended early")
 
 
 # As a user meets it
@@ -614,10 +416,10 @@ def test_ctrl_c_ends_the_measuring_and_reports_what_there_is(tmp_path):
 
 def test_both_models_are_measured_in_one_run(classifier, monkeypatch):
     monkeypatch.setattr(benchmark, "BLOCK", 2)
-    comparison = benchmark._with_model(card.shipped_model(), classifier, 1, Rule(4, 0.0), lambda: False)
+    comparison = benchmark.with_model(card.shipped_model(), classifier, 1, Rule(4, 0.0), lambda: False)
     assert set(comparison.figures) == {f"classifier alone {key}, ms" for key in ("mean", "p50", "p90", "p99")}
     assert all(each.ratio and each.ratio > 0 for each in comparison.figures.values())
-    stopped = benchmark._with_model(card.shipped_model(), classifier, 1, Rule(4, 0.0), lambda: True)
+    stopped = benchmark.with_model(card.shipped_model(), classifier, 1, Rule(4, 0.0), lambda: True)
     assert (stopped.how, stopped.figures) == ("not measured, ended early", {})
 
 
