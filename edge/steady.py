@@ -1,9 +1,10 @@
 """What a face shows, steadied over time: a label that lasts, and the moment since when. All times in seconds.
 
 Two things at once: scores are averaged over a long time, so that noise does not change the label; and when all looks of
-a quarter of a second agree on another label, what was before is forgotten, so that a real change shows at once. On the
-synthetic camera with a sensor's noise (scripts/steadiness.py) averaging alone had to choose between 11 wrong changes a
-minute and half a second of delay.
+a fifth of a second agree on another label, what was before is forgotten, so that a real change shows at once. A face
+that seems to show something else is looked at twice as often meanwhile: more looks that agree are surer than fewer. On
+the synthetic camera with noise (scripts/steadiness.py) averaging alone had to choose between 11 wrong changes a minute
+and half a second of delay.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from numpy.typing import NDArray
 
 from edge.values import Face, Sighting
 
-EVERY = 1 / 15  # seconds between two looks at one face: a change shows in half a second, which is seven of them
-AGREED = 0.25  # seconds that looks must agree on another label to be believed over all before
+EVERY = 1 / 15  # seconds between two looks at one face, half of it when the last one said something else
+AGREED = 0.2  # seconds that looks must agree on another label to be believed over all before
 LOOKS = 3  # at least so many
 DOUBT = 1.0  # seconds of doubt that make a face unsure: a change from one label to another goes through a short one
 LEAD = 0.1  # share by which another label must be ahead before it takes over: two near labels do not flicker
-SLACK = 0.05  # share below `unsure` down to which a label that was given stays
+SLACK = 0.05  # share below `unsure` down to which a label stays, or is given when the looks agree
 HALF_LIFE = 0.6  # seconds
 MEMORY = 2.0  # seconds for which the scores of somebody out of sight are kept
+GRACE = 0.002  # seconds: a video's times may be whole milliseconds, whose differences are one off
+
+_Look = tuple[float, NDArray[np.float32]]  # seconds, and scores (labels,)
 
 
 @dataclass
@@ -35,7 +39,7 @@ class _Mood:
     since: float  # seconds, of the label
     read: float  # seconds, of the last look
     doubted: float | None = None  # seconds, since when the scores have been too low for any label
-    others: list[tuple[float, NDArray[np.float32]]] = field(default_factory=list)  # last looks that agree on another
+    others: list[_Look] = field(default_factory=list)  # last looks that agree on another label, no more than count
 
 
 class Steadier:
@@ -54,8 +58,10 @@ class Steadier:
     def due(self, face_id: int, now: float) -> bool:
         """Tell whether the face is to be looked at again."""
         mood = self._moods.get(face_id)
-        # Two milliseconds of grace: a video's times may be whole milliseconds, whose differences are one off.
-        return mood is None or not 0 <= now - mood.read < self._every - 0.002
+        if mood is None:
+            return True
+        changing = mood.label is not None and mood.others
+        return not 0 <= now - mood.read < (self._every / 2 if changing else self._every) - GRACE
 
     def update(
         self, seen: Sequence[Sighting], scores: Mapping[int, NDArray[np.float32]], now: float
@@ -87,14 +93,18 @@ class Steadier:
         self._decide(mood, now)
 
     def _turn(self, mood: _Mood, scores: NDArray[np.float32], now: float) -> None:
-        """Forget what was before when the last looks agree on another label."""
+        """Take another label, and forget what was before, when the last looks agree on it."""
         named = int(scores.argmax())
+        if named == mood.label:
+            mood.others = []
+            return
         agree = [look for look in mood.others if int(look[1].argmax()) == named]
-        mood.others = [] if named == mood.label else [*agree, (now, scores)]
-        if len(mood.others) >= LOOKS and now - mood.others[0][0] >= AGREED:
+        mood.others = _latest([*agree, (now, scores)])
+        if len(mood.others) >= LOOKS and now - mood.others[0][0] >= AGREED - GRACE:
             mean: NDArray[np.float32] = np.stack([look for _, look in mood.others]).mean(axis=0)
-            if mean[named] >= self._unsure:
+            if mean[named] >= self._unsure - SLACK:
                 mood.scores, mood.others = mean, []
+                mood.label, mood.since = named, now
 
     def _decide(self, mood: _Mood, now: float) -> None:
         label = self._label(mood.label, mood.scores)
@@ -113,3 +123,10 @@ class Steadier:
         if before is None or scores[strongest] - scores[before] > LEAD:
             return strongest if scores[strongest] >= self._unsure else None
         return before if scores[before] >= self._unsure - SLACK else None
+
+
+def _latest(looks: list[_Look]) -> list[_Look]:
+    """Return the newest of `looks` that span AGREED, at least LOOKS of them: a face may stay in doubt for hours."""
+    now = looks[-1][0]
+    old = sum(now - when >= AGREED - GRACE for when, _ in looks)
+    return looks[max(0, min(old - 1, len(looks) - LOOKS)) :]

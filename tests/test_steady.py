@@ -191,10 +191,36 @@ def test_a_slow_board_needs_several_looks_for_a_change_too():
     assert told == [0] * (10 + LOOKS - 1) + [1] * (5 - LOOKS + 1)
 
 
-def test_looks_that_agree_on_another_label_below_the_limit_do_not_make_it():
+@pytest.mark.parametrize(("below", "label"), [(SLACK - 0.02, 1), (SLACK + 0.02, 0)])
+def test_looks_that_agree_give_a_label_a_little_below_the_limit_and_no_further(below, label):
     steadier = Steadier(unsure=0.6, half_life=60)
-    weak = scores(0.45, 0.55, 0)
-    assert set(labels(steadier, [CALM] * 10 + [weak] * 20)) == {0}
+    weak = scores(0.1, 0.6 - below, 0.3 + below)
+    assert labels(steadier, [CALM] * 10 + [weak] * 10)[-1] == label
+
+
+def test_a_face_that_seems_to_change_is_looked_at_twice_as_often_until_that_is_settled():
+    steadier = Steadier(every=0.1)
+    look(steadier, CALM, 5.0)
+    assert not steadier.due(1, 5.05)
+    look(steadier, CROSS, 5.1)
+    assert not steadier.due(1, 5.14)
+    assert steadier.due(1, 5.149)
+    look(steadier, CALM, 5.15)
+    assert not steadier.due(1, 5.20)
+
+
+def test_a_face_without_a_label_is_looked_at_no_more_often():
+    steadier = Steadier(unsure=0.9, every=0.1)
+    for now in (5.0, 5.1):
+        look(steadier, scores(0.4, 0.6), now)
+    assert not steadier.due(1, 5.15)
+
+
+def test_a_face_that_stays_in_doubt_for_long_takes_no_more_room():
+    steadier = Steadier(unsure=0.9)
+    for number in range(300 * 15):
+        look(steadier, scores(0.4, 0.6), number * EVERY)
+    assert len(steadier._moods[1].others) <= LOOKS + 1
 
 
 @pytest.mark.parametrize(("doubt", "label"), [(DOUBT - 0.2, 0), (DOUBT + 0.2, None)])
