@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from edge.errors import CameraError
+from edge.pace import LISTEN
 from edge.values import Frame
 
-LISTEN = 0.2  # seconds between two questions whether to end, while a camera is silent
 PATIENCE = 0.6  # seconds to wait at the end for a camera that is in the middle of a frame: a stop takes less than one
 SILENCE = 20.0  # seconds without a frame after which a camera hangs: one that can tell gives up before, OpenCV after 10
 

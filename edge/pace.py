@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 IDLE_AFTER = 10.0  # seconds without a face
-LISTEN = 0.2  # seconds between two questions whether to end
+LISTEN = 0.2  # seconds between two questions whether to end, wherever something is waited for
 IDLE_FPS = 5.0  # then; with the sweep's half second somebody who comes is seen within 0.7 s
 
 

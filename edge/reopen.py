@@ -12,12 +12,12 @@ from contextlib import closing
 from dataclasses import replace
 
 from edge.errors import CameraError
+from edge.pace import LISTEN
 from edge.values import Frame
 
 FIRST_WAIT = 1.0  # seconds from one try to the next, doubled each time: a loose plug costs a second
 LONGEST_WAIT = 30.0  # a camera that is plugged in again after a day is found within half a minute
 GIVE_UP = 600.0  # seconds without a frame after which the run ends: a new process may do better than this one
-LISTEN = 0.2  # seconds between two questions whether to end
 
 Frames = Generator[Frame, None, None]
 

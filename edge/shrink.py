@@ -13,7 +13,8 @@ def shrink(grey: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     """Return `grey` (height, width) smaller by `factor` in each direction; larger where it is below 1.
 
     Averaging over areas reads every pixel, and at 1920 x 1080 cost more than the whole search: of a much too large
-    picture only every so manieth row and column is looked at.
+    picture only every so manieth row and column is looked at. Halving again and again instead, which uses every pixel,
+    found as many faces of the stage clip at the same cost, and followed large ones less exactly.
     """
     size = max(1, round(grey.shape[1] / factor)), max(1, round(grey.shape[0] / factor))
     if size == (grey.shape[1], grey.shape[0]):

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from edge.values import Box
 
-SEARCH_WIDTH = (
-    640  # pixels; in a wider picture the smallest face grows along, so that cost does not grow with the camera
-)
+SEARCH_WIDTH = 640  # pixels; in a wider picture the smallest face grows along: cost does not grow with the camera
 ALONE = 0.5  # seconds for the whole picture while nobody is known: the longest that the first face waits
 COMPANY = 1.25  # seconds for the whole picture while somebody is known: the longest that a second face waits
 REST = 4.0  # seconds after which a piece is searched even if nothing seems to have changed
