@@ -69,13 +69,16 @@ class Steadier:
         """Return a Face for each of `seen` at `now`, given the `scores` (labels,) of those that were looked at."""
         for face_id, fresh in scores.items():
             self._look(face_id, fresh, now)
-        present = {sighting.id for sighting in seen}
+        if len(self._moods) > len(seen):
+            self._forget({sighting.id for sighting in seen}, now)
+        return tuple(self._face(sighting) for sighting in seen)
+
+    def _forget(self, present: set[int], now: float) -> None:
         self._moods = {
             face_id: mood
             for face_id, mood in self._moods.items()
             if face_id in present or 0 <= now - mood.read <= MEMORY
         }
-        return tuple(self._face(sighting) for sighting in seen)
 
     def _face(self, sighting: Sighting) -> Face:
         mood = self._moods[sighting.id]
