@@ -167,7 +167,8 @@ class Listener:
         self._last: _Mark | None = None
         self._faces = self._warm_frames = 0
         self._resident: float | None = None  # MB after the warm-up
-        self._own = 0.0  # seconds that it took for its own books since the warm-up: no part of the loop
+        self._books = 0.0  # seconds that it took for its own books after the last frame
+        self._own = 0.0  # the same of all frames from the warm-up to the last one: no part of the loop
         self._first_reading: float | None = None
         self.size = (0, 0)  # width, height in pixels
 
@@ -196,8 +197,9 @@ class Listener:
         if self._base is None:
             self._warm(seen, mark)
         else:
+            self._own += self._books
             self._count(seen, mark, mark.at - start, age)
-            self._own += time.perf_counter() - mark.at
+        self._books = time.perf_counter() - mark.at
 
     def _warm(self, seen: Observation, mark: _Mark) -> None:
         if not self._warm_frames:

@@ -24,7 +24,7 @@ from edge.benchmark import (
 )
 from edge.benchmark_report import SINGLE_STREAM, WIDTH, Rule, Spread, text
 from edge.cli import app
-from edge.errors import EmotionEdgeError
+from edge.errors import EmotionEdgeError, ModelError
 from tests.benchmarked import STAGES, Clock, Slow, listened, look, report, slow
 from tests.conftest import EDGE, frame, run_edge
 
@@ -120,6 +120,20 @@ def test_the_figures_of_the_loop_are_those_of_the_frames_after_the_warm_up(clock
     assert loop.age_ms.p99 == pytest.approx(15)
     assert (loop.verdict.bound, loop.verdict.slowest) == ("camera", "search")
     assert process.cpu_percent == pytest.approx(25)
+
+
+def test_the_measuring_itself_is_no_overhead_of_the_loop(clock, monkeypatch):
+    listener = listened(clock, frames=1)
+    added = listener._kept.add
+
+    def slowly(row):
+        clock.now += 0.5
+        added(row)
+
+    monkeypatch.setattr(listener._kept, "add", slowly)
+    for index in range(50):
+        look(clock, listener, 1000 + index)
+    assert listener.result(live=True)[1].overhead == pytest.approx(0.25)
 
 
 def test_percentiles_tell_the_rare_slow_frame_from_the_others(clock):
@@ -421,6 +435,26 @@ def test_both_models_are_measured_in_one_run(classifier, monkeypatch):
     assert all(each.ratio and each.ratio > 0 for each in comparison.figures.values())
     stopped = benchmark.with_model(card.shipped_model(), classifier, 1, Rule(4, 0.0), lambda: True)
     assert (stopped.how, stopped.figures) == ("not measured, ended early", {})
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """A model file with a good card whose model is cut off."""
+    model, about = card.load(card.shipped_model())
+    card.attach(model[:8], about, tmp_path / "broken.tflite")
+    return tmp_path / "broken.tflite"
+
+
+def test_a_second_model_that_is_broken_is_refused_before_anything_is_measured(broken):
+    with pytest.raises(ModelError, match="not a whole one"):
+        benchmark.rival(broken)
+
+
+def test_a_second_model_that_breaks_meanwhile_does_not_take_the_report_along(broken, classifier):
+    comparison = benchmark.with_model(broken, classifier, 1, Rule(4, 0.0), lambda: False)
+    assert comparison.how.startswith("not measured: ")
+    assert "not a whole one" in comparison.how
+    assert comparison.figures == {}
 
 
 @pytest.mark.parametrize(

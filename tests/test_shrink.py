@@ -16,7 +16,8 @@ def noise(width, height, level=128, deviation=20):
 )
 def test_a_picture_gets_the_size_that_was_asked_for(factor, size):
     small = shrink(noise(640, 480), factor)
-    assert (small.shape, small.dtype) == (size[::-1], np.uint8)
+    assert small.shape == size[::-1]
+    assert small.dtype == np.uint8
 
 
 def test_a_picture_that_has_its_size_is_not_copied():
