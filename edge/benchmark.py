@@ -56,7 +56,7 @@ from edge.newest import Newest
 from edge.pipeline import Pipeline
 from edge.settings import RunSettings
 from edge.sinks import Sink
-from edge.values import Frame, Observation
+from edge.values import Frame, Observation, Run
 
 WARM_UP_SECONDS, WARM_UP_FRAMES = 2.0, 30  # at least, each: what comes later ends it
 ROOM = 65_536  # frames of which all figures are kept, 36 minutes at 30 a second; of a longer run, so many drawn by lot
@@ -424,7 +424,7 @@ def _measure_loop(
     assert settings.source is not None
     assert settings.seconds is not None
     live, again = cameras.live(settings.source), Again(settings.source)
-    inner = sinks.make(settings.sinks[0])
+    inner = sinks.make(settings.sinks[0], Run(live=live))
     doing = f"measuring the loop for {settings.seconds:g} s"
     with ExitStack() as stack:
         listener = stack.enter_context(Listener(inner, settings.seconds, began=lambda: say(doing)))

@@ -4,8 +4,9 @@ usage: .venv/bin/python scripts/python_share.py [SOURCE...]     (after scripts/r
 
 Without a SOURCE: the synthetic camera, as fast as it goes and live, with 30 frames of 640 x 480 a second. Each frame is
 written as a JSON line to /dev/null, as a service would. Measured is the processor's time of the loop's own thread, so
-that other programs' turns do not count; waiting for a frame and drawing or decoding it are left out. Native are calls
-of OpenCV and of the model; the rest is Python's own: the interpreter, numpy's arithmetic, copying. After a wait of
+that other programs' turns do not count; waiting for a frame and drawing or decoding it are left out, and so is what a
+sink's own thread does. Native are calls of OpenCV and of the model; the rest is Python's own: the interpreter, numpy's
+arithmetic, copying. After a wait of
 30 ms a processor has to fetch code and data anew, which makes Python's lines several times slower than at full speed.
 
 Overhead is all that is neither search nor crop nor classification: the steadying of labels, the making of readings,
@@ -34,7 +35,7 @@ from edge.pace import Pace
 from edge.pipeline import STAGES, Pipeline
 from edge.steady import Steadier
 from edge.tracker import Tracker
-from edge.values import Frame, Observation
+from edge.values import Frame, Observation, Run
 
 SOURCES = ("synthetic:fast", "synthetic")
 SECONDS, WARM_UP = 15.0, 60  # of a run, and frames of it that do not count
@@ -110,8 +111,8 @@ class Laps:
 class Timed:
     """The JSON lines' sink, with a clock around it."""
 
-    def __init__(self) -> None:
-        self.sink = sinks.make("jsonl:/dev/null")
+    def __init__(self, live: bool) -> None:
+        self.sink = sinks.make("jsonl:/dev/null", Run(live=live))
 
     def write(self, seen: Observation) -> None:
         start = time.thread_time()
@@ -153,7 +154,7 @@ def measured(source: str, native: Native) -> str:
             if live
             else stack.enter_context(closing(cameras.frames(source)))
         )
-        counted, sink = Counted(frames), Timed()
+        counted, sink = Counted(frames), Timed(live)
         stack.enter_context(sink.sink)
         loop.run(counted, [sink], max_seconds=SECONDS, pace=Pace(None, 5.0 if live else None))  # type: ignore[list-item]
     return table(source, counted)
