@@ -3,8 +3,9 @@
 usage: .venv/bin/python scripts/threads.py     (after scripts/run.sh has made .venv)
 
 The same frames of the synthetic camera, drawn beforehand, with each number of threads in turn, ROUNDS times; then once
-more beside a program on every core that only counts. Told is the median of the rounds, in ms of the clock on the wall a
-frame of the loop and a face of the classifier alone.
+more beside a program on every core that only counts. Told are medians of the rounds, of a frame of the loop and of a
+face of the classifier alone: ms of the clock on the wall, and ms of all cores that the process took for it. Two threads
+that end sooner on a machine with idle cores may take more in all: that is heat, and a busy machine has no idle ones.
 """
 
 from __future__ import annotations
@@ -46,23 +47,30 @@ def main() -> None:
         for _ in range(FACES):
             model.scores(face)
 
-    print(f"{os.cpu_count()} cores{'':10} {'threads':>7} {'ms a frame':>10} {'ms a face':>10}")
+    print(f"{f'{os.cpu_count()} cores':17} {'threads':>7} {'a frame: wall, cores':>22} {'a face: wall, cores':>22}")
     for name, busy in (("otherwise quiet", 0), ("every core busy", os.cpu_count() or 1)):
         with others(busy):
             frame, face = in_turn(loop, FRAMES), in_turn(alone, FACES)
         for threads in THREADS:
-            print(f"{name:17} {threads:7} {frame[threads]:10.2f} {face[threads]:10.2f}", flush=True)
+            wall, cores = zip(frame[threads], face[threads], strict=True)
+            frame_face = f"{wall[0]:13.2f} {cores[0]:8.2f} {wall[1]:13.2f} {cores[1]:8.2f}"
+            print(f"{name:17} {threads:7} {frame_face}", flush=True)
 
 
-def in_turn(work: Callable[[int], object], count: int) -> dict[int, float]:
-    """Return the median milliseconds of one of the `count` things that `work` does, by the number of threads."""
-    taken: dict[int, list[float]] = {threads: [] for threads in THREADS}
+def in_turn(work: Callable[[int], object], count: int) -> dict[int, tuple[float, float]]:
+    """Return the median ms, on the wall and of all cores, of one of the `count` things of `work`, by threads."""
+    taken: dict[int, list[tuple[float, float]]] = {threads: [] for threads in THREADS}
     for _ in range(ROUNDS):
         for threads in THREADS:
-            start = time.perf_counter()
+            wall, cores = time.perf_counter(), time.process_time()
             work(threads)
-            taken[threads].append((time.perf_counter() - start) / count * 1000)
-    return {threads: statistics.median(each) for threads, each in taken.items()}
+            spent = time.perf_counter() - wall, time.process_time() - cores
+            taken[threads].append((spent[0] / count * 1000, spent[1] / count * 1000))
+    return {threads: (_median(each, 0), _median(each, 1)) for threads, each in taken.items()}
+
+
+def _median(rounds: list[tuple[float, float]], place: int) -> float:
+    return statistics.median(each[place] for each in rounds)
 
 
 @contextmanager
