@@ -27,6 +27,7 @@ class Outbox(Generic[Item]):
         live: whether the source is a camera, which does not wait.
         size: items that may wait; keep small what holds pictures.
         grace: seconds that leaving waits for what is not yet worked on.
+        in_hand: seconds more that it waits for the item that is being worked on, where that must not be left half done.
         what: an item's name in the message about dropped ones.
     """
 
@@ -38,10 +39,11 @@ class Outbox(Generic[Item]):
         live: bool,
         size: int = 1000,
         grace: float = GRACE,
+        in_hand: float = 0.0,
         what: str = "lines",
     ) -> None:
         self._name, self._work, self._live, self._size = name, work, live, size
-        self._grace, self._what = grace, what
+        self._grace, self._in_hand, self._what = grace, in_hand, what
         self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._wanted, self._busy = False, False
@@ -67,14 +69,21 @@ class Outbox(Generic[Item]):
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(self._grace)
-        with self._changed:
-            self.dropped += len(self._waiting) + self._busy
-            self._waiting.clear()
+            with self._changed:
+                self.dropped += len(self._waiting)
+                self._waiting.clear()
+            self._thread.join(self._in_hand)
+            self.dropped += self._busy
         if self.dropped and self._error is None:
             text = f"{self._name}: {self.dropped} {self._what} dropped, as they were not taken in time"
             journal.say(f"edge: {text}", journal.WARNING)
         if self._error is not None and error is None:
             raise self._error
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the thread is still at work; after leaving, in an item that may never end. It uses what it uses."""
+        return self._thread is not None and self._thread.is_alive()
 
     def put(self, item: Item) -> None:
         """Have `item` worked on. Raises what `work` has raised, once."""

@@ -1,13 +1,14 @@
 """One JSON object a frame, of exactly the documented form, each line whole and at once."""
 
 import json
+import resource
 from typing import Any
 
 import pytest
 
 from edge.errors import SinkError
 from edge.sinks.jsonl import Sink
-from edge.values import Box
+from edge.values import Box, Run
 from tests.conftest import reading, seen
 
 
@@ -81,6 +82,25 @@ def test_a_full_disk_is_an_error_that_names_the_file():
         Sink("/dev/full") as sink,
     ):
         sink.write(seen())
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_line_that_a_full_disk_took_half_of_is_taken_back_and_the_next_one_follows_the_last_whole_one(tmp_path, live):
+    path = tmp_path / "log.jsonl"
+    sink = Sink(str(path), Run(live))
+    with sink:
+        sink.write(seen(reading(), index=1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+    try:
+        with pytest.raises(SinkError, match=r"log\.jsonl: cannot be written \(File too large"), sink:
+            sink.write(seen(reading(), index=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [line["frame"] for line in lines(path)] == [1]
+    with sink:
+        sink.write(seen(reading(), index=3))
+    assert [line["frame"] for line in lines(path)] == [1, 3]
 
 
 def test_a_file_that_cannot_be_opened_is_an_error_that_names_it(tmp_path):

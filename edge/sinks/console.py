@@ -62,7 +62,7 @@ class Sink:
         try:
             self._outbox.__exit__(kind, error, trace)
         finally:
-            if self._ours:
+            if self._ours and not self._outbox.stuck:
                 self._stream.close()
 
     def _changes(self, seen: Observation, now: float) -> list[str]:

@@ -5,7 +5,8 @@
 
 `time` is on the source's clock: the position in a video, the time since the start for a camera. `since` is when the
 label came, on the same clock. Each line is written at once and whole, so that a reader never waits and a file ends with
-a whole line. A reader of a camera's lines that is too slow misses some: all but the last 1000 that it has not read.
+a whole line. A reader of a camera's lines that is too slow misses some: all but the last 1000 that it has not read. One
+that reads from a FIFO may come and go.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Sink:
         self._path = Path(argument).expanduser() if argument else None
         self.reopens = self._path is not None
         self._name = f"jsonl:{self._path or 'stdout'}"
+        self._live = run.live
         self._outbox = Outbox(self._name, self._write, live=run.live)
         self._file = -1
 
@@ -55,12 +57,15 @@ class Sink:
         try:
             self._outbox.__exit__(kind, error, trace)
         finally:
-            os.close(self._file)
+            if not self._outbox.stuck:  # else the rest of a line would go to whatever gets the same number next
+                os.close(self._file)
 
     def _opened(self, path: Path) -> int:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
+            # Opened for writing alone a FIFO waits for somebody to read it, and no camera may wait for that.
+            how = os.O_RDWR if self._live and path.is_fifo() else os.O_WRONLY
+            return os.open(path, how | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
         except OSError as error:
             raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
 
