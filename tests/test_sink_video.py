@@ -1,19 +1,26 @@
 """The annotated video plays at the source's speed and is whole or not there; pictures are numbered."""
 
 import resource
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+from edge.drawing import annotate
 from edge.errors import EmotionEdgeError, SinkError, UsageError
+from edge.sinks import video
 from edge.sinks.video import Sink
-from edge.values import Box
+from edge.values import Box, Run
 from tests.conftest import reading, seen
 
 
-def record(path, observations) -> None:
-    with Sink(str(path)) as sink:
+def record(path, observations, live=False) -> None:
+    with Sink(str(path), Run(live)) as sink:
         for observation in observations:
             sink.write(observation)
 
@@ -137,20 +144,101 @@ def test_a_run_that_ends_with_an_error_keeps_what_it_recorded(tmp_path):
     assert levels(tmp_path / "out.mp4") == [0, 20, 40]
 
 
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Have no file of this process grow beyond `size` bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("kind", ["mp4", "avi", "webm"])
-def test_a_full_disk_is_an_error_and_leaves_no_broken_video(tmp_path, kind):
+def test_a_full_disk_is_an_error_and_leaves_no_broken_video(tmp_path, kind, live):
     noise = np.random.default_rng(0).integers(0, 256, (8, 240, 320), np.uint8)
     observations = steps(*range(8), size=(320, 240))
     for observation, grey in zip(observations, noise, strict=True):
         object.__setattr__(observation.frame, "colour", lambda grey=grey: np.repeat(grey[..., np.newaxis], 3, axis=2))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
-        with pytest.raises(SinkError, match=rf"out\.{kind}: could not be written to its end; is the disk full"):
-            record(tmp_path / f"out.{kind}", observations)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    broken = pytest.raises(SinkError, match=rf"out\.{kind}: could not be written to its end; is the disk full")
+    with largest_file(20_000), broken:
+        record(tmp_path / f"out.{kind}", observations, live)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_disk_that_is_nearly_full_ends_the_recording_which_is_whole_up_to_there(tmp_path, monkeypatch, live):
+    free = iter([video.ROOM] * 12)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free, video.ROOM - 1), total=10 * video.ROOM)
+    )
+    with pytest.raises(SinkError, match=r"less than 32 MB left on the disk; what was recorded before is kept"):
+        record(tmp_path / "out.avi", steps(*range(13)), live)
+    assert len(levels(tmp_path / "out.avi")) == 12
+
+
+@pytest.mark.parametrize("name", ["out.avi", "out.png"])
+def test_on_a_disk_that_is_full_from_the_start_nothing_is_recorded_and_said(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0, total=10 * video.ROOM))
+    with pytest.raises(SinkError, match=r"less than 32 MB left on the disk; nothing was recorded"):
+        record(tmp_path / name, steps(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_in_hand_is_finished_before_the_video_is_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "GRACE", 0.0)
+    begun, never = threading.Event(), threading.Event()
+
+    def annotated(observation):
+        begun.set()
+        never.wait(0.2)  # the end comes meanwhile
+        return annotate(observation)
+
+    monkeypatch.setattr(video, "annotate", annotated)
+    with Sink(str(tmp_path / "out.avi"), Run(live=True)) as sink:
+        sink.write(*steps(5))
+        assert begun.wait(10)
+    assert levels(tmp_path / "out.avi") == [100]
+
+
+def test_at_the_end_no_time_is_spent_on_standing_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "GRACE", 0.0)
+    taken, go = threading.Event(), threading.Event()
+
+    def annotated(observation):
+        if observation.frame.index == 8:
+            taken.set()
+            go.wait()
+        return annotate(observation)
+
+    monkeypatch.setattr(video, "annotate", annotated)
+    with Sink(str(tmp_path / "out.avi"), Run(live=True)) as sink:
+        for observation in [*steps(*range(8)), seen(time=1000.0, index=8, level=160)]:
+            sink.write(observation)
+        assert taken.wait(10)
+        threading.Timer(0.1, go.set).start()
+    assert levels(tmp_path / "out.avi") == [0, 20, 40, 60, 80, 100, 120, 140, 160]
+
+
+def test_a_disk_that_does_not_answer_is_an_error_and_the_writer_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "GRACE", 0.0)
+    monkeypatch.setattr(video, "IN_HAND", 0.0)
+    begun, answers = threading.Event(), threading.Event()
+
+    def annotated(observation):
+        begun.set()
+        answers.wait()
+        return annotate(observation)
+
+    monkeypatch.setattr(video, "annotate", annotated)
+    sink = Sink(str(tmp_path / "out.avi"), Run(live=True)).__enter__()
+    sink.write(seen())
+    assert begun.wait(10)
+    with pytest.raises(SinkError, match="not finished, as the disk takes more than 0 s for a picture"):
+        sink.__exit__(None, None, None)
+    answers.set()
 
 
 @pytest.mark.parametrize("name", ["face.png", "face.jpg", "new/face.webp"])

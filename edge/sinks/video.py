@@ -2,12 +2,16 @@
 
 This sink stores faces. A video plays at the source's speed: what came late or was skipped is shown as a standing
 picture. Several pictures become FILE.png, FILE-2.png, FILE-3.png and so on. Where a camera is faster than the machine
-can write and QUEUE pictures wait, the oldest is left out; how many were is said in the end. A file that could not be
-written whole is not there, and one of that name from before is as it was.
+can write and QUEUE pictures wait, the oldest is left out; how many were is said in the end. Where the disk has less
+than ROOM left the recording ends, with an error, and is whole up to there: the rest is for everything else on the
+machine. A file that could not be written whole is not there, and one of that name from before is as it was.
 """
 
 from __future__ import annotations
 
+import math
+import shutil
+import time
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -29,7 +33,8 @@ CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV'
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 FASTEST = 60.0  # frames a second of a written video
 QUEUE = 30  # pictures of a camera that may wait: 27 MB at 640 x 480
-GRACE = 3.0  # seconds at the end to write them; the service has 5 to stop
+GRACE, IN_HAND = 2.5, 2.0  # seconds at the end to write them, and the one in hand; the service has 5 to stop
+ROOM = 32_000_000  # bytes that are left free on the disk; a video's index at its end takes some of it
 LEARNING = 8  # frames whose median distance tells the speed: a live camera's first ones come unevenly
 
 
@@ -41,7 +46,15 @@ class Sink:
             kinds = ", ".join((*CODECS, *PICTURES))
             raise UsageError(f"video:{argument}: name a file that ends in one of {kinds}")
         self._target: _Pictures | _Video = _Pictures(self._path) if kind in PICTURES else _Video(self._path)
-        self._outbox = Outbox(f"video:{self._path}", self._add, live=run.live, size=QUEUE, grace=GRACE, what="pictures")
+        self._outbox = Outbox(
+            f"video:{self._path}",
+            self._add,
+            live=run.live,
+            size=QUEUE,
+            grace=GRACE,
+            in_hand=IN_HAND,
+            what="pictures",
+        )
 
     def __enter__(self) -> Self:
         try:
@@ -57,20 +70,39 @@ class Sink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._target.hurry_from = time.monotonic() + GRACE
         try:
             self._outbox.__exit__(kind, error, trace)
         finally:
-            self._target.close()
+            self._close()
+
+    def _close(self) -> None:
+        if self._outbox.stuck:  # the writer is not for two threads
+            raise SinkError(
+                f"video:{self._path}: not finished, as the disk takes more than {IN_HAND:g} s for a picture"
+            )
+        self._target.close()
 
     def _add(self, seen: Observation) -> None:
+        disk = shutil.disk_usage(self._path.parent)
+        if disk.free < min(ROOM, disk.total):
+            what = "what was recorded before is kept" if self._target.any else "nothing was recorded"
+            raise SinkError(f"video:{self._path}: less than {ROOM / 1e6:.0f} MB left on the disk; {what}")
         self._target.add(annotate(seen), seen.frame.time, seen.frame.index)
 
 
 class _Pictures:
     """Picture files, one a frame."""
 
+    hurry_from = math.inf
+
     def __init__(self, path: Path) -> None:
         self._path, self._count = path, 0
+
+    @property
+    def any(self) -> bool:
+        """Whether something was written."""
+        return self._count > 0
 
     def add(self, picture: NDArray[np.uint8], seconds: float, index: int) -> None:  # noqa: ARG002 (as _Video.add)
         self._count += 1
@@ -87,12 +119,19 @@ class _Pictures:
 class _Video:
     """A video file, written aside and renamed when it is whole."""
 
+    hurry_from = math.inf  # seconds, monotonic: when there is no more time for standing pictures
+
     def __init__(self, path: Path) -> None:
         self._path, self._aside = path, path.with_name(f".part.{path.name}")
         self._writer: cv2.VideoWriter | None = None
         self._waiting: list[tuple[NDArray[np.uint8], float, int]] = []
         self._fps, self._start, self._written = 25.0, 0.0, 0
         self._size = (0, 0)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something to write, or was."""
+        return bool(self._waiting) or self._writer is not None
 
     def add(self, picture: NDArray[np.uint8], seconds: float, index: int) -> None:
         if self._writer is not None:
@@ -139,6 +178,8 @@ class _Video:
         """Write `picture` at its time; the last one stands until then."""
         due = round((seconds - self._start) * self._fps) + 1
         for _ in range(due - self._written - 1):
+            if time.monotonic() > self.hurry_from:
+                break
             self._put(self._last)
         if due > self._written:
             self._put(picture)
