@@ -2,8 +2,9 @@
 
 What fails in a run of files ends it, so that nobody takes half a result for a whole one. A live run goes on without the
 output that failed, which is said once, and tries one that can be opened again (`reopens`) every RETRY_SECONDS; it ends
-when none is left, and in the end it is an error if one never came back. A reader of our lines that goes, as `head`
-does, ends any run, quietly.
+when none is left, and in the end it is an error if one never came back. One works again when nothing has gone wrong
+with it for TRIAL_SECONDS: a file on a full disk can be opened, and not be written. A reader of our lines that goes, as
+`head` does, ends any run, quietly.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from edge.sinks import Sink
 from edge.values import Observation
 
 RETRY_SECONDS = 60.0  # a disk that is full does not get empty sooner
+TRIAL_SECONDS = 30.0  # less than RETRY_SECONDS; within which a sink writes what it keeps for a while
 
 
 class Outputs:
@@ -36,6 +38,7 @@ class Outputs:
         self._open: dict[str, Sink] = {}
         self._failed: dict[str, Exception] = {}
         self._again: dict[str, float] = {}  # spec of a failed sink that reopens -> when it is tried again
+        self._trial: dict[str, float] = {}  # spec of one that was opened again -> when it will have proved itself
 
     def __enter__(self) -> Self:
         try:
@@ -48,7 +51,7 @@ class Outputs:
 
     def write(self, seen: Observation) -> None:
         """Hand `seen` to every sink that is well. Raises what the last one raised, in a run of files any."""
-        if self._again:
+        if self._failed:
             self._retry()
         try:
             for sink in self._open.values():
@@ -63,7 +66,9 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        failed = [*filter(None, [self._close(kind, error, trace)]), *self._failed.values()]
+        closed = self._close(kind, error, trace)
+        lost = [problem for spec, problem in self._failed.items() if spec not in self._trial]
+        failed = [*filter(None, [closed]), *lost]
         if failed and error is None:
             raise failed[0]
 
@@ -84,6 +89,8 @@ class Outputs:
         sink = self._open.pop(spec)
         with suppress(Exception):  # it has failed already, and that is said below
             sink.__exit__(type(error), error, error.__traceback__)
+        on_trial = self._trial.pop(spec, None) is not None
+        known = on_trial and str(self._failed[spec]) == str(error)
         self._failed[spec] = error
         again = getattr(sink, "reopens", False)
         if not (self._open or again or self._again):
@@ -91,9 +98,11 @@ class Outputs:
         if again:
             self._again[spec] = self._clock() + RETRY_SECONDS
         then = f"tried again every {RETRY_SECONDS:g} s" if again else "the run goes on without it"
-        journal.say(f"edge: error: {_told(spec, error)}; {then}", journal.ERROR)
+        if not known:
+            journal.say(f"edge: error: {_told(spec, error)}; {then}", journal.ERROR)
 
     def _retry(self) -> None:
+        """Open what may be well again, and say of what has been for a while that it is."""
         now = self._clock()
         for spec in [spec for spec, due in self._again.items() if now >= due]:
             try:
@@ -101,8 +110,11 @@ class Outputs:
             except Exception:  # noqa: BLE001 (it was said when it failed first)
                 self._again[spec] = now + RETRY_SECONDS
             else:
-                del self._again[spec], self._failed[spec]
-                journal.say(f"edge: {spec} works again", journal.NOTICE)
+                del self._again[spec]
+                self._trial[spec] = now + TRIAL_SECONDS
+        for spec in [spec for spec, end in self._trial.items() if now >= end]:
+            del self._trial[spec], self._failed[spec]
+            journal.say(f"edge: {spec} works again", journal.NOTICE)
 
     def _close(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
