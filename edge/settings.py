@@ -74,7 +74,7 @@ class RunSettings:
     sinks: tuple[str, ...] = field(
         default=DEFAULT_SINKS,
         metadata=_about(
-            "console; jsonl or jsonl:FILE; video:FILE (.mp4, .avi, .webm, .png, .jpg).",
+            "console; jsonl or jsonl:FILE; csv:FOLDER (a log of each day); video:FILE (.mp4, .avi, .webm, .png, .jpg).",
             why="Of these only video stores faces. As a service, what goes to the console goes to the journal.",
         ),
     )
