@@ -286,6 +286,31 @@ def config(
 
 
 @app.command()
+def summary(
+    folder: Annotated[Path, typer.Argument(help="Where the run's sink csv:FOLDER keeps the log.")],
+    day: Annotated[
+        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="[default: the last day that there is]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON; times in seconds.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the emotions by hour into this .svg file, too.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Tell what a day came to that the sink csv has logged: faces, time, emotions by hour."""
+    from edge import summary as telling
+    from edge.files import write_whole
+
+    if plot:
+        telling.check_plot(plot)
+    found = telling.read(folder, day)
+    if as_json:
+        typer.echo(json.dumps(telling.as_json(found), indent=1, ensure_ascii=False))
+    else:
+        typer.echo(telling.text(found, min(max(shutil.get_terminal_size().columns, 72), 100)))
+    if plot:
+        write_whole(plot, telling.svg(found).encode())
+
+
+@app.command()
 def benchmark(
     source: Annotated[
         str | None, typer.Argument(help="As of 'edge run'. A file that ends before the time is up is begun anew.")
