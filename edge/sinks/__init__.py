@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Protocol, Self
 
-from edge.errors import UnknownName, UsageError
+from edge.errors import EmotionEdgeError, UnknownName, UsageError
 from edge.values import Observation, Run
 
 
@@ -67,12 +68,15 @@ def _file(path: Path) -> ModuleType:
             f"{path}: cannot be read ({error.strerror}), expected a Python file with a class Sink"
         ) from error
     except (SyntaxError, ValueError) as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise UsageError(f"{path}{line}: is no Python ({error.args[0]})") from error
-    module = ModuleType(path.stem)
+    module = ModuleType(f"sink {path}")  # no name that an import could mean
     module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where dataclasses and typing look names up
     try:
         exec(code, module.__dict__)  # noqa: S102 (the user's own file, named by the user)
+    except EmotionEdgeError:
+        raise
     except Exception as error:
         raise UsageError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
     if not callable(getattr(module, "Sink", None)):
