@@ -75,15 +75,23 @@ class Run:
         extra: lines of Python that run before, with `newest`, `reopen` and `cv2` at hand.
         manager: who is told how it is doing.
         watchdog: its watchdog's time in seconds.
+        stdout: file descriptor.
     """
 
-    def __init__(self, *arguments: object, extra: str = "", manager: Manager | None = None, watchdog: float = 0):
+    def __init__(
+        self,
+        *arguments: object,
+        extra: str = "",
+        manager: Manager | None = None,
+        watchdog: float = 0,
+        stdout: int = subprocess.DEVNULL,
+    ):
         plain = {key: value for key, value in os.environ.items() if not key.startswith("OPENCV_")}
         told = {"NOTIFY_SOCKET": manager.address} if manager else {}
         fed = {"WATCHDOG_USEC": f"{watchdog * 1e6:.0f}"} if watchdog else {}
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM.format(extra=extra), *map(str, arguments)],
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
