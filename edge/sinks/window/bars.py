@@ -9,6 +9,7 @@ from edge.sinks.window.palette import Colour
 from edge.sinks.window.shapes import Picture
 from edge.values import Reading
 
+PITCH, WIDE_PITCH = 8.1, 11.0  # hundredths of the screen's shorter side from row to row, at least and at most
 EM = 0.68  # letters of the pitch: from one row to the next
 PERCENT_FROM = 9.0  # widths of a letter from which on a bar has room for its number
 

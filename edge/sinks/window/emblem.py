@@ -15,7 +15,7 @@ WIDEST = math.radians(50)  # of a petal, however few there are
 CALM = 0.25  # share of every petal while nobody is there
 SHORTEST = 0.30  # of the longest petal: a share of nothing is still a place on the flower
 HEART = 0.24  # radius of the flower's middle, of the flower's
-WORD_EM, SMALL_EM = 15.0, 11.0  # hundredths of the screen's shorter side
+WORD_EM, SMALL_EM = 13.0, 9.0  # hundredths of the screen's shorter side
 
 
 def draw(picture: Picture, readings: tuple[Reading, ...], look: Look) -> None:
@@ -79,14 +79,13 @@ def _halves(width: int, height: int) -> tuple[Area, Area]:
     if width > height:
         side, gap = min(height, width // 2), width // 24
         return Area(0, 0, side, height), Area(side + gap, 0, width - side - 2 * gap, height)
-    side, gap = min(width, height // 2), width // 12
+    side, gap = min(width, round(height * 0.46)), width // 12
     return Area(0, 0, width, side), Area(gap, side, width - 2 * gap, height - side - gap)
 
 
 def _draw_words(picture: Picture, area: Area, reading: Reading, look: Look, unit: float) -> None:
     """Write the label large, and its bars under it."""
-    pitch = min(11 * unit, 0.55 * area.height / len(reading.scores))
-    pitch = max(pitch, 8 * unit)
+    pitch = max(bars.PITCH * unit, min(bars.WIDE_PITCH * unit, 0.55 * area.height / len(reading.scores)))
     word = lettering.fitted(words_of(reading, look), round(WORD_EM * unit), area.width)
     rows = min(len(reading.scores), int((area.height - word.shape[0] - 6 * unit) / pitch))
     top = area.top + (area.height - word.shape[0] - rows * pitch - 2 * unit) / 2
@@ -153,4 +152,4 @@ def _draw_petal(
 def _round_in(area: Area) -> tuple[Point, float]:
     """Return the middle of `area` and the radius of the flower in it."""
     centre = area.left + area.width / 2, area.top + area.height / 2
-    return centre, min(area.width, area.height) * 0.44
+    return centre, max(0, min(area.width, area.height)) * 0.44

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
+import unicodedata
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +16,9 @@ os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
 import pygame
 
-SHIPPED = ""  # stands for pygame's own font, FreeSans Bold
-LEAST = 0.6  # of the wanted size, to which letters shrink before words are cut
+SHIPPED = str(Path(pygame.__file__).with_name(pygame.font.get_default_font()))  # FreeSans Bold
+NO_LETTER = "\uffff"  # no font has one for it: it looks as all letters do that a font lacks
+LEAST = 0.7  # of the wanted size, to which letters shrink before words are cut
 
 
 @lru_cache(maxsize=512)
@@ -23,21 +27,23 @@ def mask(text: str, em: int) -> NDArray[np.uint8]:
 
     Capitals are 0.7 em high. The height depends on font and size alone.
     """
-    surface = _font(font_for(text), em).render(text, True, (255, 255, 255))
-    return np.ascontiguousarray(pygame.surfarray.array_alpha(surface).T)
+    return _rendered(_font(font_for(text), em, _rightwards(text)), text)
 
 
 def fitted(text: str, em: int, width: int) -> NDArray[np.uint8]:
     """Return the mask of `text` no wider than `width` pixels: in smaller letters, and cut where that is not enough."""
-    whole = mask(text, em)
-    if whole.shape[1] <= width:
-        return whole
-    small = max(1, round(em * max(LEAST, width / whole.shape[1])))
-    for length in range(len(text), 0, -1):
-        found = mask(text if length == len(text) else f"{text[:length].rstrip()}…", small)
+    whole = mask(text, em).shape[1]
+    nearly = em if whole <= width else math.ceil(em * width / whole)
+    small = max(1, round(em * LEAST))
+    for size in range(max(nearly, small), small - 1, -1):
+        found = mask(text, size)
         if found.shape[1] <= width:
             return found
-    return whole[:, : max(0, width)]
+    for length in range(len(text) - 1, 0, -1):
+        found = mask(f"{text[:length].rstrip()}…", small)
+        if found.shape[1] <= width:
+            return found
+    return found[:, : max(0, width)]
 
 
 @lru_cache(maxsize=64)
@@ -50,15 +56,30 @@ def font_for(text: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _font(path: str, em: int) -> pygame.font.Font:
+def _font(path: str, em: int, rightwards: bool = True) -> pygame.font.Font:
     if not pygame.font.get_init():
         pygame.font.init()
-    return pygame.font.Font(path or None, em)
+    font = pygame.font.Font(path, em)
+    if not rightwards and hasattr(font, "set_direction"):  # older ones cannot
+        font.set_direction(pygame.DIRECTION_RTL)
+    return font
+
+
+def _rendered(font: pygame.font.Font, text: str) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pygame.surfarray.array_alpha(font.render(text, True, (255, 255, 255))).T)
+
+
+def _rightwards(text: str) -> bool:
+    """Return whether `text` runs from left to right, as its first letter does."""
+    directions = (unicodedata.bidirectional(letter) for letter in text)
+    return next((direction for direction in directions if direction in {"L", "R", "AL"}), "L") == "L"
 
 
 def _has(path: str, text: str) -> bool:
     try:
-        return None not in _font(path, 16).metrics(text)
+        font = _font(path, 16)
+        missing = _rendered(font, NO_LETTER)
+        return not any(np.array_equal(_rendered(font, letter), missing) for letter in set(text))
     except (pygame.error, OSError):  # a font of a kind that is not known
         return False
 

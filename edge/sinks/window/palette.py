@@ -21,7 +21,7 @@ UNSURE_DEEP: Colour = (92, 100, 113)
 
 FIRST_HUE = 25.0  # degrees
 LIGHT, LIGHT_CHROMA = 0.80, 0.125  # of plates, boxes and petals: dark letters stand out on them
-DEEP, DEEP_CHROMA = 0.53, 0.13  # of bars: white letters stand out on them
+DEEP, DEEP_CHROMA = 0.51, 0.13  # of bars: white letters stand out on them
 
 
 def bright(number: int, count: int) -> Colour:

@@ -20,9 +20,8 @@ from edge.values import Box, Reading
 
 WAITING = "Waiting for the camera"
 GAP = 2.5  # units between things, and to the screen's border
-TITLE_EM, SMALL_TITLE_EM = 7.5, 6.0  # units: one or two faces, more
-PITCH, WIDE_PITCH = 8.1, 11.0  # units from bar to bar, at least and at most
-CARD, WIDE_CARD = 33.0, 46.0  # units of a card's width, at least and at most
+TITLE_EM, SMALL_TITLE_EM = 7.0, 5.6  # units: one or two faces, more
+CARD, WIDE_CARD = 38.0, 46.0  # units of a card's width, at least and at most
 SPARE = 6.0  # units between cards and the next face, before cards go to a side
 FPS_EM = 4.0  # units: for who stands near
 
@@ -103,7 +102,7 @@ class _Stage:
         """Return where cards are: in the room beside the picture; where that is small, also over the picture."""
         gap, foot = round(GAP * self._unit), round((FPS_EM * 1.6 + 1) * self._unit)
         if self._upright:
-            least = round(PITCH * self._unit * min(len(self._look.labels), 5))
+            least = round(bars.PITCH * self._unit * min(len(self._look.labels), 5))
             top = min(self._shown.height + gap, self._height - foot - least)
             return Area(gap, top, self._width - 2 * gap, self._height - foot - top)
         free = self._width - self._shown.width - 2 * gap
@@ -132,15 +131,18 @@ class _Stage:
         """Write what was read on a plate above the face, within the picture and beside the cards."""
         few = len(self._view.readings) <= 2
         em = round((TITLE_EM if few else SMALL_TITLE_EM) * self._unit)
-        share = "" if reading.label is None else f"  {bars.percent(reading.confidence)}"
+        number = lettering.mask("" if reading.label is None else f" {bars.percent(reading.confidence)}", em)
         pad, place = round(em * 0.4), self._on_screen(reading.box)
         first, last = self._free(cards)
-        word = lettering.fitted(emblem.words_of(reading, self._look) + share, em, last - first - 2 * pad)
-        wide, high = word.shape[1] + 2 * pad, word.shape[0] + pad // 2
+        room = last - first - number.shape[1] - 2 * pad
+        word = lettering.fitted(emblem.words_of(reading, self._look), em, room)
+        wide, high = word.shape[1] + number.shape[1] + 2 * pad, word.shape[0] + pad // 2
         left = max(first, min(place.left, last - wide))
         top = max(0, place.top - high - round(0.8 * self._unit))
         shapes.plate(self._canvas, left, top, wide, high, emblem.colour_of(reading), round_by=1.5 * self._unit)
         shapes.stamp(self._canvas, word, left + pad, top + (high - word.shape[0]) / 2, palette.INK)
+        after = left + pad + word.shape[1]
+        shapes.stamp(self._canvas, number, after, top + (high - number.shape[0]) / 2, palette.INK)
 
     def _free(self, cards: Area | None) -> tuple[int, int]:
         """Return the columns between which titles may stand."""
@@ -164,10 +166,9 @@ class _Stage:
         """Draw the bars of `reading` in the middle of `room`, under its label where there are several faces."""
         pad = round(1.6 * self._unit)
         title = round(TITLE_EM * self._unit) if titled else 0
-        pitch = min(
-            max((room.height - 2 * pad - title) / len(reading.scores), PITCH * self._unit), WIDE_PITCH * self._unit
-        )
-        rows = min(len(reading.scores), max(0, int((room.height - 2 * pad - title) / pitch)))
+        free, count = room.height - 2 * pad - title, len(reading.scores)
+        pitch = max(bars.PITCH * self._unit, min(bars.WIDE_PITCH * self._unit, free / count))
+        rows = min(count, max(0, int(free / pitch)))
         high = round(title + rows * pitch) + 2 * pad
         top = room.top + (room.height - high) // 2
         shapes.glass(

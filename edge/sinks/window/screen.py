@@ -22,9 +22,10 @@ from edge.sinks.window.display import missing
 from edge.sinks.window.scene import Scene
 from edge.sinks.window.view import Closed, Drawn, Failed, Look, Opened, View
 
-# pygame reads these when it is loaded.
+# pygame and SDL read these when they are loaded.
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 os.environ["SDL_NO_SIGNAL_HANDLERS"] = "1"
+os.environ["SDL_VIDEO_X11_WMCLASS"] = os.environ["SDL_VIDEO_WAYLAND_WMCLASS"] = "emotion-edge"  # to the desktop
 
 import pygame
 
