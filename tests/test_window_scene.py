@@ -110,6 +110,7 @@ def test_unsure_is_grey_and_has_no_label_of_its_own(picture):
     drawn = scene((800, 480), many(("calm", "cross", "glad"), None), labels=("calm", "cross", "glad"), picture=picture)
     assert share_of(drawn, palette.UNSURE) > 0.001
     assert not shows(plates(3), 0.0002)(drawn)
+    assert not shows([palette.deep(number, 3) for number in range(3)], 0.0002)(drawn)
 
 
 @pytest.mark.parametrize("picture", [True, False], ids=["picture", "emblem"])

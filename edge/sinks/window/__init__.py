@@ -96,12 +96,13 @@ class Sink:
         self._screen.wait_closed(self._begin + seen.frame.time - now)
 
     def _rate(self) -> float:
-        """Return how many frames came within the last second."""
+        """Return how many frames a second come, by those of the last second."""
         now = time.monotonic()
         self._written.append(now)
         while now - self._written[0] > 1:
             self._written.popleft()
-        return float(len(self._written))
+        seconds = now - self._written[0]
+        return (len(self._written) - 1) / seconds if seconds else 0.0
 
 
 def _look(argument: str, labels: tuple[str, ...]) -> Look:
