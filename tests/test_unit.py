@@ -14,6 +14,7 @@ from edge.settings import abouts
 FOLDER = Path(__file__).parent.parent / "systemd"
 UNIT = FOLDER / "emotion-edge.service"
 NETWORK = FOLDER / "network.conf"
+WINDOW = FOLDER / "window.conf"
 EXPOSURE = 1.5  # at most, 0 to 10, as systemd-analyze counts
 
 needs_systemd = pytest.mark.skipif(
@@ -70,6 +71,19 @@ def test_with_the_network_it_is_still_closed(installed):
 def test_systemd_knows_every_line_of_unit_and_drop_in(installed):
     result = analyze("verify", "--man=no", installed)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@needs_systemd
+def test_with_a_screen_of_its_own_it_is_still_closed_and_has_no_network(installed):
+    (installed.parent / f"{UNIT.name}.d" / NETWORK.name).unlink()
+    shutil.copy(WINDOW, installed.parent / f"{UNIT.name}.d")
+    verified = analyze("verify", "--man=no", installed)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+    result = analyze("security", "--offline=yes", f"--threshold={EXPOSURE * 10:.0f}", installed)
+    assert result.returncode == 0, result.stdout + result.stderr
+    opened = [line for line in result.stdout.splitlines() if line.startswith("✗") and "MemoryDenyWriteExecute=" in line]
+    assert opened, "the drop-in was not read"
+    assert set(directives(WINDOW)) & set(directives(NETWORK)) == {"After"}
 
 
 def test_it_starts_the_current_release_with_its_configuration():

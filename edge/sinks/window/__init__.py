@@ -30,6 +30,7 @@ from edge.sinks.window.process import ScreenProcess
 from edge.sinks.window.view import Look
 from edge.values import Observation, Run
 
+RATE_SECONDS = 2.0  # over which frames are counted
 STILL_SECONDS = 2.0  # that a picture stays, where each file is one
 
 
@@ -61,7 +62,7 @@ class Sink:
             raise UsageError(f"sink window needs pygame: {where}")
         self._screen: ScreenProcess | None = None
         self._opened_before = False
-        self._written: deque[float] = deque()  # when, of the last second
+        self._written: deque[float] = deque()  # when, of the last RATE_SECONDS
         self._begin: float | None = None  # when a video's time 0 was
 
     def __enter__(self) -> Self:
@@ -96,10 +97,10 @@ class Sink:
         self._screen.wait_closed(self._begin + seen.frame.time - now)
 
     def _rate(self) -> float:
-        """Return how many frames a second come, by those of the last second."""
+        """Return how many frames a second come, by those of the last RATE_SECONDS."""
         now = time.monotonic()
         self._written.append(now)
-        while now - self._written[0] > 1:
+        while now - self._written[0] > RATE_SECONDS:
             self._written.popleft()
         seconds = now - self._written[0]
         return (len(self._written) - 1) / seconds if seconds else 0.0

@@ -33,6 +33,7 @@ FPS = 30.0  # views a second at most
 STALE_SECONDS = 3.0  # without a view, after which none is shown: it is not true any more
 WINDOW = 1280, 720  # pixels of a window that is not the full screen
 NICENESS = 5  # the loop goes first
+CONSOLE = "KMSDRM"  # SDL's driver for a screen without a desktop
 NOWHERE = {"dummy", "offscreen"}  # SDL's drivers for no screen at all
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -45,6 +46,9 @@ class Window:
         pygame.display.init()
         if pygame.display.get_driver() in NOWHERE and "SDL_VIDEODRIVER" not in os.environ:
             raise pygame.error("No available video device")
+        if pygame.display.get_driver() == CONSOLE:
+            # With desktop OpenGL, SDL's first choice, the screen stayed black on Mesa's software driver.
+            os.environ.setdefault("SDL_RENDER_DRIVER", "opengles2")
         pygame.display.set_caption("emotion-edge")
         pygame.display.set_allow_screensaver(False)
         if look.full_screen:
