@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -71,7 +72,13 @@ def _require(fits: bool, key: str, found: object, expected: str) -> None:
 
 
 def shipped_model() -> Path:
-    """Return the path of the model that comes with the package: in the wheel, or in a checkout's models/."""
+    """Return the path of the model to use where none is named.
+
+    $EMOTION_EDGE_MODEL names the one that was deployed, in a board's environment file; else it is the one that comes with
+    the package: in the wheel, or in a checkout's models/.
+    """
+    if deployed := os.environ.get("EMOTION_EDGE_MODEL"):
+        return Path(deployed)
     here = Path(__file__).parent
     inside = here / "models" / "emotion.tflite"
     return inside if inside.exists() else here.parent / "models" / "emotion.tflite"
