@@ -30,8 +30,6 @@ config=$root/etc/emotion-edge/config.toml
 units=$root/etc/systemd/system
 service=emotion-edge.service
 probe=20       # seconds to run well
-ready=90       # seconds until the first frame is read; TimeoutStartSec= of the unit
-life=45        # seconds from one sign of life to the next, at most; WatchdogSec= of the unit, and room
 kept=3         # releases that have worked and stay
 spare=33554432 # bytes that must stay free after an installation
 unfinished=    # the folder to remove if this process ends now
@@ -362,7 +360,9 @@ observe() {
 # Well: one process, not restarted, that feeds the watchdog, which it does only when a frame has gone the whole way, and
 # whose status counts frames: while it waits for a missing camera it feeds the watchdog, too.
 runs_well() {
-    local begun=$SECONDS since='' first=() # of the time when it was first seen active
+    local begun=$SECONDS since='' first=() ready life # since, first: of the time when it was first seen active
+    ready=$(unit_seconds TimeoutStartSec)
+    life=$(($(unit_seconds WatchdogSec) * 3 / 2)) # from one sign of life to the next, at most
     trouble=
     while :; do
         observe
@@ -383,6 +383,8 @@ runs_well() {
         sleep 0.5
     done
 }
+
+unit_seconds() { sed -n "s/^$1=//p" "$units/$service"; }
 
 has_ended() {
     case "${seen[ActiveState]}/${seen[SubState]}" in
