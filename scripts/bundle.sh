@@ -113,7 +113,7 @@ print(sum(member.file_size * (1 + member.filename.endswith(".py")) for member in
 }
 
 check_model() {
-    PYTHONPATH=. .venv-bundle/bin/python -c '
+    PYTHONPATH=. "$python" -c '
 import sys
 from pathlib import Path
 from edge import card
@@ -157,6 +157,7 @@ version=$(version_of_tree)
 export SOURCE_DATE_EPOCH
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
+[ -z "$model" ] || check_model "$model"
 release=$version
 if [ -n "$model" ] && ! cmp -s "$model" "$shipped"; then release=$version.m$(sha256sum "$model" | cut -c 1-8); fi
 name=emotion-edge-$release-$target
@@ -165,15 +166,15 @@ if [ -z "$only_lock" ] && [ -e "$out/$name.tar" ]; then
     echo "$out/$name.tar"
     exit
 fi
+[ -n "$only_lock" ] || [ -e "$locked" ] ||
+    fail "no $locked; make it with: scripts/bundle.sh --target $target --lock"
 make_venv .venv-bundle "$python" -- "${tools[@]}"
 build_wheel "$work/ours"
 if [ -n "$only_lock" ]; then
     lock
     exit
 fi
-[ -e "$locked" ] || fail "no $locked; make it with: scripts/bundle.sh --target $target --lock"
 model=${model:-$shipped}
-check_model "$model"
 fill "$work/$name"
 mkdir -p "$out"
 pack "$work/$name" "$out/$name.tar"

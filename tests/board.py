@@ -1,7 +1,7 @@
-"""Boards to deploy to: folders that stand for /, with what a board has in its PATH, small bundles, and an ssh to get there.
+"""Boards to deploy to: folders that stand for /, what they have in their PATH, small bundles, and an ssh to get there.
 
-Real are the scripts; stand-ins are systemctl, which answers as the release's model tells it to, and, where a test does not
-ask for the real one, the environment: a folder with a shell script `edge`, as a real one takes seconds.
+Real are the scripts; stand-ins are systemctl, which answers as the release's model tells it to, and, where a test does
+not ask for the real one, the environment: a folder with a shell script `edge`, as a real one takes seconds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ mkdir -p "$state"
 echo "$*" >>"$state/calls"
 case $1 in
 stop) rm -f "$state/runs" ;;
-start) basename "$(readlink "$home/current")" >"$state/runs"; basename "$(readlink "$home/current")" >>"$state/starts" ;;
+start) basename "$(readlink "$home/current")" | tee -a "$state/starts" >"$state/runs" ;;
 show)
     [ -e "$state/runs" ] || { echo ActiveState=inactive; exit; }
     echo tick >>"$state/ticks"
@@ -202,7 +202,7 @@ def seal(place: Path) -> Path:
 
 
 def with_wheel(place: Path) -> Path:
-    """Put pip and a wheel with the command `edge` into an unpacked bundle, so that a real environment can be made of it."""
+    """Put pip and a wheel with the command `edge` into an unpacked bundle: a real environment can be made of it."""
     (pip,) = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
     shutil.copy(pip, place / "tools")
     about = "emotion_edge-1.dist-info"

@@ -2,17 +2,19 @@
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests import board as boards
 from tests.board import DEPLOY, Board, bundle, packed, stand_ins, with_wheel
+from tests.kiosk import until
 
-# Is run before each command of the installer, in all its shells: that is what a trap of DEBUG is. The command's number is
-# the place in a file that is open in all of them, so that it holds in pipelines and substitutions, too.
+# Is run before each command of the installer, in all its shells: that is what a trap of DEBUG is. The command's number
+# is the place in a file that is open in all of them, so that it holds in pipelines and substitutions, too.
 BEFORE_EACH = """
 case $0 in *install.sh) ;; *) return ;; esac
 exec 8>>"$NUMBERS"
@@ -287,7 +289,9 @@ def test_a_folder_without_a_bundle_is_no_bundle(running, tmp_path):
 
 
 def test_only_one_deployment_at_a_time(running, release):
-    with subprocess.Popen(["flock", running.home / "lock", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        ["flock", running.home / "lock", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         other.stdin.write(b"x\n")
         other.stdin.flush()
         assert other.stdout.readline() == b"x\n"  # it has the lock
@@ -399,3 +403,272 @@ def test_killed_on_its_way_it_leaves_the_old_release_or_the_new_one(running, rel
         put_back(running, kept)
         assert traced(running, KILL, "install", place, CUT=str(number)).returncode == -9
         check_cut_off(running, "1", "2", "install", place, where=number)
+
+
+# ---- a real environment
+
+
+@pytest.fixture
+def real(tmp_path):
+    return Board(tmp_path / "real", stand_ins(tmp_path / "real-tools", real=True))
+
+
+def test_a_real_environment_is_made_without_network_and_runs_where_it_is(real, release):
+    result = real.install(with_wheel(release("1")))
+    assert result.returncode == 0, result.stdout
+    assert real.is_whole("1")
+    venv = real.home / "current" / "venv"
+    assert "include-system-site-packages = true" in (venv / "pyvenv.cfg").read_text()
+    assert not list(venv.glob("lib/*/site-packages/pip*")), "pip stayed"
+
+
+def test_a_wheel_that_is_not_the_one_that_was_locked_is_refused(real, release):
+    assert real.install(with_wheel(release("1"))).returncode == 0
+    place = with_wheel(release("2"))
+    wanted = place / "requirements.txt"
+    wanted.write_text(wanted.read_text()[:-5] + "beef\n")
+    result = real.install(boards.seal(place))
+    assert result.returncode == 1
+    assert "installing failed, nothing was changed" in result.stdout
+    assert (real.current, real.releases) == ("1", {"1"})
+
+
+# ---- from another machine
+
+
+class Kiosks:
+    """Several boards, and the command that deploys to them."""
+
+    def __init__(self, folder: Path, tools: Path) -> None:
+        self.folder, self.tools = folder, tools
+
+    def __getitem__(self, name: str) -> Board:
+        return Board(self.folder / name, self.tools)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{self.tools}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "BOARDS": str(self.folder), "EMOTION_EDGE_SSH": "ssh -p 2222 -o A=b"}
+
+    def deploy(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [DEPLOY, "--probe", "0", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+            env=self.environment,
+        )
+
+
+@pytest.fixture(params=["with rsync", "without rsync"])
+def way(request):
+    """How a bundle is sent."""
+    if request.param == "with rsync" and shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed: 'sudo apt install rsync'")
+    return request.param
+
+
+@pytest.fixture
+def kiosks(tmp_path):
+    found = Kiosks(tmp_path / "kiosks", stand_ins(tmp_path / "tools"))
+    for name in ("one", "two", "three"):
+        assert found[name].root.is_dir()
+    return found
+
+
+def without_rsync(kiosks) -> None:
+    """Hide rsync: deploy.sh asks by `command -v`, which finds what can be executed."""
+    boards.executable(kiosks.tools / "bash_env", 'command() { [ "$2" != rsync ] || return 1; builtin command "$@"; }\n')
+
+
+def test_a_bundle_reaches_every_board_and_nothing_is_left_on_the_way(kiosks, release, way, monkeypatch):
+    if way == "without rsync":
+        without_rsync(kiosks)
+        monkeypatch.setenv("BASH_ENV", str(kiosks.tools / "bash_env"))
+    result = kiosks.deploy("--bundle", packed(release("1")), "one", "two")
+    assert result.returncode == 0, result.stdout
+    for name in ("one", "two"):
+        assert kiosks[name].runs == "1"
+        assert f"{name}: it runs: 1  calm (" in result.stdout
+        assert not list((kiosks[name].root / "home").iterdir())
+    assert "done: one two" in result.stdout
+
+
+def test_it_stops_at_the_first_board_that_fails_and_tells_all_of_them(kiosks, release):
+    assert kiosks.deploy("--bundle", packed(release("1")), "one", "two", "three").returncode == 0
+    kiosks["two"].config.write_text("wrong = 1\n")
+    result = kiosks.deploy("--bundle", packed(release("2")), "one", "two", "three")
+    assert result.returncode == 78
+    assert "two: install.sh: error: 2 refuses the configuration" in result.stdout
+    assert "done: one\n" in result.stdout
+    assert "failed: two; not begun: three\n" in result.stdout
+    assert [kiosks[name].runs for name in ("one", "two", "three")] == ["2", "1", "1"]
+
+
+def test_a_probe_that_fails_stops_it_with_the_old_release_running(kiosks, release):
+    assert kiosks.deploy("--bundle", packed(release("1")), "one", "two").returncode == 0
+    result = kiosks.deploy("--bundle", packed(release("2", "ends")), "one", "two")
+    assert result.returncode == 1
+    assert "one: back to 1, which runs" in result.stdout
+    assert "done: none\n" in result.stdout
+    assert [kiosks[name].runs for name in ("one", "two")] == ["1", "1"]
+
+
+def test_what_is_there_already_is_not_sent_again(kiosks, release):
+    file = packed(release("1"))
+    assert "sending" in kiosks.deploy("--bundle", file, "one").stdout
+    result = kiosks.deploy("--bundle", file, "one")
+    assert result.returncode == 0
+    assert "sending" not in result.stdout
+    assert "there already" in result.stdout
+    assert kiosks["one"].starts == ["1"]
+
+
+def test_a_bundle_for_other_boards_is_not_sent(kiosks, release):
+    result = kiosks.deploy("--bundle", packed(release("1", target="sparc-py3.13")), "one")
+    assert result.returncode == 1
+    assert f"one is {boards.TARGET}, the bundle is for sparc-py3.13" in result.stdout
+    assert "sending" not in result.stdout
+
+
+def test_a_target_that_the_board_is_not_is_told(kiosks, release):
+    result = kiosks.deploy("--target", "arm64-py3.14", "one")
+    assert result.returncode == 1
+    assert f"one is {boards.TARGET}, not arm64-py3.14" in result.stdout
+
+
+def test_a_board_that_does_not_answer_is_named_with_what_ssh_says(kiosks, release):
+    result = kiosks.deploy("--bundle", packed(release("1")), "nowhere", "one")
+    assert result.returncode == 1
+    assert "nowhere does not answer: ssh: connect to host nowhere port 22: No route to host" in result.stdout
+    assert kiosks["one"].runs is None
+
+
+def test_status_has_a_line_for_each_board_whatever_it_is_like(kiosks, release):
+    assert kiosks.deploy("--bundle", packed(release("1")), "one").returncode == 0
+    result = kiosks.deploy("--status", "one")
+    assert result.returncode == 0, result.stdout
+    result = kiosks.deploy("--status", "one", "nowhere", "two")
+    assert result.returncode == 1
+    first, second, third = result.stdout.splitlines()
+    assert first.startswith("one  1  calm (")
+    assert first.endswith("°C")
+    assert second == "nowhere  does not answer: ssh: connect to host nowhere port 22: No route to host"
+    assert third == "two  nothing is installed"
+
+
+def test_a_model_alone_is_sent_and_rolled_back(kiosks, release, model):
+    assert kiosks.deploy("--bundle", packed(release("1")), "one").returncode == 0
+    result = kiosks.deploy("--model", model("good other runs"), "one")
+    assert result.returncode == 0, result.stdout
+    assert "other (" in kiosks.deploy("--status", "one").stdout
+    result = kiosks.deploy("--rollback", "one")
+    assert result.returncode == 0, result.stdout
+    assert "calm (" in kiosks.deploy("--status", "one").stdout
+    assert not list((kiosks["one"].root / "home").iterdir())
+
+
+@pytest.mark.parametrize("what", [["--rollback"], ["--model", __file__]])
+def test_without_a_release_there_is_neither_a_way_back_nor_another_model(kiosks, what):
+    result = kiosks.deploy(*what, "one")
+    assert result.returncode == 1
+    assert "one has nothing installed yet" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["--target"], ["--colour", "one"], ["--probe", "soon", "one"]])
+def test_a_command_line_that_is_wrong_reaches_no_board(kiosks, arguments):
+    result = kiosks.deploy(*arguments)
+    assert result.returncode == 2
+    assert result.stdout.startswith("deploy.sh: error: ")
+
+
+# ---- through a real ssh
+
+
+SSHD = """
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+PidFile none
+AuthorizedKeysFile {folder}/user.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+ForceCommand {folder}/login
+"""
+
+
+@pytest.fixture
+def sshd(tmp_path):
+    """A server whose only account is a board; yields the board and the ssh that reaches it."""
+    server = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    if server is None or os.geteuid() != 0:
+        pytest.skip("needs root, and a server of ssh: 'sudo apt install openssh-server'")
+    board = Board(tmp_path / "board", stand_ins(tmp_path / "tools"))
+    (tmp_path / "home").mkdir()
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / key], check=True)
+    boards.executable(
+        tmp_path / "login",
+        f'#!/bin/sh\nexport EMOTION_EDGE_ROOT="{board.root}" PATH="{board.tools}:$PATH"\ncd {tmp_path}/home\n'
+        'exec sh -c "$SSH_ORIGINAL_COMMAND"\n',
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "sshd").write_text(SSHD.format(port=port, folder=tmp_path))
+    Path("/run/sshd").mkdir(exist_ok=True)
+    with subprocess.Popen([server, "-D", "-e", "-f", tmp_path / "sshd"], stderr=subprocess.PIPE, text=True) as process:
+        while "Server listening" not in (line := process.stderr.readline()):
+            assert line, "sshd did not start"
+        way = f"ssh -p {port} -i {tmp_path}/user -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        yield board, f"{way} -o LogLevel=ERROR"
+        process.terminate()
+        process.stderr.read()
+
+
+def deploying(way: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [DEPLOY, "--probe", "0", *map(str, arguments), "root@127.0.0.1"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "EMOTION_EDGE_SSH": way},
+        start_new_session=True,
+    )
+
+
+def test_a_real_ssh_brings_release_status_and_the_way_back(sshd, release):
+    board, way = sshd
+    for name in "12":
+        with deploying(way, "--bundle", packed(release(name))) as process:
+            words = process.stdout.read()
+        assert process.returncode == 0, words
+        assert board.runs == name
+    with deploying(way, "--rollback") as process:
+        words = process.stdout.read()
+    assert (process.returncode, board.runs) == (0, "1"), words
+    with deploying(way, "--status") as process:
+        words = process.stdout.read()
+    assert process.returncode == 0
+    assert words.startswith("root@127.0.0.1  1  calm (")
+
+
+def test_a_line_that_is_cut_stops_nothing_that_the_board_has_begun(sshd, release):
+    board, way = sshd
+    assert board.install(release("1")).returncode == 0
+    # The probe waits until the line is gone, as the board's sleep waits for a word.
+    os.mkfifo(board.root / "go")
+    boards.executable(board.tools / "sleep", f"#!/bin/sh\n[ ! -p {board.root}/go ] || read -r _ <{board.root}/go\n")
+    with deploying(way, "--bundle", packed(release("2"))) as process:
+        with (board.root / "go").open("w") as go:  # opens when the probe has begun
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            (board.root / "go").unlink()
+            go.write("\n")
+        until(lambda: not board.pending)
+    assert (board.current, board.runs) == ("2", "2")
