@@ -74,8 +74,8 @@ def _require(fits: bool, key: str, found: object, expected: str) -> None:
 def shipped_model() -> Path:
     """Return the path of the model to use where none is named.
 
-    $EMOTION_EDGE_MODEL names the one that was deployed, in a board's environment file; else it is the one that comes with
-    the package: in the wheel, or in a checkout's models/.
+    $EMOTION_EDGE_MODEL names the one that was deployed: scripts/install.sh sets it for the service. Else it is the one
+    that comes with the package: in the wheel, or in a checkout's models/.
     """
     if deployed := os.environ.get("EMOTION_EDGE_MODEL"):
         return Path(deployed)

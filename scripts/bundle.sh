@@ -29,18 +29,13 @@ from_here() { (cd "$here" && realpath -m -- "$1"); }
 
 tell() { echo "bundle.sh: $1" >&2; }
 
-# version_of_tree: print the package's version and which tree it is.
-version_of_tree() {
-    local base index tree
-    base=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
-    base+=+g$(git rev-parse --short=7 HEAD)
-    if [ -n "$(git status --porcelain)" ]; then
-        index=$work/index
-        cp "$(git rev-parse --git-path index)" "$index"
-        tree=$(GIT_INDEX_FILE=$index git add --all && GIT_INDEX_FILE=$index git write-tree)
-        base+=.dirty.${tree:0:7}
-    fi
-    echo "$base"
+# name_tree: set `tree` to git's name of what is here, committed or not, and `version` to the package's version with it.
+name_tree() {
+    local index=$work/index
+    version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)+g$(git rev-parse --short=7 HEAD)
+    cp "$(git rev-parse --git-path index)" "$index"
+    tree=$(GIT_INDEX_FILE=$index git add --all && GIT_INDEX_FILE=$index git write-tree)
+    if [ "$tree" != "$(git rev-parse 'HEAD^{tree}')" ]; then version+=.dirty.${tree:0:7}; fi
 }
 
 # platforms TARGET: print pip's options that choose the wheels of another machine.
@@ -53,12 +48,10 @@ platforms() {
 
 # build_wheel FOLDER: our own wheel, of a copy of the tree in which the version is the bundle's.
 build_wheel() {
-    local copy=$work/source
-    mkdir "$copy"
-    git ls-files -z --cached --others --exclude-standard edge trainer "$shipped" pyproject.toml README.md LICENSE |
-        xargs -0 cp --parents -t "$copy"
-    sed -i "s/^version = .*/version = \"$version\"/" "$copy/pyproject.toml"
-    .venv-bundle/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --no-cache-dir --wheel-dir "$1" "$copy" >&2
+    mkdir "$source"
+    git archive "$tree" | tar -x -C "$source"
+    sed -i "s/^version = .*/version = \"$version\"/" "$source/pyproject.toml"
+    .venv-bundle/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --no-cache-dir --wheel-dir "$1" "$source" >&2
 }
 
 # lock: choose the newest versions that our wheel and scripts/constraints.txt allow, and write them down with their hashes.
@@ -88,9 +81,8 @@ fill() {
     wheel=$(echo "$work"/ours/*.whl)
     { grep -v '^pip==' "$locked"; echo "emotion-edge==$version --hash=sha256:$(sha256sum "$wheel" | cut -d ' ' -f 1)"; } \
         >"$bundle/requirements.txt"
-    cp -R systemd "$bundle/systemd"
-    cp scripts/install.sh "$bundle"
-    cp "$model" "$bundle/model.tflite"
+    cp -R "$source/systemd" "$source/scripts/install.sh" "$bundle"
+    cp "${model:-$shipped}" "$bundle/model.tflite"
     manifest "$bundle" >"$bundle/manifest"
     (cd "$bundle" && find . -type f -printf '%P\0' | sort -z | xargs -0 sha256sum) >"$work/sums"
     mv "$work/sums" "$bundle/SHA256SUMS"
@@ -126,57 +118,77 @@ except ModelError as error:
 
 # pack FOLDER FILE: the same bytes for the same content.
 pack() {
-    local epoch
-    epoch=$(git log -1 --format=%ct)
     tar --create --file "$2.part" --directory "$(dirname "$1")" --format=gnu --sort=name --owner=0 --group=0 \
-        --numeric-owner --mode=u+rw,go=rX --mtime="@$epoch" "$(basename "$1")"
+        --numeric-owner --mode=u+rw,go=rX --mtime="@$SOURCE_DATE_EPOCH" "$(basename "$1")"
     mv "$2.part" "$2"
 }
 
-target='' out=dist model='' only_lock=
-while [ $# -gt 0 ]; do
-    case "$1" in
-    --lock) only_lock=yes && shift && continue ;;
-    --target | --out | --model) [ $# -ge 2 ] || usage "$1 wants a value" ;;
-    *) usage "unknown: $1" ;;
-    esac
-    case "$1" in
-    --target) target=$2 ;;
-    --out) out=$(from_here "$2") ;;
-    --model) model=$(from_here "$2") ;;
-    esac
-    shift 2
-done
-[[ $target =~ ^(arm64|x86_64)-py3\.1[123]$ ]] || usage "target is '$target', expected arm64-py3.11, arm64-py3.13 or x86_64-..."
-locked=scripts/locks/$target.txt
-git rev-parse --git-dir >/dev/null 2>&1 || fail "no git repository here; a bundle is made from a clone"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mapfile -t platform < <(platforms "$target")
-version=$(version_of_tree)
-export SOURCE_DATE_EPOCH
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
-[ -z "$model" ] || check_model "$model"
-release=$version
-if [ -n "$model" ] && ! cmp -s "$model" "$shipped"; then release=$version.m$(sha256sum "$model" | cut -c 1-8); fi
-name=emotion-edge-$release-$target
-if [ -z "$only_lock" ] && [ -e "$out/$name.tar" ]; then
-    tell "it is there already"
-    echo "$out/$name.tar"
-    exit
-fi
-[ -n "$only_lock" ] || [ -e "$locked" ] ||
-    fail "no $locked; make it with: scripts/bundle.sh --target $target --lock"
-make_venv .venv-bundle "$python" -- "${tools[@]}"
-build_wheel "$work/ours"
-if [ -n "$only_lock" ]; then
-    lock
-    exit
-fi
-model=${model:-$shipped}
-fill "$work/$name"
-mkdir -p "$out"
-pack "$work/$name" "$out/$name.tar"
-tell "$(stat -c %s "$out/$name.tar" | numfmt --to=si)B, $(find "$work/$name/wheelhouse" -name '*.whl' | wc -l) wheels"
-echo "$out/$name.tar"
+read_arguments() {
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        --lock) only_lock=yes && shift && continue ;;
+        --target | --out | --model) [ $# -ge 2 ] || usage "$1 wants a value" ;;
+        *) usage "unknown: $1" ;;
+        esac
+        case "$1" in
+        --target) target=$2 ;;
+        --out) out=$(from_here "$2") ;;
+        --model) model=$(from_here "$2") ;;
+        esac
+        shift 2
+    done
+    [[ $target =~ ^(arm64|x86_64)-py3\.1[123]$ ]] || usage "target is '$target', expected arm64-py3.11 or arm64-py3.13"
+}
+
+# name_release: set `version` and `release`, which tells another model, too.
+name_release() {
+    name_tree
+    release=$version
+    if [ -n "$model" ] && ! cmp -s "$model" "$shipped"; then
+        check_model "$model"
+        release=$version.m$(sha256sum "$model" | cut -c 1-8)
+    fi
+}
+
+# make_bundle FILE
+make_bundle() {
+    local folder
+    folder=$work/$(basename "$1" .tar)
+    [ -e "$locked" ] || fail "no $locked; make it with: scripts/bundle.sh --target $target --lock"
+    prepare
+    fill "$folder"
+    mkdir -p "$out"
+    pack "$folder" "$1"
+    tell "$(stat -c %s "$1" | numfmt --to=si)B, $(find "$folder/wheelhouse" -name '*.whl' | wc -l) wheels"
+}
+
+prepare() {
+    make_venv .venv-bundle "$python" -- "${tools[@]}"
+    mapfile -t platform < <(platforms "$target")
+    build_wheel "$work/ours"
+}
+
+main() {
+    local file
+    read_arguments "$@"
+    locked=scripts/locks/$target.txt
+    git rev-parse --git-dir >/dev/null 2>&1 || fail "no git repository here; a bundle is made from a clone"
+    python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    source=$work/source
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+    export SOURCE_DATE_EPOCH
+    name_release
+    if [ -n "$only_lock" ]; then
+        prepare
+        lock
+        return
+    fi
+    file=$out/emotion-edge-$release-$target.tar
+    if [ -e "$file" ]; then tell "it is there already"; else make_bundle "$file"; fi
+    echo "$file"
+}
+
+target='' out=$PWD/dist model='' only_lock='' # of the command line
+main "$@"

@@ -161,6 +161,7 @@ build() {
     # cannot install; pip comes with the bundle and does not stay: nothing is installed into it later.
     python3 -m venv --without-pip --system-site-packages "$folder/venv" >"$folder/log" 2>&1 ||
         fail "no environment could be made: $(tail -n 1 "$folder/log")"
+    say "    installing $(grep -c . "$bundle/requirements.txt") packages"
     # --ignore-installed: what apt brings is not counted on, as an upgrade would change it. /tmp may be memory.
     TMPDIR=$folder/tmp PIP_CONFIG_FILE=/dev/null "$folder/venv/bin/python" "$(echo "$bundle"/tools/pip-*.whl)/pip" install \
         --quiet --no-index --find-links "$bundle/wheelhouse" --require-hashes --ignore-installed --no-cache-dir \
@@ -191,6 +192,7 @@ begin() {
 # seal FOLDER: check it, then mark it as whole, when all of it is on the disk.
 seal() {
     local folder=$1 model
+    say "    trying the model"
     model=$(model_name "$folder")
     { grep -v ^model= "$folder/manifest"; echo "model=$model"; } >"$folder/tmp/manifest"
     mv "$folder/tmp/manifest" "$folder/manifest"

@@ -32,8 +32,8 @@ echo "== what is slow: the larger networks, several devices"
 echo "== a training on JAX, stopped and resumed"
 KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/test_training.py -k stopped_and_resumed
 echo "== edge alone, without TensorFlow and Keras"
-.venv-edge/bin/python -m pytest -m "not keras"
+.venv-edge/bin/python -m pytest -m "not keras and not scripts"
 if [ -n "$old" ]; then
     echo "== edge on tflite-runtime"
-    .venv-tflite/bin/python -m pytest -m "not keras"
+    .venv-tflite/bin/python -m pytest -m "not keras and not scripts"
 fi

@@ -16,8 +16,10 @@ import pytest
 from edge import card
 from tests.board import ROOT, TARGET, Board, stand_ins
 
+pytestmark = pytest.mark.scripts
+
 LOCKS = sorted((ROOT / "scripts" / "locks").glob("*.txt"))
-LINE = re.compile(r"([a-z0-9-]+)==(\S+) --hash=sha256:[0-9a-f]{64}")
+LINE = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) --hash=sha256:[0-9a-f]{64}")
 
 
 def make(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -33,7 +35,9 @@ def make(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
 
 def locked(path: Path) -> dict[str, str]:
     """Return name -> version of the packages that a target's bundle is made of."""
-    return dict(LINE.fullmatch(line).groups() for line in path.read_text().splitlines())
+    lines = path.read_text().splitlines()
+    found = [LINE.fullmatch(line) for line in lines]
+    return {line["name"]: line["version"] for line in found if line or pytest.fail(f"{path}: a line without a hash")}
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
@@ -166,9 +170,14 @@ def board(unpacked, tmp_path_factory):
 def edge(board: Board, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the release's `edge` as the unit does."""
     name, path = (board.home / "current" / "environment").read_text().strip().split("=", 1)
-    command = [board.home / "current" / "venv" / "bin" / "edge", *map(str, arguments)]
+    program = board.home / "current" / "venv" / "bin" / "edge"
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={"PATH": os.environ["PATH"], name: path}
+        [str(program), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": os.environ["PATH"], name: path},
     )
 
 

@@ -183,3 +183,10 @@ def test_the_shipped_model_is_whole_and_says_what_it_was_trained_on():
     assert found.labels
     assert found.data
     assert found.metrics
+
+
+def test_a_model_that_was_deployed_goes_before_the_one_that_is_shipped(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMOTION_EDGE_MODEL", str(tmp_path / "deployed.tflite"))
+    assert card.shipped_model() == tmp_path / "deployed.tflite"
+    monkeypatch.setenv("EMOTION_EDGE_MODEL", "")
+    assert card.shipped_model().name == "emotion.tflite"

@@ -1,5 +1,6 @@
 """A board runs the old release or the new one, whole, whatever happens while it is deployed."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ import pytest
 from tests import board as boards
 from tests.board import DEPLOY, Board, bundle, packed, stand_ins, with_wheel
 from tests.kiosk import until
+
+pytestmark = pytest.mark.scripts
 
 # Is run before each command of the installer, in all its shells: that is what a trap of DEBUG is. The command's number
 # is the place in a file that is open in all of them, so that it holds in pipelines and substitutions, too.
@@ -34,7 +37,7 @@ def board(tmp_path):
 def release(tmp_path):
     """Make an unpacked bundle: release("2", "hangs")."""
 
-    def made(name, *arguments, **more):
+    def made(name: str, *arguments: str, **more: str) -> Path:
         return bundle(tmp_path / "bundles", name, *arguments, **more)
 
     return made
@@ -189,7 +192,7 @@ def test_without_an_earlier_release_rollback_changes_nothing(running):
 
 @pytest.fixture
 def model(tmp_path):
-    def made(words: str) -> Path:
+    def made(words):
         path = tmp_path / f"{words.replace(' ', '-')}.tflite"
         path.write_text(f"{words}\n")
         return path
@@ -289,14 +292,9 @@ def test_a_folder_without_a_bundle_is_no_bundle(running, tmp_path):
 
 
 def test_only_one_deployment_at_a_time(running, release):
-    with subprocess.Popen(
-        ["flock", running.home / "lock", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        other.stdin.write(b"x\n")
-        other.stdin.flush()
-        assert other.stdout.readline() == b"x\n"  # it has the lock
+    with (running.home / "lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
         result = running.install(release("2"))
-        other.stdin.close()
     assert result.returncode == 1
     assert "another deployment is under way" in result.stdout
     assert running.current == "1"
@@ -622,6 +620,7 @@ def sshd(tmp_path):
     (tmp_path / "sshd").write_text(SSHD.format(port=port, folder=tmp_path))
     Path("/run/sshd").mkdir(exist_ok=True)
     with subprocess.Popen([server, "-D", "-e", "-f", tmp_path / "sshd"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
         while "Server listening" not in (line := process.stderr.readline()):
             assert line, "sshd did not start"
         way = f"ssh -p {port} -i {tmp_path}/user -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
@@ -646,14 +645,14 @@ def test_a_real_ssh_brings_release_status_and_the_way_back(sshd, release):
     board, way = sshd
     for name in "12":
         with deploying(way, "--bundle", packed(release(name))) as process:
-            words = process.stdout.read()
+            words, _ = process.communicate()
         assert process.returncode == 0, words
         assert board.runs == name
     with deploying(way, "--rollback") as process:
-        words = process.stdout.read()
+        words, _ = process.communicate()
     assert (process.returncode, board.runs) == (0, "1"), words
     with deploying(way, "--status") as process:
-        words = process.stdout.read()
+        words, _ = process.communicate()
     assert process.returncode == 0
     assert words.startswith("root@127.0.0.1  1  calm (")
 

@@ -13,6 +13,7 @@ from edge.settings import abouts
 
 FOLDER = Path(__file__).parent.parent / "systemd"
 UNIT = FOLDER / "emotion-edge.service"
+SETTLE = FOLDER / "emotion-edge-settle.service"
 NETWORK = FOLDER / "network.conf"
 WINDOW = FOLDER / "window.conf"
 EXPOSURE = 1.5  # at most, 0 to 10, as systemd-analyze counts
@@ -88,6 +89,26 @@ def test_with_a_screen_of_its_own_it_is_still_closed_and_has_no_network(installe
 
 def test_it_starts_the_current_release_with_its_configuration():
     assert value("ExecStart") == "/opt/emotion-edge/current/venv/bin/edge run --config /etc/emotion-edge/config.toml"
+
+
+def test_the_deployed_model_is_known_where_one_was_deployed():
+    assert value("EnvironmentFile") == "-/opt/emotion-edge/current/environment"
+
+
+@needs_systemd
+def test_systemd_knows_every_line_of_the_unit_that_settles_a_deployment_that_was_cut_off(tmp_path):
+    command = "/opt/emotion-edge/current/install.sh"
+    (tmp_path / SETTLE.name).write_text(SETTLE.read_text().replace(command, sys.executable))
+    result = analyze("verify", "--man=no", tmp_path / SETTLE.name)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_a_deployment_that_was_cut_off_is_settled_before_the_service_starts():
+    found = directives(SETTLE)
+    assert found["Before"] == [UNIT.name]
+    assert found["ConditionPathExists"] == ["/opt/emotion-edge/pending"]
+    assert found["ExecStart"] == ["/opt/emotion-edge/current/install.sh settle"]
+    assert found["WantedBy"] == directives(UNIT)["WantedBy"]  # in the same go, so that the order counts
 
 
 def test_what_a_restart_cannot_help_is_not_restarted():
