@@ -371,6 +371,7 @@ def check_cut_off(board, old, new, *arguments, where):
     assert again.returncode == 0, (where, again.stdout)
     assert (board.current, board.runs, board.pending) == (new, new, False), where
     assert board.releases == {*filter(None, [old]), new}, where
+    assert board.is_whole(new), where
     assert not list(board.root.rglob("*.part")), where
 
 
@@ -389,6 +390,12 @@ def test_cut_off_before_any_command_the_board_runs_the_old_release_or_the_new_on
     for folder in states.values():
         put_back(board, folder)
         check_cut_off(board, old, "2", "install", place, where=folder.name)
+
+
+def test_what_was_cut_off_does_not_keep_its_room_even_if_nothing_comes_after(running, tmp_path):
+    (running.home / "releases" / "0" / "venv").mkdir(parents=True)
+    assert running.install(tmp_path).returncode == 2  # no bundle
+    assert running.releases == {"1"}
 
 
 def test_killed_on_its_way_it_leaves_the_old_release_or_the_new_one(running, release, tmp_path):
@@ -660,14 +667,15 @@ def test_a_real_ssh_brings_release_status_and_the_way_back(sshd, release):
 def test_a_line_that_is_cut_stops_nothing_that_the_board_has_begun(sshd, release):
     board, way = sshd
     assert board.install(release("1")).returncode == 0
-    # The probe waits until the line is gone, as the board's sleep waits for a word.
+    # The probe waits until the line is gone: the board's sleep waits for a word. Then there is much to say to nobody.
     os.mkfifo(board.root / "go")
-    boards.executable(board.tools / "sleep", f"#!/bin/sh\n[ ! -p {board.root}/go ] || read -r _ <{board.root}/go\n")
-    with deploying(way, "--bundle", packed(release("2"))) as process:
+    wait = f"[ ! -p {board.root}/go ] || read -r _ <{board.root}/go\nexec /bin/sleep 0.02\n"
+    boards.executable(board.tools / "sleep", f"#!/bin/sh\n{wait}")
+    with deploying(way, "--bundle", packed(release("2", "hangs"))) as process:
         with (board.root / "go").open("w") as go:  # opens when the probe has begun
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             (board.root / "go").unlink()
             go.write("\n")
         until(lambda: not board.pending)
-    assert (board.current, board.runs) == ("2", "2")
+    assert (board.current, board.starts) == ("1", ["1", "2", "1"])
