@@ -18,6 +18,8 @@
 set -euo pipefail
 
 read -ra ssh <<<"${EMOTION_EDGE_SSH:-ssh}"
+# A board that is off is told soon, and so is a line that is dead. ssh takes the first value that it is given: the caller's.
+ssh+=(-o ConnectTimeout=15 -o ServerAliveInterval=15)
 place=emotion-edge-incoming # in the home of the user there
 scripts=$(realpath "$(dirname "$0")")
 
