@@ -33,6 +33,7 @@ probe=20       # seconds to run well
 kept=3         # releases that have worked and stay
 spare=33554432 # bytes that must stay free after an installation
 unfinished=    # the folder to remove if this process ends now
+changing=      # not empty while its end would leave a release that has not shown that it works
 
 say() {
     printf '%s\n' "$*" 2>/dev/null || true # the listener may be gone: a deployment goes on without
@@ -265,7 +266,7 @@ units_are_of() {
 }
 
 start() {
-    manager enable --quiet "$service" emotion-edge-settle.service 2>/dev/null
+    manager enable --quiet "$service" emotion-edge-settle.service
     manager stop "$service"
     manager reset-failed "$service" 2>/dev/null || true # not loaded before, or not failed
     manager start --no-block "$service"
@@ -275,6 +276,7 @@ start() {
 change_to() {
     local name=$1 before
     before=$(fallback "$name")
+    changing=yes
     echo "$before" | write_whole "$home/pending"
     switch_to "$name"
     start
@@ -304,8 +306,13 @@ fallback() {
 
 commit() {
     remember "$1"
+    end_probation
+}
+
+end_probation() {
     rm -f "$home/pending"
     sync "$home"
+    changing=
 }
 
 go_back() {
@@ -320,8 +327,7 @@ go_back() {
             say "back to $1, which does not run either: $trouble"
         fi
     fi
-    rm -f "$home/pending"
-    sync "$home"
+    end_probation
 }
 
 # settle: after a deployment that was cut off, back to what worked.
@@ -334,8 +340,7 @@ settle() {
     elif [ -n "$(current)" ]; then
         switch_to "$(current)"
     fi
-    rm -f "$home/pending"
-    sync "$home"
+    end_probation
 }
 
 last_lines() {
@@ -503,11 +508,21 @@ spell_seconds() {
 
 usage() { fail 2 "usage: install.sh [--probe SECONDS] install [BUNDLE] | model FILE | use NAME | rollback | status | settle"; }
 
+# leave: whatever ended this process, an error that nobody foresaw or Ctrl-C, leaves a board that runs what worked.
+# shellcheck disable=SC2317 # a trap calls it
+leave() {
+    [ -z "$unfinished" ] || rm -rf "$unfinished"
+    if [ -n "$changing" ] && [ -e "$home/pending" ]; then
+        settle
+        [ -z "$(current)" ] || start
+    fi
+}
+
 # ready_to_change: alone, not to be stopped by a line that is cut, and on what the last call left in order.
 ready_to_change() {
     [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "run it as root: sudo $0 ..."
     trap '' HUP PIPE
-    trap '[ -z "$unfinished" ] || rm -rf "$unfinished"' EXIT
+    trap leave EXIT
     take_lock
     if [ -e "$home/pending" ]; then
         settle

@@ -45,6 +45,7 @@ state=$EMOTION_EDGE_ROOT/manager home=$EMOTION_EDGE_ROOT/opt/emotion-edge
 mkdir -p "$state"
 echo "$*" >>"$state/calls"
 case $1 in
+daemon-reload) [ ! -e "$state/breaks" ] || { rm "$state/breaks"; echo "no bus" >&2; exit 1; } ;;
 stop) rm -f "$state/runs" ;;
 start) basename "$(readlink "$home/current")" | tee -a "$state/starts" >"$state/runs" ;;
 show)

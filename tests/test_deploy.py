@@ -163,6 +163,22 @@ def test_failures_push_out_nothing_that_worked_and_do_not_pile_up(running, relea
     assert running.current == "2"
 
 
+def test_an_error_on_the_way_leads_back_to_what_ran(running, release):
+    (running.root / "manager" / "breaks").touch()  # the next time that systemd is to read the units
+    result = running.install(release("2"))
+    assert result.returncode == 1
+    assert "no bus" in result.stdout
+    assert (running.current, running.runs, running.pending) == ("1", "1", False)
+    assert (running.units / "emotion-edge.service").read_text() == boards.UNIT + "1"
+
+
+def test_a_signal_on_the_way_leads_back_to_what_ran(running, release):
+    boards.executable(running.tools / "sleep", "#!/bin/sh\nkill -TERM $PPID\n")  # while it is watched
+    result = running.install(release("2"))
+    assert result.returncode != 0
+    assert (running.current, running.runs, running.pending) == ("1", "1", False)
+
+
 # ---- rollback, model, status
 
 
