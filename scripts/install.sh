@@ -391,7 +391,10 @@ runs_well() {
     done
 }
 
-unit_seconds() { sed -n "s/^$1=//p" "$units/$service"; }
+# unit_seconds SETTING: print what the unit says, or the owner's drop-ins, which come after it.
+unit_seconds() {
+    { cat "$units/$service" "$units/$service.d"/*.conf 2>/dev/null || true; } | sed -n "s/^$1=//p" | tail -n 1
+}
 
 has_ended() {
     case "${seen[ActiveState]}/${seen[SubState]}" in
