@@ -106,6 +106,13 @@ def test_a_release_that_does_not_run_is_taken_back_and_the_journal_shown(running
     assert running.starts == ["1", "2", "1"]
 
 
+def test_the_owners_drop_in_says_how_long_a_start_may_take(running, release):
+    drop_in = running.units / "emotion-edge.service.d" / "slow.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nTimeoutStartSec=2\n")
+    assert "not ready after 2 s" in running.install(release("2", "waits")).stdout
+
+
 def test_a_first_release_that_does_not_run_stays_as_there_is_no_other(board, release):
     result = board.install(release("1", "waits"))
     assert result.returncode == 1
