@@ -57,7 +57,7 @@ def test_from_nothing_to_a_running_release(board, release):
     assert (board.current, board.runs, board.pending) == ("1", "1", False)
     assert board.is_whole("1")
     assert board.config.read_text() == boards.CONFIG
-    assert (board.units / "emotion-edge.service").read_text() == boards.UNIT + "1"
+    assert (board.units / "emotion-edge.service").read_text() == boards.unit("1")
     assert "1  calm (" in result.stdout
     assert "14.9 fps  up " in result.stdout
 
@@ -68,7 +68,7 @@ def test_the_next_release_takes_over_and_the_configuration_stays(running, releas
     assert result.returncode == 0, result.stdout
     assert (running.current, running.runs) == ("2", "2")
     assert running.config.read_text() == "mine = 1\n"
-    assert (running.units / "emotion-edge.service").read_text() == boards.UNIT + "2"
+    assert (running.units / "emotion-edge.service").read_text() == boards.unit("2")
 
 
 def test_the_same_release_again_is_looked_at_and_not_started_anew(running, release, tmp_path):
@@ -102,7 +102,7 @@ def test_a_release_that_does_not_run_is_taken_back_and_the_journal_shown(running
     assert "the last line of the journal" in result.stdout
     assert "back to 1, which runs" in result.stdout
     assert (running.current, running.runs, running.pending) == ("1", "1", False)
-    assert (running.units / "emotion-edge.service").read_text() == boards.UNIT + "1"
+    assert (running.units / "emotion-edge.service").read_text() == boards.unit("1")
     assert running.starts == ["1", "2", "1"]
 
 
@@ -176,7 +176,7 @@ def test_an_error_on_the_way_leads_back_to_what_ran(running, release):
     assert result.returncode == 1
     assert "no bus" in result.stdout
     assert (running.current, running.runs, running.pending) == ("1", "1", False)
-    assert (running.units / "emotion-edge.service").read_text() == boards.UNIT + "1"
+    assert (running.units / "emotion-edge.service").read_text() == boards.unit("1")
 
 
 def test_a_signal_on_the_way_leads_back_to_what_ran(running, release):
@@ -235,7 +235,7 @@ def test_a_model_alone_is_a_release_that_shares_the_environment(running, model):
 
 
 def test_a_model_that_fails_at_run_time_is_taken_back(running, model):
-    result = running.installer("model", model("good other hangs"))
+    result = running.installer("model", model("good other ends"))
     assert result.returncode == 1
     assert (running.current, running.runs) == ("1", "1")
 
@@ -389,7 +389,7 @@ def check_cut_off(board, old, new, *arguments, where):
         assert settled.returncode == 0, (where, settled.stdout)
         assert board.current in ({old} if unproven and old else {old, new}), where
         assert board.is_whole(board.current), where
-        assert (board.units / "emotion-edge.service").read_text() == boards.UNIT + board.current, where
+        assert (board.units / "emotion-edge.service").read_text() == boards.unit(board.current), where
     again = board.installer(*arguments)
     assert again.returncode == 0, (where, again.stdout)
     assert (board.current, board.runs, board.pending) == (new, new, False), where
