@@ -17,6 +17,8 @@ cd "$(dirname "$0")/.."
 tools=(pip==26.3 hatchling==1.33.0)
 # The system's simplejpeg, a part of its picamera2, was built for another numpy than ours and does not load beside it.
 extras=(simplejpeg pip==26.3)
+# What pyproject.toml offers beside the base and a board's configuration may name: without a network it cannot be added.
+outputs=mqtt
 shipped=models/emotion.tflite
 
 usage() {
@@ -57,8 +59,9 @@ build_wheel() {
 # lock: choose the newest versions that our wheel and scripts/constraints.txt allow, and write them down with their hashes.
 lock() {
     local folder=$work/locked wheel name number digest
+    wheel=$(echo "$work"/ours/*.whl)
     .venv-bundle/bin/python -m pip download --quiet --dest "$folder" --constraint scripts/constraints.txt \
-        "${platform[@]}" "$work"/ours/*.whl "${extras[@]}" >&2
+        "${platform[@]}" "${wheel}[$outputs]" "${extras[@]}" >&2
     mkdir -p scripts/locks
     for wheel in "$folder"/*.whl; do
         IFS=- read -r name number _ <<<"$(basename "$wheel")"

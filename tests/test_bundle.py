@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def test_a_bundle_brings_the_versions_that_are_tested(path):
     lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert locked(path).items() >= pinned.items()
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_a_bundle_brings_what_an_output_to_a_broker_needs(path):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {re.split("[<>=]", wanted)[0] for wanted in extras["mqtt"]} <= locked(path).keys()
 
 
 def test_the_boards_targets_are_locked_and_bring_the_same_packages():
