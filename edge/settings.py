@@ -74,8 +74,10 @@ class RunSettings:
     sinks: tuple[str, ...] = field(
         default=DEFAULT_SINKS,
         metadata=_about(
-            "console; jsonl or jsonl:FILE; csv:FOLDER (a log of each day); video:FILE (.mp4, .avi, .webm, .png, .jpg).",
-            why="Of these only video stores faces. As a service, what goes to the console goes to the journal.",
+            "console; jsonl or jsonl:FILE; csv:FOLDER (a log of each day); window; mqtt:HOST; web; "
+            "video:FILE (.mp4, .avi, .webm, .png, .jpg); or the path of a Python file of your own. See docs/.",
+            why="Only video stores faces; window shows them, web does with web:picture. As a service, what goes to the "
+            "console goes to the journal.",
         ),
     )
     model: Path = field(

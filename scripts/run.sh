@@ -5,6 +5,9 @@ here=$(pwd)
 cd "$(dirname "$0")/.."
 . scripts/venv.sh
 
+# outputs_named ARGUMENTS: print those outputs that these arguments name and that have an extra in pyproject.toml.
+outputs_named() { grep -oE -- '(^| )(-s|--sink)[ =]?(mqtt|web|window)\b' <<<"$*" | grep -oE '[a-z]+$' || true; }
+
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 constraints=(-c scripts/constraints.txt)
 is_32_bit "$python" && constraints=()
@@ -15,7 +18,10 @@ if "$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("picamera
     options=(--system-site-packages)
     extra=(--ignore-installed simplejpeg)
 fi
-make_venv .venv "$python" "${options[@]}" -- --no-compile "${constraints[@]}" "${extra[@]}" -e .
+# An output that needs more than the base package gets it when it is first named, and keeps it.
+extras=$({ outputs_named "$@" && cat .venv/.extras; } 2>/dev/null | sort -u | paste -sd ,)
+make_venv .venv "$python" "${options[@]}" -- --no-compile "${constraints[@]}" "${extra[@]}" -e ".${extras:+[$extras]}"
+tr , '\n' <<<"$extras" >.venv/.extras
 # Nothing is installed into it later, so pip and setuptools would only take room (27 MB).
 if compgen -G ".venv/lib/python3*/site-packages/pip" >/dev/null; then
     .venv/bin/python -m pip uninstall --quiet --yes pip setuptools

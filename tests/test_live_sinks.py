@@ -19,6 +19,8 @@ from edge.values import Run as About
 from tests.conftest import reading, seen
 from tests.kiosk import Run, until
 
+pytestmark = pytest.mark.slow
+
 PROMISED = 1.5  # seconds to stop: a second, and the machine of a test is busy
 ENOUGH = 30  # frames, a second of the camera
 # Eight faces and no patience: the console has several lines to say each second.

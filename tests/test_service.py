@@ -73,13 +73,14 @@ def test_a_run_tells_ready_then_alive_and_its_state_and_that_it_stops(told):
 
 def test_a_stop_does_not_wait_for_the_next_frame_of_a_slow_run():
     told = """
-import threading, time
-real_sleep = time.sleep
-def sleep(seconds):
-    if threading.current_thread() is threading.main_thread() and seconds:  # the camera's thread sleeps too
+from edge import pace
+wait, waits = pace.Pace.wait, []
+def told(self, stopped):
+    waits.append(self)
+    if len(waits) == 2:  # the first one ends at once
         print("asleep", file=sys.stderr, flush=True)
-    real_sleep(seconds)
-time.sleep = sleep
+    wait(self, stopped)
+pace.Pace.wait = told
 """
     with Run("run", "synthetic", "--max-fps", 0.1, extra=told) as run:  # ten seconds from frame to frame
         run.until("asleep")

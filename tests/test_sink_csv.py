@@ -356,6 +356,7 @@ def test_a_run_logs_a_day_that_the_summary_tells(log):
     assert ": 2 faces, " in result.stdout
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_loses_at_most_ten_seconds_and_the_next_one_goes_on(log):
     with Process("run", "synthetic", "-s", f"csv:{log}") as run:
         until(lambda: [each for each in (spans(log) if log.exists() and list(log.iterdir()) else []) if each.seconds])

@@ -270,6 +270,7 @@ def test_reading_shows_a_bar_on_a_terminal(table):
 
 
 @pytest.mark.keras
+@pytest.mark.slow
 def test_own_classes_go_from_folders_through_train_quantize_and_evaluate_to_a_reading(trainer, tmp_path, portrait_file):
     names = ("calm", "cross", "glad")
     data = faces.write_folder(tmp_path / "moods", faces.class_files(faces.tiny(training=10, public=0, names=names)))
