@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
+from edge import plain
 from edge.errors import SinkError
 from edge.outbox import Outbox
 from edge.values import Observation, Reading, Run
@@ -70,7 +71,7 @@ class Sink:
             raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
 
     def _write(self, line: Line) -> None:
-        content = f"{json.dumps(as_json(line), ensure_ascii=False)}\n".encode()
+        content = f"{json.dumps(plain.line(*line), ensure_ascii=False)}\n".encode()
         written = 0
         try:
             while written < len(content):
@@ -81,20 +82,3 @@ class Sink:
             if self._path and written:  # the disk became full within the line
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise SinkError(f"{self._name}: cannot be written ({error.strerror})") from error
-
-
-def as_json(line: Line) -> dict[str, Any]:
-    """Return the plain values of one line."""
-    return {"time": round(line.time, 4), "frame": line.frame, "faces": [_face(reading) for reading in line.readings]}
-
-
-def _face(reading: Reading) -> dict[str, Any]:
-    box = reading.box
-    return {
-        "id": reading.face_id,
-        "box": [box.x, box.y, box.width, box.height],
-        "label": reading.label,
-        "since": round(reading.since, 4),
-        "confidence": round(reading.confidence, 4),
-        "scores": {label: round(share, 4) for label, share in reading.scores.items()},
-    }
