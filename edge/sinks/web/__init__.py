@@ -12,6 +12,7 @@ unless `picture` is on and somebody looks; it keeps none, and no photo that was 
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 import socket
@@ -168,9 +169,10 @@ def _bound(address: Address) -> socket.socket:
     except OSError as error:
         named = isinstance(error, socket.gaierror)  # whose numbers are others
         what = str(error.strerror) if named or not error.errno else os.strerror(error.errno)
-        raise SinkError(
-            f"web: cannot listen on {address} ({what.lower()}); name an address of this device, and a port that is free"
-        ) from error
+        then = "name an address of this device, and a port that is free"
+        if error.errno == errno.EAFNOSUPPORT:
+            then = "a service needs systemd/network.conf for it"
+        raise SinkError(f"web: cannot listen on {address} ({what.lower()}); {then}") from error
     bound.setblocking(False)
     return bound
 

@@ -30,7 +30,6 @@ HEALTH_SECONDS = 2.0
 GUESSES, GUESS_SECONDS = 5, 60.0  # wrong tokens of one address
 PHOTOS, PHOTO_SECONDS = 20, 60.0  # of one address
 HEAD_BYTES, BODY_BYTES = 16_384, 4_096  # of a request, but for a photo's body
-BUFFER_BYTES = 262_144  # of a request that may wait to be taken from a connection
 IDLE_SECONDS, BODY_SECONDS = 60.0, 30.0  # until a connection is closed that sends no request, or not all of it
 EVENT_BUFFER, PICTURE_BUFFER = 32_768, 131_072  # bytes that the kernel keeps for a slow viewer
 
@@ -73,7 +72,6 @@ class Server:
             handlers.application(self),
             max_header_size=HEAD_BYTES,
             max_body_size=BODY_BYTES,
-            max_buffer_size=BUFFER_BYTES,
             idle_connection_timeout=IDLE_SECONDS,
             body_timeout=BODY_SECONDS,
         )
