@@ -29,6 +29,7 @@ from PIL import Image
 from edge import sinks
 from edge.errors import SettingsError, SinkError, UsageError
 from edge.values import Box, Run
+from tests import kiosk
 from tests.conftest import EDGE, FACE, frame, open_descriptors, reading, run_edge, seen
 from tests.kiosk import until
 
@@ -764,6 +765,32 @@ def test_it_stops_at_once_with_viewers_and_a_photo_in_hand(portrait):
 def send_in_vain(site: Site, portrait: Any) -> None:
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         site.post_photo(jpeg(portrait))
+
+
+def test_a_photo_that_is_being_read_does_not_take_the_process_down_at_its_end(portrait):
+    with kiosk.Run("run", "synthetic", "-s", "web:0", extra=SLOW_READER) as run:
+        found = re.search(r"http://([\d.]+):(\d+)/", run.until("http"))
+        assert found
+        way = http.client.HTTPConnection(found[1], int(found[2]), timeout=PATIENCE)
+        with closing(way):
+            way.request("POST", "/api/photo", jpeg(portrait), {"Content-Type": "image/jpeg"})
+            run.until("photo in hand")
+            assert run.stop() < 3
+    assert run.process.returncode == 0, run.lines
+
+
+SLOW_READER = """
+import time
+import numpy as np
+from edge import still
+def read(self, picture):
+    sys.stderr.write("photo in hand\\n")
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        cv2.medianBlur(np.zeros((1000, 1000), np.uint8), 15)
+    return ()
+still.StillReader.__call__ = read
+"""
 
 
 def test_it_can_be_opened_again_and_leaves_nothing_behind():

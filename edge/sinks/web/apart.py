@@ -11,8 +11,14 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-async def apart(work: Callable[[], Result]) -> Result:
-    """Return what `work` returns, or raise what it raises. Its thread never keeps the process from ending."""
+async def apart(work: Callable[[], Result], *, native: bool) -> Result:
+    """Return what `work` returns, or raise what it raises.
+
+    Args:
+        native: whether it is a C++ library that works. It is then waited for when the process ends: a thread that comes
+            back from C++ into an interpreter that has ended takes the whole process down (std::terminate). Keep it
+            short. Other work, which may hang, keeps no process from ending.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
@@ -33,5 +39,5 @@ async def apart(work: Callable[[], Result]) -> Result:
         with suppress(RuntimeError):  # the server has ended since
             loop.call_soon_threadsafe(tell, result, error)
 
-    threading.Thread(target=run, name="sink web, apart", daemon=True).start()
+    threading.Thread(target=run, name="sink web, apart", daemon=not native).start()
     return await done

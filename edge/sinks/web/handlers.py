@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from edge import journal
+from edge import journal, plain
 from edge.sinks.web import messages, metrics, photo
 from edge.sinks.web.access import SESSION_SECONDS, Rate
 from edge.sinks.web.apart import apart
@@ -247,16 +247,24 @@ class _Photo(_Handler):
             raise self._refusal
         if self._length > photo.BYTES:
             raise Refusal(413, f"The photo is too large; {photo.BYTES // 1_000_000} MB are the most")
-        if self.server.reading >= PHOTOS_AT_ONCE:
+        if self.server.photos_here >= PHOTOS_AT_ONCE:
             raise Refusal(429, "Other photos are being read; try again in 2 s", {"Retry-After": "2"})
         content, self._content = bytes(self._content), bytearray()
-        self.server.reading += 1
+        self.server.photos_here += 1
         try:
-            self.write(await apart(lambda: photo.read(content, self.server.run.read)))
+            async with self.server.photo_turn:
+                self.write(await self._read(content))
         except photo.NoPhoto as error:
             raise Refusal(422, str(error)) from None
         finally:
-            self.server.reading -= 1
+            self.server.photos_here -= 1
+
+    async def _read(self, content: bytes) -> dict[str, Any]:
+        # In two steps, as the end of the process waits for one.
+        picture = await apart(lambda: photo.decoded(content), native=True)
+        readings = await apart(lambda: self.server.run.read(picture), native=True)
+        height, width = picture.shape[:2]
+        return {"width": width, "height": height, "faces": [plain.face(reading) for reading in readings]}
 
     def _check(self) -> None:
         """Refuse what need not even be kept until it is here as a whole."""

@@ -36,7 +36,7 @@ class Health:
         now = time.monotonic()
         if now - self._asked >= BOARD_SECONDS:
             self._asked = now
-            self.board = await apart(lambda: Board(machine.temperature(), machine.throttling(), machine.resident()))
+            self.board = await apart(_board, native=False)
 
     def figures(self) -> dict[str, Any]:
         """Return all of it, ready for JSON; None where something is not available."""
@@ -58,6 +58,10 @@ class Health:
             "model": self._model,
             "version": self.version,
         }
+
+
+def _board() -> Board:
+    return Board(machine.temperature(), machine.throttling(), machine.resident())
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

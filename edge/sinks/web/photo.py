@@ -1,17 +1,13 @@
-"""A photo that somebody tries: checked before it is decoded, decoded from memory, read, forgotten."""
+"""A photo that somebody tries: checked before it is decoded, and decoded from memory."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from edge import plain
-from edge.values import Reading
 
 BYTES = 10_000_000
 # Decoded pixels take memory that a small board may not have. Baseline JPEG, what telephones make, is shrunk while it is
@@ -35,19 +31,21 @@ class Size(NamedTuple):
     shrinks: bool  # whether it can be shrunk while it is decoded
 
 
-def read(content: bytes, reader: Callable[[NDArray[np.uint8]], Sequence[Reading]]) -> dict[str, Any]:
-    """Return what `reader` reads in the photo of the bytes `content`, ready for JSON: width, height, faces.
+def decoded(content: bytes) -> NDArray[np.uint8]:
+    """Return the photo of the bytes `content`: (height, width, 3) BGR, upright by its EXIF, SIDE pixels a side at most.
 
-    The photo is turned as its EXIF says and shrunk to SIDE: width, height and boxes are in pixels of that. Raises
-    NoPhoto.
+    Raises NoPhoto.
     """
     size = size_of(content)
     most = PIXELS if size.shrinks else PIXELS_WHOLE
     if not 0 < size.width * size.height <= most:
         raise NoPhoto(f"The photo has {size.width} x {size.height} pixels; {most / 1e6:g} million are the most")
     picture = _decoded(content, size)
-    height, width = picture.shape[:2]
-    return {"width": width, "height": height, "faces": [plain.face(reading) for reading in reader(picture)]}
+    scale = SIDE / max(picture.shape)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in picture.shape[1::-1])
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return picture
 
 
 def size_of(content: bytes) -> Size:
@@ -93,7 +91,6 @@ def _webp_size(content: bytes) -> Size:
 
 
 def _decoded(content: bytes, size: Size) -> NDArray[np.uint8]:
-    """Return the upright picture, (height, width, 3) BGR, SIDE pixels wide or high at most."""
     shrink = max((by for by in _REDUCED if max(size.width, size.height) >= SIDE * by), default=1)
     way = _REDUCED[shrink] if size.shrinks and shrink > 1 else cv2.IMREAD_COLOR
     try:
@@ -102,8 +99,4 @@ def _decoded(content: bytes, size: Size) -> NDArray[np.uint8]:
         picture = None
     if picture is None:
         raise NoPhoto("The photo is damaged: it cannot be decoded")
-    scale = SIDE / max(picture.shape)
-    if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in picture.shape[1::-1])
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(picture, np.uint8)

@@ -57,7 +57,7 @@ class Server:
         self.health = Health(watch, run.model)
         self.listeners, self.onlookers = Viewers(EVENT_BUFFER), Viewers(PICTURE_BUFFER)
         self.guesses, self.tries = Rate(GUESSES, GUESS_SECONDS), Rate(PHOTOS, PHOTO_SECONDS)
-        self.reading = 0  # photos
+        self.photo_turn, self.photos_here = asyncio.Lock(), 0
         self.page = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in handlers.KINDS}
         self.shown = b""  # the last picture, while somebody looks
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,7 +149,7 @@ class Server:
                 self.shown, shown = b"", None
             elif seen is not None and seen is not shown:
                 shown = seen
-                self.shown = await apart(partial(messages.picture_part, seen))
+                self.shown = await apart(partial(messages.picture_part, seen), native=True)
                 self.onlookers.send(self.shown)
 
 
