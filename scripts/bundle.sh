@@ -18,7 +18,7 @@ tools=(pip==26.3 hatchling==1.33.0)
 # The system's simplejpeg, a part of its picamera2, was built for another numpy than ours and does not load beside it.
 extras=(simplejpeg pip==26.3)
 # What pyproject.toml offers beside the base and a board's configuration may name: without a network it cannot be added.
-outputs=mqtt
+outputs=mqtt,web,window
 shipped=models/emotion.tflite
 
 usage() {

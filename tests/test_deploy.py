@@ -14,7 +14,7 @@ from tests import board as boards
 from tests.board import DEPLOY, Board, bundle, packed, stand_ins, with_wheel
 from tests.kiosk import until
 
-pytestmark = pytest.mark.scripts
+pytestmark = [pytest.mark.scripts, pytest.mark.slow]
 
 # Is run before each command of the installer, in all its shells: that is what a trap of DEBUG is. The command's number
 # is the place in a file that is open in all of them, so that it holds in pipelines and substitutions, too.
