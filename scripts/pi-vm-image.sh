@@ -8,6 +8,7 @@
 # $PI_VM_MIRROR: where Debian's packages come from, else whence this machine has its own.
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
 SUITE=trixie
 IMAGE=1 # raised when what is in the image changes: an image of another number is made anew
 DISK_SIZE=4G
@@ -45,7 +46,7 @@ main() {
 check_machine() {
     local missing=() program
     [ "$(id -u)" = 0 ] || fail "making the image takes root; run 'sudo scripts/pi-vm-image.sh $PWD'"
-    for program in mmdebstrap:mmdebstrap arch-test:arch-test mke2fs:e2fsprogs dpkg-deb:dpkg depmod:kmod cpio:cpio xz:xz-utils \
+    for program in python3:python3 mmdebstrap:mmdebstrap arch-test:arch-test mke2fs:e2fsprogs dpkg-deb:dpkg depmod:kmod cpio:cpio xz:xz-utils \
         ssh-keygen:openssh-client update-binfmts:binfmt-support qemu-aarch64-static:qemu-user-static; do
         command -v "${program%:*}" >/dev/null || missing+=("${program#*:}")
     done
@@ -57,6 +58,7 @@ check_machine() {
 start_anew() {
     rm -rf --one-file-system root root.part
     rm -f disk.img kernel initrd host-key.pub
+    rm -rf boards # their disks hold what differs from the image
     echo $IMAGE >image.version
 }
 
@@ -111,15 +113,13 @@ run_arm64_programs() {
 
 # Each of the next steps may find what it has half done before.
 set_up_root() {
-    chroot root id pi >/dev/null 2>&1 || chroot root useradd --create-home --shell /bin/bash pi
+    chroot root id pi >/dev/null 2>&1 || chroot root useradd --create-home --groups adm,video,systemd-journal --shell /bin/bash pi
     put 0440 /etc/sudoers.d/pi <<<"pi ALL=(ALL) NOPASSWD: ALL"
     put 0644 /etc/hostname <<<"pi-vm"
     put 0644 /etc/hosts <<<"127.0.0.1 localhost pi-vm"
     put 0644 /etc/fstab <<<"/dev/vda / ext4 defaults,noatime 0 1"
     put 0644 /etc/systemd/network/wired.network <<<$'[Match]\nType=ether\n\n[Network]\nDHCP=ipv4'
-    # A camera, once it is there, is /dev/video0 as a USB camera would be.
-    put 0644 /etc/modules-load.d/camera.conf <<<"vivid"
-    put 0644 /etc/modprobe.d/camera.conf <<<"options vivid n_devs=1 node_types=0x1"
+    set_up_camera
     # Journals on a Raspberry Pi survive a boot; so do these.
     mkdir -p root/var/log/journal
     mkdir -p root/etc/systemd/system/multi-user.target.wants
@@ -131,6 +131,32 @@ set_up_root() {
     chmod 0700 root/home/pi/.ssh
     cp root/etc/ssh/ssh_host_ed25519_key.pub host-key.part
     mv host-key.part host-key.pub
+}
+
+# The kernel's test camera, as /dev/video0. It takes its picture from an output that it also has, /dev/video1, and there
+# a face is shown whenever the camera is plugged in. 40 frames a second: the fewest that the driver has a timing for.
+set_up_camera() {
+    local timing="--set-dv-bt-timings cvt,width=640,height=480,fps=40"
+    put 0644 /etc/modules-load.d/camera.conf <<<"vivid"
+    put 0644 /etc/modprobe.d/camera.conf \
+        <<<"options vivid n_devs=1 node_types=0x101 num_inputs=1 input_types=3 num_outputs=1 output_types=1"
+    put 0644 /etc/udev/rules.d/90-face.rules \
+        <<<'SUBSYSTEM=="video4linux", KERNEL=="video1", ATTR{name}=="vivid*", TAG+="systemd", ENV{SYSTEMD_WANTS}+="face.service"'
+    python3 "$here/pi_vm_face.py" | put 0644 /usr/local/share/pi-vm/face.yuyv
+    put 0644 /etc/systemd/system/face.service <<END
+[Unit]
+Description=A face before the camera
+BindsTo=dev-video1.device
+After=dev-video1.device
+
+[Service]
+ExecStartPre=v4l2-ctl -d /dev/video0 $timing --set-ctrl osd_text_mode=2,hdmi_000_0_is_connected_to=2
+ExecStartPre=v4l2-ctl -d /dev/video1 $timing
+ExecStart=v4l2-ctl -d /dev/video1 --stream-out-mmap=3 --stream-from=/usr/local/share/pi-vm/face.yuyv --stream-loop
+StandardOutput=null
+StandardError=null
+Nice=5
+END
 }
 
 # put MODE PATH: write standard input to PATH of the new root.

@@ -10,8 +10,8 @@
 #   scripts/pi-vm.sh e2e            every fault that a kiosk must survive, on a fresh board: docs/pi-vm.md
 #   scripts/pi-vm.sh arm64          readings and instructions of arm64: docs/pi-vm.md
 #
-# The camera is the kernel's test camera vivid; it shows colour bars, and faces while `e2e` feeds them. The board reaches
-# no network but its own, as most kiosks: it can only be reached by ssh.
+# The camera is the kernel's test camera (vivid), a USB camera to programs, with a face before it that is nobody's. The
+# board reaches no network, as many a kiosk; it can only be reached by ssh.
 #
 #   $PI_VM_MEMORY  MB of memory: 1024      $PI_VM_PORT   of ssh on this machine: 2222
 #   $PI_VM_CPUS    processors: 2           $PI_VM_CPU    their kind: cortex-a72 (Raspberry Pi 4); cortex-a76 (5)
