@@ -2,13 +2,14 @@
 
 usage: scripts/pi_vm_face.py >face.yuyv
 
-Raw YUYV, 640 x 480, as the kernel's test camera takes it. Needs nothing but Python: the machine that makes the board may
-have no environment yet.
+Raw YUYV, 640 x 480, as the kernel's test camera takes it. Needs nothing but Python: the machine that makes the board
+may have no environment yet.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import sys
 import zipfile
 from pathlib import Path
@@ -45,9 +46,10 @@ def yuyv(face: tuple[bytes, int]) -> bytes:
 
 
 def soft_mask(x: int, y: int) -> float:
-    """Return how much of the face shows at a pixel of it, 0 to 1: it fades towards a border that is rounder than a square."""
+    """Return how much of the face shows at a pixel of it, 0 to 1: it fades towards a rounded border."""
     across, down = (abs(2 * value / (SIDE - 1) - 1) for value in (x, y))
-    return min(1.0, max(0.0, (1 - (across**4 + down**4) ** 0.25) / 0.15))
+    radius = math.sqrt(math.hypot(across**2, down**2))
+    return min(1.0, max(0.0, (1 - radius) / 0.15))
 
 
 def enlarged(face: tuple[bytes, int], x: int, y: int) -> float:
