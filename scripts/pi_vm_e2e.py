@@ -431,8 +431,8 @@ def versions(kiosk: Kiosk) -> str:
     kernel, systemd, python, processors, memory = found.splitlines()
     release, systemd = release_of(kiosk.bundles.first), " ".join(systemd.split()[:2])
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, release {release}, Debian trixie for arm64: Linux {kernel},\n{systemd}, {python}, "
-        f"{processors} emulated processors, {memory} MB; QEMU {qemu_version()}."
+        f"{datetime.now(UTC):%Y-%m-%d}, release {release}, Debian trixie for arm64: Linux {kernel},\n"
+        f"{systemd}, {python}, {processors} emulated processors, {memory} MB; QEMU {qemu_version()}."
     )
 
 
