@@ -4,6 +4,7 @@ import fcntl
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -65,6 +66,33 @@ def test_a_frame_tells_when_it_arrived_and_how_long_it_took_to_make_it_grey(reco
     assert [frame.convert for frame in taken] == [0.25] * 3
     assert [frame.arrived for frame in taken] == [50, 50.25, 50.5]  # before it was made grey
     assert [frame.time for frame in taken] == [0, 0.25, 0.5]
+
+
+class Driver:
+    """A camera that has the formats `has`, and takes the first of them in place of any other, as drivers do."""
+
+    def __init__(self, *has: str) -> None:
+        self._has = [cv2.VideoWriter.fourcc(*name) for name in has]
+        self.format = self._has[0]
+
+    def set(self, setting, value):
+        assert setting == cv2.CAP_PROP_FOURCC
+        self.format = value if value in self._has else self._has[0]
+        return True  # as OpenCV, which does not look
+
+    def get(self, setting):
+        assert setting == cv2.CAP_PROP_FOURCC
+        return float(self.format)
+
+
+@pytest.mark.parametrize(
+    ("has", "taken"),
+    [(("BGR3", "YUYV", "MJPG"), "MJPG"), (("BGR3", "YUYV"), "YUYV"), (("NV12",), "NV12")],
+)
+def test_motion_jpeg_is_asked_for_and_yuyv_where_the_camera_has_none(has, taken):
+    driver = Driver(*has)
+    usb._choose_format(cast("cv2.VideoCapture", driver))
+    assert driver.format == cv2.VideoWriter.fourcc(*taken)
 
 
 def test_a_usb_camera_is_live():

@@ -89,15 +89,26 @@ def _open(path: str) -> cv2.VideoCapture:
         raise CameraError(
             f"{path}: cannot be opened; taken by another program, no permission (group 'video'), or no camera"
         )
-    # Motion JPEG is what lets a USB 2 camera send 30 frames a second; one buffer keeps the picture fresh.
+    _choose_format(capture)
     for setting, value in (
-        (cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG")),
         (cv2.CAP_PROP_FRAME_WIDTH, WIDTH),
         (cv2.CAP_PROP_FRAME_HEIGHT, HEIGHT),
-        (cv2.CAP_PROP_BUFFERSIZE, 1),
+        (cv2.CAP_PROP_BUFFERSIZE, 1),  # keeps the picture fresh
     ):
         capture.set(setting, value)
     return capture
+
+
+def _choose_format(capture: cv2.VideoCapture) -> None:
+    """Ask for Motion JPEG, which lets a USB 2 camera send 30 frames a second; for YUYV where there is none.
+
+    Left alone, OpenCV prefers BGR, and its version 4.11 hands that over as one flat row.
+    """
+    for name in ("MJPG", "YUYV"):
+        wanted = cv2.VideoWriter.fourcc(*name)
+        capture.set(cv2.CAP_PROP_FOURCC, wanted)  # returns True also where the camera has chosen otherwise
+        if int(capture.get(cv2.CAP_PROP_FOURCC)) == wanted:
+            return
 
 
 def _camera_name(path: Path) -> str | None:
