@@ -17,8 +17,8 @@ from typing import Self
 ROOT = Path(__file__).resolve().parents[1]
 PI_VM = ROOT / "scripts/pi-vm.sh"
 DEPLOY = ROOT / "scripts/deploy.sh"
-PATIENCE = 300.0  # seconds for anything that has no limit of its own; emulated, and on a busy machine
-POLL = 0.2  # seconds between two looks of a wait, on the board
+PATIENCE = 600.0  # seconds for anything that has no limit of its own: emulated, and on a busy machine
+POLL = 0.5  # seconds between two looks of a wait: each one costs the board a few processes
 
 
 class BoardError(Exception):
