@@ -199,7 +199,7 @@ def deployed(kiosk: Kiosk) -> tuple[str, float]:
 def configured(kiosk: Kiosk) -> tuple[str, float]:
     # Also because a search for small faces takes an emulated processor seconds.
     kiosk.board.run(
-        f"sudo sed --in-place 's/^# {EDITED.split(' ')[0]} =.*/{EDITED}/' {CONFIG}; grep -x '{EDITED}' {CONFIG}"
+        f"sudo sed --in-place 's/^# {EDITED.partition(' ')[0]} =.*/{EDITED}/' {CONFIG}; grep -x '{EDITED}' {CONFIG}"
     )
     start = time.monotonic()
     kiosk.board.run(f"sudo systemctl restart {UNIT}")
