@@ -119,6 +119,8 @@ set_up_root() {
     put 0644 /etc/hosts <<<"127.0.0.1 localhost pi-vm"
     put 0644 /etc/fstab <<<"/dev/vda / ext4 defaults,noatime 0 1"
     put 0644 /etc/systemd/network/wired.network <<<$'[Match]\nType=ether\n\n[Network]\nDHCP=ipv4'
+    # A start that takes a Raspberry Pi seconds takes an emulated processor up to some minutes, on a busy machine.
+    put 0644 /etc/systemd/system/emotion-edge.service.d/emulated.conf <<<$'[Service]\nTimeoutStartSec=600'
     set_up_camera
     # Journals on a Raspberry Pi survive a boot; so do these.
     mkdir -p root/var/log/journal

@@ -292,7 +292,8 @@ def cut_while(said: str, reached: str) -> Callable[[Kiosk], tuple[str, float]]:
 
     def act(kiosk: Kiosk) -> tuple[str, float]:
         release = kiosk.release()
-        with kiosk.deploying("--bundle", kiosk.bundles.second) as (_, lines):
+        # A probation that is not over before the plug is pulled.
+        with kiosk.deploying("--bundle", kiosk.bundles.second, "--probe", "120") as (_, lines):
             require(any(said in line for line in lines), f"not said: {said}")
             kiosk.board.until(reached.format(release=release_of(kiosk.bundles.second)))
             kiosk.board.cut()
