@@ -24,7 +24,7 @@ folder=${XDG_CACHE_HOME:-$HOME/.cache}/emotion-edge/pi-vm
 name=${PI_VM_BOARD:-pi-vm}
 port=${PI_VM_PORT:-2222}
 board=$folder/boards/$name
-BOOT_SECONDS=300 # a loaded machine takes many times the usual 20
+BOOT_SECONDS=900 # a busy machine takes many times the usual 20
 DOWN_SECONDS=90
 
 usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; }

@@ -25,8 +25,8 @@ from pi_vm_board import ROOT, Board, BoardError, make_bundle, qemu_version, say
 COMMITTED = ROOT / "docs/arm64.json"
 EDGE = "/opt/emotion-edge/current/venv/bin"
 PROCESSOR = "cortex-a72"  # of a Raspberry Pi 4
-FRAMES, FPS, NOISE = 720, 30, 4.0  # one period of the synthetic camera; grey levels
-COUNTED = 210  # frames: seven seconds, in which both faces move and change
+FRAMES, FPS, NOISE = 240, 10, 4.0  # one period of the synthetic camera; grey levels
+COUNTED = 60  # frames: six seconds, in which both faces move and change
 SLACK = 0.02  # of the instructions that were committed
 SECONDS = 3600.0  # that a run may take: the counting board does one thing at a time
 

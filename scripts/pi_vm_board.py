@@ -37,16 +37,17 @@ class Board:
     def __init__(self, name: str, *, fresh: bool = False, **settings: str) -> None:
         self._name, self._fresh = name, fresh
         self._environment = {**os.environ, "PI_VM_BOARD": name, "PI_VM_PORT": str(_free_port()), **settings}
-        self._folder = Path(tempfile.mkdtemp(prefix="pi-vm-"))  # short: a socket's path has 108 characters at most
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "emotion-edge/pi-vm"
+        self._sockets = Path(tempfile.mkdtemp(prefix="pi-vm-"))  # short: a socket's path has 108 characters at most
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        self.folder = cache / "emotion-edge/pi-vm/boards" / name  # what is kept until it is made anew
         # One connection for many commands: shaking hands takes a second under emulation.
-        shared = f"-o ConnectTimeout=10 -o ControlMaster=auto -o ControlPath={self._folder}/%C -o ControlPersist=60"
-        self._plain_ssh = f"ssh -F {cache}/boards/{name}/ssh_config"
+        shared = f"-o ConnectTimeout=10 -o ControlMaster=auto -o ControlPath={self._sockets}/%C -o ControlPersist=60"
+        self._plain_ssh = f"ssh -F {self.folder}/ssh_config"
         self.ssh = f"{self._plain_ssh} {shared}"
 
     def __enter__(self) -> Self:
-        self._pi_vm("down")
         if self._fresh:
+            self._pi_vm("down")
             self._pi_vm("reset")
         self.up()
         return self
@@ -55,7 +56,7 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pi_vm("down")
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def up(self) -> None:
         """Switch it on; return when it can be reached."""

@@ -1,23 +1,25 @@
 """Do to an emulated board what happens to a kiosk, and see that it comes back each time.
 
-usage: scripts/pi-vm.sh e2e [--only NAME]... [--out FILE] [--probe SECONDS]
+usage: scripts/pi-vm.sh e2e [--resume | --only NAME...] [--out FILE] [--probe SECONDS]
 
 A board of its own begins with an empty disk. What was done, expected and seen, and how long it took, goes to
 docs/pi-vm-results.md as a table, with date and versions. Each thing is waited for with a limit; the seconds are those
 from the fault to the first reading after it, on an emulated processor: real boards are many times faster.
-Half an hour to an hour. Exit status: 1 if something was not as expected.
+An hour; stopped, `--resume` goes on with the case that was not done. Exit status: 1 if something was not as expected.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,13 +64,19 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Bundles:
-    """What is deployed: two releases that work, one whose service fails, and a file that is no model."""
+class Material:
+    """What is deployed: bundles of two releases that work and of one whose service fails; a model, and what is none."""
 
     first: Path
     second: Path
     failing: Path
+    model: Path
     no_model: Path
+
+    @property
+    def with_model(self) -> str:
+        """The name of the release that the first one becomes with the other model."""
+        return f"{release_of(self.first)}.m{hashlib.sha256(self.model.read_bytes()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -95,8 +103,8 @@ class Deployment:
 class Kiosk:
     """The service on the board, from outside."""
 
-    def __init__(self, board: Board, bundles: Bundles, probe: int) -> None:
-        self.board, self.bundles, self._probe = board, bundles, probe
+    def __init__(self, board: Board, material: Material, probe: int) -> None:
+        self.board, self.material, self._probe = board, material, probe
 
     def state(self) -> dict[str, str]:
         """Return what systemd knows of the service."""
@@ -191,7 +199,7 @@ def since(start: float) -> float:
 
 
 def deployed(kiosk: Kiosk) -> tuple[str, float]:
-    went = kiosk.deploy("--bundle", kiosk.bundles.first)
+    went = kiosk.deploy("--bundle", kiosk.material.first)
     went.require(0, "it runs")
     return went.end, went.seconds
 
@@ -264,7 +272,7 @@ def unplugged(kiosk: Kiosk) -> tuple[str, float]:
 
 
 def no_model_deployed(kiosk: Kiosk) -> tuple[str, float]:
-    return refused(kiosk, 78, "the model is refused", "--model", kiosk.bundles.no_model)
+    return refused(kiosk, 78, "the model is refused", "--model", kiosk.material.no_model)
 
 
 def refused(kiosk: Kiosk, status: int, words: str, *arguments: str | Path) -> tuple[str, float]:
@@ -280,36 +288,38 @@ def refused(kiosk: Kiosk, status: int, words: str, *arguments: str | Path) -> tu
 
 def failing_deployed(kiosk: Kiosk) -> tuple[str, float]:
     release = kiosk.release()
-    went = kiosk.deploy("--bundle", kiosk.bundles.failing)
+    went = kiosk.deploy("--bundle", kiosk.material.failing)
     went.require(1, f"back to {release}, which runs")
     require(kiosk.release() == release, f"current leads to {kiosk.release()}")
     why = next(line for line in went.lines if "does not run" in line)
     return f"exit status 1: '{plain(why)}'; back to {release}: '{kiosk.reads()}'", went.seconds
 
 
-def cut_while(said: str, reached: str) -> Callable[[Kiosk], tuple[str, float]]:
-    """Return what pulls the plug when a deployment has `said` something and then the shell's `reached` holds."""
+def cut_while(
+    what: Callable[[Material], tuple[str, Path]], said: str, reached: str
+) -> Callable[[Kiosk], tuple[str, float]]:
+    """Return what pulls the plug when the deployment of `what` has `said` so and then the shell's `reached` holds."""
 
     def act(kiosk: Kiosk) -> tuple[str, float]:
-        release = kiosk.release()
+        before = kiosk.release()
         # A probation that is not over before the plug is pulled.
-        with kiosk.deploying("--bundle", kiosk.bundles.second, "--probe", "120") as (_, lines):
+        with kiosk.deploying(*what(kiosk.material), "--probe", "120") as (_, lines):
             require(any(said in line for line in lines), f"not said: {said}")
-            kiosk.board.until(reached.format(release=release_of(kiosk.bundles.second)))
+            kiosk.board.until(reached)
             kiosk.board.cut()
         start = time.monotonic()
         kiosk.board.up()
         reading, seconds = kiosk.reads(), since(start)
-        require(kiosk.release() == release, f"current leads to {kiosk.release()}")
-        return f"after the boot {release} runs: '{reading}'", seconds
+        require(kiosk.release() == before, f"current leads to {kiosk.release()}")
+        return f"after the boot {before} runs: '{reading}'", seconds
 
     return act
 
 
-def deployed_again(kiosk: Kiosk) -> tuple[str, float]:
-    went = kiosk.deploy("--bundle", kiosk.bundles.second)
+def model_deployed(kiosk: Kiosk) -> tuple[str, float]:
+    went = kiosk.deploy("--model", kiosk.material.model)
     went.require(0, "it runs")
-    require(kiosk.release() == release_of(kiosk.bundles.second), f"current leads to {kiosk.release()}")
+    require(kiosk.release() == kiosk.material.with_model, f"current leads to {kiosk.release()}")
     return f"{went.end}; '{kiosk.reads()}'", went.seconds
 
 
@@ -326,7 +336,7 @@ def disk_filled(kiosk: Kiosk) -> tuple[str, float]:
         f"sudo fallocate --length {rest} /var/tmp/full; sudo sh -c 'cat /dev/zero >/var/tmp/fuller'", check=False
     )
     try:
-        seen, _ = refused(kiosk, 1, "no room", "--bundle", kiosk.bundles.failing)
+        seen, _ = refused(kiosk, 1, "no room", "--bundle", kiosk.material.second)
     finally:
         kiosk.board.run("sudo rm /var/tmp/full /var/tmp/fuller")
     start = time.monotonic()
@@ -350,7 +360,7 @@ def misconfigured(kiosk: Kiosk) -> tuple[str, float]:
 def misconfigured_deployed(kiosk: Kiosk) -> tuple[str, float]:
     kiosk.board.run(f"sudo cp {CONFIG} {CONFIG}.good; echo 'max_fsp = 15' | sudo tee --append {CONFIG}")
     try:
-        return refused(kiosk, 78, "refuses the configuration", "--bundle", kiosk.bundles.first)
+        return refused(kiosk, 78, "refuses the configuration", "--bundle", kiosk.material.first)
     finally:
         kiosk.board.run(f"sudo mv {CONFIG}.good {CONFIG}")
 
@@ -358,7 +368,7 @@ def misconfigured_deployed(kiosk: Kiosk) -> tuple[str, float]:
 def rolled_back(kiosk: Kiosk) -> tuple[str, float]:
     went = kiosk.deploy("--rollback")
     went.require(0, "it runs")
-    require(kiosk.release() == release_of(kiosk.bundles.first), f"current leads to {kiosk.release()}")
+    require(kiosk.release() == release_of(kiosk.material.first), f"current leads to {kiosk.release()}")
     return f"{went.end}; '{kiosk.reads()}'", went.seconds
 
 
@@ -384,26 +394,39 @@ CASES = (
     Case("memory", "something in the service takes more than MemoryMax", "ended, a new process", out_of_memory),
     Case("camera", "camera's driver unbound and removed, put back", "waited for; the same process reads on", unplugged),
     Case("model", "a file deployed that is no model", "refused (78), nothing changed", no_model_deployed),
-    Case("failing", "a release deployed whose service fails", "back by itself, exit status 1", failing_deployed),
     Case(
         "cut-sending",
         "power cut while a bundle is sent",
         "the old release runs after the boot",
-        cut_while("sending", "[ $(du --summarize --block-size=1M emotion-edge-incoming | cut -f 1) -ge 5 ]"),
+        cut_while(
+            lambda has: ("--bundle", has.second),
+            "sending",
+            "[ $(du --summarize --block-size=1M emotion-edge-incoming | cut -f 1) -ge 5 ]",
+        ),
     ),
     Case(
         "cut-making",
-        "power cut while the new release is made",
+        "power cut while a new release is made",
         "the old release runs after the boot",
-        cut_while("making", f"[ -e {RELEASES}/{{release}}/venv/lib/python3.13/site-packages/cv2 ]"),
+        cut_while(
+            lambda has: ("--bundle", has.failing),
+            "making",
+            f"[ $(ls -d {RELEASES}/*/venv/lib/*/site-packages/cv2 | wc -l) = 2 ]",
+        ),
+    ),
+    Case(
+        "failing",
+        "deployed again, whole this time; its service fails",
+        "what was left is made anew; back by itself, exit status 1",
+        failing_deployed,
     ),
     Case(
         "cut-probation",
-        "power cut while the new release has to show that it works",
+        "power cut while another model has to show that it works",
         "the old release runs after the boot",
-        cut_while("has to run well", f"systemctl is-active --quiet {UNIT}"),
+        cut_while(lambda has: ("--model", has.model), "has to run well", f"systemctl is-active --quiet {UNIT}"),
     ),
-    Case("again", "the same deployed again", "the new release runs", deployed_again),
+    Case("again", "the same model deployed again", "it runs", model_deployed),
     Case("reboot", "rebooted", "reads after the boot", rebooted),
     Case("full", "disk filled to the last byte, a release deployed", "refused (1), the service goes on", disk_filled),
     Case("config", "an unknown key in the configuration, restarted", "ends with 78, is not tried again", misconfigured),
@@ -445,7 +468,7 @@ def versions(kiosk: Kiosk) -> str:
         "uname -r; systemctl --version | head -n 1; python3 --version; nproc; free -m | awk '/Mem/ {print $2}'"
     )
     kernel, systemd, python, processors, memory = found.splitlines()
-    release, systemd = release_of(kiosk.bundles.first), " ".join(systemd.split()[:2])
+    release, systemd = release_of(kiosk.material.first), " ".join(systemd.split()[:2])
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, release {release}, Debian trixie for arm64: Linux {kernel},\n"
         f"{systemd}, {python}, {processors} emulated processors, {memory} MB; QEMU {qemu_version()}."
@@ -471,52 +494,101 @@ def release_of(bundle: Path) -> str:
     return bundle.name.removeprefix("emotion-edge-").rpartition("-arm64")[0]
 
 
-def make_bundles(folder: Path) -> Bundles:
-    """Return bundles of this tree, and of two changed copies of it in `folder`."""
+def make_material(folder: Path) -> Material:
+    """Return what is deployed, in `folder`; what is there from before stays as it is."""
+    listed = folder / "material.json"
+    if not listed.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        made = [make_bundle(ROOT, "--out", str(folder)), *make_changed(folder), *make_models(folder)]
+        listed.write_text(json.dumps([path.name for path in made]))
+    return Material(*(folder / name for name in json.loads(listed.read_text())))
+
+
+def make_changed(folder: Path) -> tuple[Path, Path]:
+    """Return bundles of changed copies of this tree: one that works, one whose camera cannot be opened."""
     copy = folder / "copy"
     subprocess.run([shutil.which("git") or "git", "clone", "--quiet", str(ROOT), str(copy)], check=True)
-    first = make_bundle(ROOT)
     (copy / "edge/__init__.py").open("a").write("# another release\n")
-    second = make_bundle(copy)
+    second = make_bundle(copy, "--out", str(folder))
     camera = copy / "edge/cameras/usb.py"
-    camera.write_text(
-        camera.read_text() + "\n\ndef _open(path: str) -> cv2.VideoCapture:\n    raise MemoryError(path)\n"
-    )
-    failing = make_bundle(copy)
-    no_model = folder / "cut-off.tflite"
-    no_model.write_bytes((ROOT / "models/emotion.tflite").read_bytes()[:1000000])
-    return Bundles(first, second, failing, no_model)
+    fails = "\n\ndef _open(path: str) -> cv2.VideoCapture:\n    raise MemoryError(path)\n"
+    camera.write_text(camera.read_text() + fails)
+    failing = make_bundle(copy, "--out", str(folder))
+    shutil.rmtree(copy)
+    return second, failing
+
+
+def make_models(folder: Path) -> tuple[Path, Path]:
+    """Return a model that differs from the shipped one, but not in what it says, and one that was cut off."""
+    shipped = (ROOT / "models/emotion.tflite").read_bytes()
+    other, cut_off = folder / "other.tflite", folder / "cut-off.tflite"
+    other.write_bytes(shipped)
+    with zipfile.ZipFile(other, "a") as card:
+        card.comment = b"another"
+    cut_off.write_bytes(shipped[:1_000_000])
+    return other, cut_off
+
+
+def remember(rows: Sequence[Row], path: Path) -> None:
+    """Write `rows` to `path`, whole or not at all."""
+    told = [{"name": row.case.name, "seen": row.seen, "seconds": row.seconds, "passed": row.passed} for row in rows]
+    aside = path.with_suffix(".part")
+    aside.write_text(json.dumps(told, indent=1))
+    aside.replace(path)
+
+
+def remembered(path: Path) -> list[Row]:
+    """Return the rows of a run that was stopped."""
+    cases = {case.name: case for case in CASES}
+    told = json.loads(path.read_text()) if path.exists() else []
+    return [Row(cases[row.pop("name")], **row) for row in told]
 
 
 def main() -> int:
-    names = [case.name for case in CASES]
-    parser = argparse.ArgumentParser(prog="pi-vm.sh e2e", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "--only", action="append", choices=names, help="just this, on the board as it was left; may be given often"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs/pi-vm-results.md", help="where the table goes, if all is tried"
-    )
-    parser.add_argument("--probe", type=int, default=PROBE, help="seconds that a deployed release has to run well")
-    given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="pi-vm-e2e-"))
+    given = parse()
+    board = Board("e2e", fresh=not (given.resume or given.only))
     try:
-        bundles = make_bundles(folder)
-        with Board("e2e", fresh=not given.only) as board:
-            kiosk = Kiosk(board, bundles, given.probe)
-            rows = [try_case(case, kiosk) for case in CASES if not given.only or case.name in given.only]
+        with board:
+            kiosk = Kiosk(board, make_material(board.folder / "material"), given.probe)
+            rows = try_cases(kiosk, given.only, board.folder / "rows.json")
             about = versions(kiosk)
     except BoardError as error:
         say(f"pi-vm.sh: error: {error}")
         return 1
-    finally:
-        shutil.rmtree(folder)
+    except KeyboardInterrupt:
+        say("pi-vm.sh: stopped; 'scripts/pi-vm.sh e2e --resume' goes on")
+        return 130
     if given.only:
         print(table(rows))
     else:
         given.out.write_text(report(rows, about))
         say(f"written to {given.out}")
     return 0 if all(row.passed for row in rows) else 1
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="pi-vm.sh e2e", description=__doc__.splitlines()[0] if __doc__ else None)
+    names = [case.name for case in CASES]
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    which.add_argument(
+        "--only", action="append", choices=names, help="just this, on the board as it was left; any number"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/pi-vm-results.md", help="where the table goes")
+    parser.add_argument("--probe", type=int, default=PROBE, help="seconds that a deployed release has to run well")
+    return parser.parse_args()
+
+
+def try_cases(kiosk: Kiosk, only: Sequence[str] | None, path: Path) -> list[Row]:
+    """Return a row for each case, or `only` for some. Rows of a whole run are kept at `path` until the next one."""
+    if only:
+        return [try_case(case, kiosk) for case in CASES if case.name in only]
+    rows = remembered(path)
+    for case in CASES[len(rows) :]:
+        rows.append(try_case(case, kiosk))
+        remember(rows, path)
+    return rows
 
 
 if __name__ == "__main__":

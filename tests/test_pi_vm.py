@@ -17,6 +17,7 @@ import pytest
 from edge.card import shipped_model
 from edge.classifier import Classifier
 from edge.detector import Detector
+from edge.errors import ModelError
 from edge.values import Box
 
 ROOT = Path(__file__).parent.parent
@@ -107,6 +108,17 @@ def test_the_face_before_the_camera_is_found_and_read_as_what_it_is():
     assert cv2.cvtColor(raw.reshape(480, 640, 2), cv2.COLOR_YUV2GRAY_YUYV).tolist() == grey.tolist()
 
 
+def test_the_face_is_enlarged_smoothly_and_fades_into_the_wall():
+    levels, side = pi_vm_face.read_face("happy")
+    raw = np.frombuffer(pi_vm_face.yuyv((levels, side)), np.uint8)
+    shown = raw.reshape(480, 640, 2)[120:360, 200:440, 0].astype(int)
+    face = np.frombuffer(levels, np.uint8).reshape(side, side)
+    expected = cv2.resize(face, (240, 240), interpolation=cv2.INTER_LINEAR).astype(int)
+    inside = np.s_[60:180, 60:180]
+    assert np.abs(shown - expected)[inside].mean() < 4  # OpenCV lays the grids upon each other a bit otherwise
+    assert set(shown[0]) | set(shown[-1]) | set(shown[:, 0]) | set(shown[:, -1]) == {pi_vm_face.WALL}
+
+
 # ---- the table
 
 
@@ -140,6 +152,49 @@ def test_a_deployment_that_ends_otherwise_than_expected_is_unexpected():
             went.require(status, words)
 
 
+def test_a_run_that_was_stopped_goes_on_with_the_case_that_was_not_done(tmp_path, monkeypatch):
+    done: list[str] = []
+
+    def act(name, error=None):
+        def acted(_):
+            if error and not done.count(name):
+                done.append(name)
+                raise error
+            done.append(name)
+            return f"saw {name}", 1.0
+
+        return acted
+
+    names = ("deploy", "kill", "hang")
+    errors = {"kill": pi_vm_board.BoardError("no"), "hang": KeyboardInterrupt()}
+    cases = [pi_vm_e2e.Case(name, name, "", act(name, errors.get(name))) for name in names]
+    monkeypatch.setattr(pi_vm_e2e, "CASES", cases)
+    with pytest.raises(KeyboardInterrupt):
+        pi_vm_e2e.try_cases(KIOSK, None, tmp_path / "rows.json")
+    rows = pi_vm_e2e.try_cases(KIOSK, None, tmp_path / "rows.json")
+    assert done == ["deploy", "kill", "hang", "hang"]
+    assert [(row.case.name, row.seen, row.passed) for row in rows] == [
+        ("deploy", "saw deploy", True),
+        ("kill", "no", False),  # what went wrong stays: it is a result
+        ("hang", "saw hang", True),
+    ]
+
+
+def test_what_is_tried_alone_leaves_the_rows_of_a_whole_run_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(pi_vm_e2e, "CASES", [case("kill"), case("hang")])
+    rows = pi_vm_e2e.try_cases(KIOSK, ["hang"], tmp_path / "rows.json")
+    assert [row.case.name for row in rows] == ["hang"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_other_model_reads_as_the_shipped_one_and_the_cut_off_one_is_refused(tmp_path):
+    other, cut_off = pi_vm_e2e.make_models(tmp_path)
+    assert other.read_bytes() != shipped_model().read_bytes()
+    assert Classifier(other).card == Classifier(shipped_model()).card
+    with pytest.raises(ModelError):
+        Classifier(cut_off)
+
+
 def test_names_of_cases_are_told_when_one_is_misspelt():
     ended = pi_vm("e2e", "--only", "explosion")
     assert ended.returncode == 2
@@ -168,11 +223,11 @@ def test_the_same_readings_are_good_and_none_at_all_are_not():
         ([face(box=(10, 23, 100, 100))], {"pixels": 3}),
         ([face(happy=0.8)], {"share": pytest.approx(0.1)}),
         ([face(label=None)], {"other_labels": 1}),
-        ([], {"other_faces": 1, "readings": 0}),
+        ([], {"other_faces": 1, "readings": 1}),
     ],
 )
 def test_each_way_in_which_readings_differ_is_told_and_is_too_much(other, expected):
-    found = pi_vm_arm64.compare([line(0, face())], [line(0, *other)])
+    found = pi_vm_arm64.compare([line(0, face()), line(1, face())], [line(0, face()), line(1, *other)])
     assert {name: getattr(found, name) for name in expected} == expected
     assert not found.good
 
