@@ -46,7 +46,7 @@ main() {
         "$command"
         ;;
     e2e) shift && exec python3 "$here/scripts/pi_vm_e2e.py" "$@" ;;
-    arm64) shift && exec python3 "$here/scripts/pi_vm_arm64.py" "$@" ;;
+    arm64) shift && arm64 "$@" ;;
     -h | --help | help) usage ;;
     "") usage >&2 && exit 2 ;;
     *) fail "no command '$command'; there are up, ssh, status, down, cut, reset, e2e, arm64" 2 ;;
@@ -61,15 +61,28 @@ up() {
     fi
     check_programs
     [ -e "$folder/disk.img" ] || make_image
-    if (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; then
-        fail "port $port is taken; name another one: PI_VM_PORT=2223 scripts/pi-vm.sh up"
-    fi
+    wait_for_port
     mkdir -p "$board"
     [ -e "$board/disk.qcow2" ] || make_disk
     write_ssh_config
     start
     wait_for_ssh
     status
+}
+
+arm64() {
+    local python=${PYTHON:-$here/.venv/bin/python}
+    command -v "$python" >/dev/null || fail "no $python; 'scripts/run.sh synthetic --frames 1' makes it, or name another: PYTHON=..."
+    exec "$python" "$here/scripts/pi_vm_arm64.py" "$@"
+}
+
+# The threads of a QEMU that was killed may hold it a moment longer.
+wait_for_port() {
+    local tries=50
+    while (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do
+        [ $((tries -= 1)) -gt 0 ] || fail "port $port is taken; name another one: PI_VM_PORT=2223 scripts/pi-vm.sh up"
+        sleep 0.1
+    done
 }
 
 check_programs() {

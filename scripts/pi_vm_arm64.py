@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pi_vm_board import ROOT, Board, BoardError, make_bundle, qemu_version, say
 
 COMMITTED = ROOT / "docs/arm64.json"
 EDGE = "/opt/emotion-edge/current/venv/bin"
+PACKAGES = ("opencv-python-headless", "ai-edge-litert", "numpy")
 PROCESSOR = "cortex-a72"  # of a Raspberry Pi 4
 FRAMES, FPS, NOISE = 240, 10, 4.0  # one period of the synthetic camera; grey levels
 COUNTED = 60  # frames: six seconds, in which both faces move and change
@@ -125,10 +127,18 @@ def read_there(clip: Path, bundle: Path) -> tuple[list[dict[str, Any]], dict[str
 
 def versions(board: Board) -> dict[str, str]:
     """Return the versions of what decides about the figures."""
-    names = "opencv-python-headless ai-edge-litert numpy"
-    ask = f"from importlib.metadata import version as v; print(*map(v, '{names}'.split()), sep='\\n')"
+    ask = f"from importlib.metadata import version; print(*map(version, {PACKAGES}), sep='\\n')"
     words = board.run(f'uname -r; python3 --version; {EDGE}/python -c "{ask}"').splitlines()
-    return dict(zip(["linux", "python", *names.split(), "qemu"], [*words, qemu_version()], strict=True))
+    return dict(zip(["linux", "python", *PACKAGES, "qemu"], [*words, qemu_version()], strict=True))
+
+
+def require_same(there: dict[str, str]) -> None:
+    """Raise BoardError where a package is another version here: then more than the processor differs."""
+    for name in PACKAGES:
+        if metadata.version(name) != there[name]:
+            raise BoardError(
+                f"{name} is {there[name]} on the board and {metadata.version(name)} here; use run.sh's .venv"
+            )
 
 
 def count_there() -> dict[str, float]:
@@ -150,6 +160,7 @@ def main() -> int:
             clip = Path(folder) / "clip.avi"
             make_clip(clip)
             theirs, about = read_there(clip, make_bundle(ROOT))
+            require_same(about)
             difference = compare(read_here(clip), theirs)
         counts = count_there()
     except BoardError as error:
