@@ -24,7 +24,7 @@ folder=${XDG_CACHE_HOME:-$HOME/.cache}/emotion-edge/pi-vm
 name=${PI_VM_BOARD:-pi-vm}
 port=${PI_VM_PORT:-2222}
 board=$folder/boards/$name
-BOOT_SECONDS=900 # a busy machine takes many times the usual 20
+BOOT_SECONDS=900 # a busy machine takes many times the usual 60
 DOWN_SECONDS=90
 
 usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; }
@@ -130,7 +130,7 @@ END
 start() {
     local processor=(-accel "tcg,thread=multi" -smp "${PI_VM_CPUS:-2}")
     [ "${PI_VM_COUNT:-}" != 1 ] || processor=(-accel "tcg,thread=single" -smp 1 -icount "shift=0,sleep=off")
-    say "booting $name; 20 to 60 s"
+    say "booting $name; about a minute"
     rm -f "$board/pid"
     nice -n 10 qemu-system-aarch64 -M virt -cpu "${PI_VM_CPU:-cortex-a72}" "${processor[@]}" -m "${PI_VM_MEMORY:-1024}" \
         -kernel "$folder/kernel" -initrd "$folder/initrd" -append "console=ttyAMA0 quiet panic=5" \
