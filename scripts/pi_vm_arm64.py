@@ -32,10 +32,12 @@ COUNTED = 60  # frames: six seconds, in which both faces move and change
 SLACK = 0.02  # of the instructions that were committed
 SECONDS = 3600.0  # that a run may take: the counting board does one thing at a time
 
-# Pictures are the same on both; what differs is the order in which fractions are added up.
+# Pictures are the same on both, crops within a grey level. The kernels of the model round in other places, and fifty
+# int8 layers make more of it: on x86-64 alone the runtime's own two sets of kernels are as far apart.
 PIXELS = 2  # of a side of a box
-SHARE = 0.05  # of a score
-FRAMES_APART = 0.01  # of the frames may have another number of faces, or another label
+SHARE = 0.02  # of a score, at the mean
+FACES_APART = 0.01  # of the frames may have another number of faces
+LABELS_APART = 0.02  # of the readings may have another label: those between two
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,18 @@ class Difference:
     other_faces: int  # frames with another number of faces; left out of what follows
     other_labels: int  # readings
     pixels: int  # the most that a side of a box differs
-    share: float  # the most that a score differs
+    share: float  # that a score differs, at the mean
+    most_share: float  # the most that one differs
 
     @property
     def good(self) -> bool:
         """Whether they are the same within the tolerances. Runs without a face show nothing."""
-        apart = max(self.other_faces, self.other_labels)
         return (
-            self.readings > 0 and apart <= FRAMES_APART * self.frames and self.pixels <= PIXELS and self.share <= SHARE
+            self.readings > 0
+            and self.other_faces <= FACES_APART * self.frames
+            and self.other_labels <= LABELS_APART * self.readings
+            and self.pixels <= PIXELS
+            and self.share <= SHARE
         )
 
 
@@ -72,7 +78,8 @@ def compare(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) ->
         other_faces=sum(len(one) != len(other) for one, other in both),
         other_labels=sum(a["label"] != b["label"] for a, b in alike),
         pixels=max(pixels, default=0),
-        share=max(shares, default=0.0),
+        share=round(sum(shares) / max(1, len(shares)), 4),
+        most_share=round(max(shares, default=0.0), 4),
     )
 
 
@@ -179,7 +186,7 @@ def main() -> int:
     for change in changed:
         say(f"pi-vm.sh: instructions of {change} against {COMMITTED.name}")
     if not difference.good:
-        say(f"pi-vm.sh: readings differ too much from x86-64's: more than {PIXELS} pixels, {SHARE} of a score")
+        say(f"pi-vm.sh: readings differ too much from x86-64's, see FACES_APART and the like in {Path(__file__).name}")
     return 0 if difference.good and not changed else 1
 
 

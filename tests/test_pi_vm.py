@@ -212,7 +212,7 @@ def test_a_release_is_named_as_its_bundle():
 def test_the_same_readings_are_good_and_none_at_all_are_not():
     ours = [line(0), line(1, face()), line(2, face(), face())]
     same = pi_vm_arm64.compare(ours, ours)
-    assert same == pi_vm_arm64.Difference(3, 3, 0, 0, 0, 0.0)
+    assert same == pi_vm_arm64.Difference(3, 3, 0, 0, 0, 0.0, 0.0)
     assert same.good
     assert not pi_vm_arm64.compare([line(0)], [line(0)]).good
 
@@ -221,7 +221,7 @@ def test_the_same_readings_are_good_and_none_at_all_are_not():
     ("other", "expected"),
     [
         ([face(box=(10, 23, 100, 100))], {"pixels": 3}),
-        ([face(happy=0.8)], {"share": pytest.approx(0.1)}),
+        ([face(happy=0.8)], {"share": pytest.approx(0.025), "most_share": pytest.approx(0.1)}),
         ([face(label=None)], {"other_labels": 1}),
         ([], {"other_faces": 1, "readings": 1}),
     ],
