@@ -150,7 +150,7 @@ def test_a_day_of_faces_seen_in_one_frame_alone_is_told_too(tmp_path):
         (("log", "--date", "yesterday"), 2, "--date is 'yesterday', expected a date as 2026-11-21"),
         (("log", "--plot", "day.png"), 2, "--plot day.png: found '.png', expected .svg, which any browser shows"),
         (("log", "--plot", "file/day.svg"), 1, "file/day.svg: cannot be written"),
-        ((), 2, "Missing argument 'folder'"),
+        ((), 2, "Missing argument"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_its_exit_status(tmp_path, arguments, status, words):
