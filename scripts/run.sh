@@ -19,9 +19,9 @@ if "$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("picamera
     extra=(--ignore-installed simplejpeg)
 fi
 # An output that needs more than the base package gets it when it is first named, and keeps it.
-extras=$({ outputs_named "$@" && cat .venv/.extras; } 2>/dev/null | sort -u | paste -sd ,)
+extras=$({ outputs_named "$@" && { cat .venv/.extras 2>/dev/null || true; }; } | sort -u | paste -sd ,)
 make_venv .venv "$python" "${options[@]}" -- --no-compile "${constraints[@]}" "${extra[@]}" -e ".${extras:+[$extras]}"
-tr , '\n' <<<"$extras" >.venv/.extras
+[ -z "$extras" ] || tr , '\n' <<<"$extras" >.venv/.extras
 # Nothing is installed into it later, so pip and setuptools would only take room (27 MB).
 if compgen -G ".venv/lib/python3*/site-packages/pip" >/dev/null; then
     .venv/bin/python -m pip uninstall --quiet --yes pip setuptools
