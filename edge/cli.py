@@ -21,7 +21,7 @@ import typer
 
 from edge import card, journal
 from edge.command import new_app, run_app
-from edge.errors import CameraError, SettingsError
+from edge.errors import CameraError, EmotionEdgeError, SettingsError
 from edge.settings import DEFAULT_SINKS, RunSettings, abouts
 
 if TYPE_CHECKING:
@@ -337,7 +337,6 @@ def benchmark(
     from edge import benchmark as measuring
     from edge import benchmark_report
     from edge.classifier import Classifier
-    from edge.errors import EmotionEdgeError
     from edge.files import write_whole
 
     # No idling: nobody before the camera must not look like a slow machine.
@@ -360,8 +359,12 @@ def benchmark(
     typer.echo(benchmark_report.text(report))
     if as_json:
         write_whole(as_json, benchmark_report.to_json(report))
-    if min_fps is not None and report.loop.fps < min_fps:
-        raise EmotionEdgeError(f"{report.loop.fps:.1f} frames a second, at least {min_fps:g} were asked for")
+    _require(report.loop.fps, min_fps)
+
+
+def _require(fps: float, min_fps: float | None) -> None:
+    if min_fps is not None and fps < min_fps:
+        raise EmotionEdgeError(f"{fps:.1f} frames a second, at least {min_fps:g} were asked for")
 
 
 @app.command()

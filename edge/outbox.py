@@ -86,7 +86,7 @@ class Outbox(Generic[Item]):
         return self._thread is not None and self._thread.is_alive()
 
     def put(self, item: Item) -> None:
-        """Have `item` worked on. Raises what `work` has raised, once."""
+        """Have `item` worked on. Raises what `work` has raised."""
         if not self._live:
             self._work(item)
             return

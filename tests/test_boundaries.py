@@ -93,6 +93,7 @@ def test_a_camera_or_a_sink_knows_only_the_values_and_what_several_of_them_share
     own = f"edge.sinks.{path.parent.name}."  # of a sink that is a folder
     ours = {name for name in imports(path) if name.partition(".")[0] == "edge" and not f"{name}.".startswith(own)}
     shared = {"errors", "files", "drawing", "silence", "outbox", "options", "machine", "journal", "daylog", "plain"}
+    shared |= {"presence", "secret"}
     assert ours <= {"edge.values", *(f"edge.{name}" for name in shared)}
 
 

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from edge.errors import SinkError, UsageError
-from edge.sinks.console import GONE_SECONDS, REDRAW_SECONDS, Sink
+from edge.presence import GONE_SECONDS
+from edge.sinks.console import REDRAW_SECONDS, Sink
 from tests.conftest import reading, seen
 
 

@@ -302,13 +302,14 @@ def test_a_rate_holds_for_each_address_and_forgets(monkeypatch):
     assert len(rate._times) == 3
 
 
-def test_the_token_comes_from_a_file_a_credential_or_the_environment(tmp_path):
+def test_the_token_comes_from_a_file_the_environment_or_a_credential(tmp_path):
     (tmp_path / "web-token").write_text(f"{TOKEN}-of-credential\n")
     (tmp_path / "mine").write_text(f"{TOKEN}-of-file\n")
     told = {"EMOTION_EDGE_WEB_TOKEN": TOKEN, "CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert find_token(tmp_path / "mine", told) == f"{TOKEN}-of-file"
-    assert find_token(None, told) == f"{TOKEN}-of-credential"
-    assert find_token(None, {"EMOTION_EDGE_WEB_TOKEN": TOKEN, "CREDENTIALS_DIRECTORY": "/nowhere"}) == TOKEN
+    assert find_token(None, told) == TOKEN
+    assert find_token(None, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == f"{TOKEN}-of-credential"
+    assert find_token(None, {"CREDENTIALS_DIRECTORY": "/nowhere"}) is None
     assert find_token(None, {}) is None
 
 
@@ -322,7 +323,7 @@ def test_a_token_that_would_be_guessed_or_garbled_is_refused_without_being_shown
 
 
 def test_a_token_file_that_is_not_there_is_one_line():
-    with pytest.raises(SettingsError, match=r"file /nowhere/token cannot be read \(No such file"):
+    with pytest.raises(SettingsError, match=r"web: /nowhere/token: cannot be read \(No such file"):
         find_token(Path("/nowhere/token"), {})
 
 

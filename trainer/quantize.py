@@ -84,10 +84,7 @@ def quantize(
     """
     model = load_keras(source)
     told = told_by(source) or Told(dataset.names, dataset.side)
-    if model.output_shape[-1] != len(told.labels):
-        raise QuantizeError(
-            f"{source}: {model.output_shape[-1]} outputs, but the data set has {len(told.labels)} classes"
-        )
+    _require_outputs(model, source, len(told.labels))
     dataset = labels.fit(dataset, told.labels)
     rows = dataset.split(PUBLIC)
     say(f"measuring {source.name} on {len(rows)} {PUBLIC} faces")
@@ -109,6 +106,11 @@ def quantize(
     cards.attach(content, card, out)
     Classifier(out)  # what was written is what the device will run: it must load
     return compared
+
+
+def _require_outputs(model: Any, source: Path, classes: int) -> None:
+    if model.output_shape[-1] != classes:
+        raise QuantizeError(f"{source}: {model.output_shape[-1]} outputs, but the data set has {classes} classes")
 
 
 def _card(model: Any, dataset: Dataset, name: str, detail: int, margin: float) -> ModelCard:

@@ -70,6 +70,11 @@ class Settings:
         """Epochs of both phases."""
         return self.head_epochs + self.epochs
 
+    @property
+    def phases(self) -> tuple[tuple[str, int, int], ...]:
+        """Each phase with the epochs, from the first on, that it begins and ends after."""
+        return (HEAD, 0, self.head_epochs), (FINE, self.head_epochs, self.total_epochs)
+
 
 def train(
     settings: Settings,
@@ -106,9 +111,8 @@ def train(
     batches = Batches(settings, training, progress.epochs, taught)
     if not resume:
         run.describe(about)  # not before the weights are there: what could not start leaves nothing behind
-    phases = (HEAD, 0, settings.head_epochs), (FINE, settings.head_epochs, settings.total_epochs)
     with _kept(folder) as interruption, closing(batches):
-        for phase, first, end in phases:
+        for phase, first, end in settings.phases:
             if progress.epochs >= end:
                 continue
             compile_for(model, settings, phase, len(batches))

@@ -16,9 +16,9 @@ from typing import Self, TextIO
 
 from edge.errors import SinkError, UsageError
 from edge.outbox import Outbox
+from edge.presence import Presence
 from edge.values import Observation, Reading, Run
 
-GONE_SECONDS = 1.0  # without being found, after which a face is said to be gone
 REDRAW_SECONDS = 0.1  # between two live lines: faster than the eye follows only costs time
 BAR = 10  # characters of a full bar
 
@@ -33,7 +33,7 @@ class Sink:
         self._outbox = Outbox("console", self._print, live=run.live)
         self._live = self._stream.isatty()
         self._labels: dict[int, str | None] = {}
-        self._seen: dict[int, float] = {}
+        self._presence = Presence()
         self._drawn = float("-inf")
         self._recent: list[float] = []
 
@@ -67,13 +67,13 @@ class Sink:
 
     def _changes(self, seen: Observation, now: float) -> list[str]:
         lines = []
+        present = self._presence.update(now, seen.readings)
         for reading in seen.readings:
-            self._seen[reading.face_id] = now
             if reading.face_id not in self._labels or self._labels[reading.face_id] != reading.label:
                 self._labels[reading.face_id] = reading.label
                 lines.append(f"face {reading.face_id}: {_words(reading)}")
-        for face_id in [face_id for face_id, last in self._seen.items() if now - last > GONE_SECONDS]:
-            del self._seen[face_id], self._labels[face_id]
+        for face_id in self._labels.keys() - {reading.face_id for reading in present}:
+            del self._labels[face_id]
             lines.append(f"face {face_id} gone")
         return lines
 

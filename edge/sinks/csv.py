@@ -27,10 +27,10 @@ from edge.daylog import Span, append, days, file_of
 from edge.errors import SinkError, UsageError
 from edge.options import number, parse
 from edge.outbox import Outbox
+from edge.presence import GONE_SECONDS
 from edge.values import Observation, Reading, Run
 
 SLOT = 10  # seconds between two writes; a divisor of 900, as time zones differ by quarters of an hour
-AWAY = 1.0  # seconds without a face, other faces being looked for, after which it is gone
 BLIND = 15.0  # seconds without any frame after which everybody is: the slowest pace is one in 10 s
 DAYS, MAX_MB = 30, 20
 
@@ -73,7 +73,7 @@ class Stays:
             self._end(self._open.pop(face))
         for reading in readings:
             self._see_one(now, reading)
-        for face in [face for face, stay in self._open.items() if now - stay.last > AWAY]:
+        for face in [face for face, stay in self._open.items() if now - stay.last > GONE_SECONDS]:
             self._end(self._open.pop(face))
         self._before = now
 
@@ -91,8 +91,8 @@ class Stays:
         self._open.clear()
 
     def _is_gone(self, stay: Stay, now: float) -> bool:
-        """Tell whether `stay` is over, whoever is seen now. A slow run may have longer between frames than AWAY."""
-        return now - stay.last > (BLIND if stay.last == self._before else AWAY)
+        """Tell whether `stay` is over, whoever is seen now. A slow run may have longer between frames than that."""
+        return now - stay.last > (BLIND if stay.last == self._before else GONE_SECONDS)
 
     def _see_one(self, now: float, reading: Reading) -> None:
         stay = self._open.get(reading.face_id)

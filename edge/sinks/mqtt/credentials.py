@@ -13,11 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from edge import secret
 from edge.errors import SettingsError
 from edge.sinks.mqtt.options import Options
 
 VARIABLE = "EMOTION_EDGE_MQTT_"  # and USER or PASSWORD
-CREDENTIAL = "mqtt-"  # and user or password: the names in systemd's $CREDENTIALS_DIRECTORY
+CREDENTIAL = "mqtt-"  # and user or password
 MOST_BYTES = 65535  # of a user or password: MQTT's limit
 
 
@@ -79,23 +80,12 @@ def tls_context(options: Options) -> ssl.SSLContext | None:
 
 
 def _secret(name: str, path: Path | None, environment: Mapping[str, str]) -> str | None:
-    if path:
-        return _content(path)
-    if (given := environment.get(VARIABLE + name.upper())) is not None:
-        return given
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    handed = Path(folder, CREDENTIAL + name) if folder else None
-    return _content(handed) if handed and handed.exists() else None
-
-
-def _content(path: Path) -> str:
-    """Return the text of the file at `path` without the end of its line."""
-    try:
-        text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"mqtt: {path}: cannot be read ({_why(error)})") from error
+    found = secret.find("mqtt", path, VARIABLE + name.upper(), CREDENTIAL + name, environment)
+    if found is None:
+        return None
+    text = found.text.removesuffix("\n").removesuffix("\r")
     if not text or "\n" in text or len(text.encode()) > MOST_BYTES:
-        raise SettingsError(f"mqtt: {path}: expected one line that is not empty")
+        raise SettingsError(f"mqtt: {found.where}: expected one line that is not empty")
     return text
 
 

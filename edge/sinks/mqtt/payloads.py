@@ -7,20 +7,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from edge import plain
 from edge.sinks.mqtt.scene import Scene
 from edge.values import Reading
+
+SHORT = ("id", "label", "confidence", "since")  # of a face, in the state
 
 
 def readings(scene: Scene) -> bytes:
     """Return all that was read: boxes, labels, every score."""
-    faces = [
-        {
-            **_face(reading, scene),
-            "box": [reading.box.x, reading.box.y, reading.box.width, reading.box.height],
-            "scores": {label: round(share, 4) for label, share in reading.scores.items()},
-        }
-        for reading in scene.faces
-    ]
+    faces = [_face(reading, scene) for reading in scene.faces]
     about = {"time": _stamp(scene.moment), "changed": scene.changed, "size": list(scene.size)}
     return _encoded({**about, **({"name": scene.name} if scene.name else {}), "faces": faces})
 
@@ -35,19 +31,15 @@ def state(scene: Scene, figures: Mapping[str, Any]) -> bytes:
             "count": len(scene.faces),
             "label": first.label if first else None,
             "confidence": round(first.confidence, 4) if first else None,
-            "faces": [_face(reading, scene) for reading in scene.faces],
+            "faces": [{key: face[key] for key in SHORT} for face in (_face(reading, scene) for reading in scene.faces)],
             **figures,
         }
     )
 
 
 def _face(reading: Reading, scene: Scene) -> dict[str, Any]:
-    return {
-        "id": reading.face_id,
-        "label": reading.label,
-        "confidence": round(reading.confidence, 4),
-        "since": _stamp(scene.moment - max(0.0, scene.clock - reading.since)),
-    }
+    since = _stamp(scene.moment - max(0.0, scene.clock - reading.since))
+    return {**plain.face(reading), "since": since}
 
 
 def _stamp(moment: float) -> str:

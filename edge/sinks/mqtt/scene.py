@@ -1,13 +1,12 @@
-"""Who is there: faces come at once, and go when they were not found for a second, so that a blink is no change."""
+"""Who is there at one moment, and whether that has changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from edge.presence import Presence
 from edge.values import Frame, Reading
-
-GONE_SECONDS = 1.0  # without being found, after which a face has gone; the console's lines say the same
 
 
 class Scene(NamedTuple):
@@ -25,18 +24,15 @@ class Watch:
     """Makes scenes of frames."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[float, Reading]] = {}  # face -> when it was found last, and how it was
+        self._presence = Presence()
         self._labels: dict[int, str | None] | None = None
 
     def update(self, frame: Frame, readings: Sequence[Reading], moment: float) -> Scene:
         """Return the scene at `moment`, seconds since 1970, given what was read in `frame`."""
         if frame.name:  # a picture of its own has nothing to do with the one before
-            self._last.clear()
+            self._presence.clear()
             self._labels = None
-        self._last |= {reading.face_id: (frame.time, reading) for reading in readings}
-        for face_id in [face_id for face_id, (time, _) in self._last.items() if frame.time - time > GONE_SECONDS]:
-            del self._last[face_id]
-        faces = tuple(reading for _, (_, reading) in sorted(self._last.items()))
+        faces = self._presence.update(frame.time, readings)
         labels = {reading.face_id: reading.label for reading in faces}
         changed, self._labels = labels != self._labels, labels
         height, width = frame.grey.shape
@@ -44,5 +40,5 @@ class Watch:
 
     def forget(self) -> None:
         """Have everybody gone: no more frames come."""
-        self._last.clear()
+        self._presence.clear()
         self._labels = {}

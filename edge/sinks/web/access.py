@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from edge import secret
 from edge.errors import SettingsError
 
 ENVIRONMENT, CREDENTIAL = "EMOTION_EDGE_WEB_TOKEN", "web-token"
@@ -22,28 +23,16 @@ ADDRESSES = 1000  # that rates are kept of; the longest known one is forgotten f
 
 
 def find_token(path: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the token of the file at `path`, or else of systemd's credential, or of the environment; None: of none.
+    """Return the token of the file at `path`, or else of the environment, or of systemd's credential; None: of none.
 
     Raises SettingsError where it cannot be read, or would be guessed.
     """
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    credential = Path(folder) / CREDENTIAL if folder else None
-    if path is None and credential is not None and credential.exists():
-        path = credential
-    if path is None:
-        return _good(environment[ENVIRONMENT], f"${ENVIRONMENT}") if ENVIRONMENT in environment else None
-    try:
-        return _good(path.read_text(encoding="ascii"), f"the file {path}")
-    except OSError as error:
-        raise SettingsError(f"web: the token's file {path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"web: the file {path} holds more than letters, expected {MANY}") from error
-
-
-def _good(text: str, where: str) -> str:
-    token = text.strip()
+    found = secret.find("web", path, ENVIRONMENT, CREDENTIAL, environment)
+    if found is None:
+        return None
+    token = found.text.strip()
     if len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
-        raise SettingsError(f"web: {where} holds {len(token)} characters, expected {MANY}, without blanks")
+        raise SettingsError(f"web: {found.where}: holds {len(token)} characters, expected {MANY}, without blanks")
     return token
 
 
