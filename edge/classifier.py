@@ -35,8 +35,7 @@ class Classifier:
 
     Args:
         path: the model file with its card inside.
-        threads: of the runtime. One is the safe default: two helped on an idle machine and were many times slower on
-            a busy one.
+        threads: of the runtime. One takes the least of all cores for a face (scripts/threads.py).
 
     Raises:
         ModelError: the file, its card or its tensors are not what this program runs, saying what was found.

@@ -153,7 +153,7 @@ class RunSettings:
     )
     threads: int = field(
         default=1,
-        metadata=_about("Of model and face search each.", why="More were slower on a busy machine.", low=1, high=64),
+        metadata=_about("Of model and face search each.", why="One takes the least of all cores.", low=1, high=64),
     )
     retry: bool = field(
         default=False,
