@@ -17,6 +17,9 @@ MIN_FACE = 30  # pixels; a face of fewer tells little: the model was trained on 
 WINDOW = 24  # pixels; the smallest face that is searched for is shrunk to this: the cascade was trained on 20
 SCALE = 1.1  # step between two sizes searched for
 SUPPORT = 2  # overlapping finds that make a face
+# First step from twice the cascade's own size on. From there OpenCV tries every place of the shrunk picture, before it
+# every second one in each direction (4.x, FeatureEvaluator::updateScaleData).
+DENSE = SCALE**8
 
 
 class Detector:
@@ -46,6 +49,7 @@ class Detector:
             good = False
         if not good:
             raise SettingsError(f"{path}: not a cascade of OpenCV's")
+        self.own = min(self._cascade.getOriginalWindowSize())  # pixels of the smallest face that it can find
 
     def find(
         self,
@@ -53,20 +57,21 @@ class Detector:
         within: Box | None = None,
         smallest: float = MIN_FACE,
         largest: float | None = None,
+        window: float = WINDOW,
     ) -> list[Find]:
         """Return the faces in a part of a picture, the best supported first.
 
         Args:
             grey: (height, width) of the whole picture.
             within: the part of it that is searched; what lies outside the picture is left out. None: all of it.
-            smallest, largest: sides of the faces searched for, in pixels of `grey`. The part is shrunk until the
-                smallest is WINDOW pixels, so that the cost depends on sizes in faces, not in pixels.
+            smallest, largest: sides of the faces searched for, in pixels of `grey`.
+            window: pixels to which the smallest is shrunk, so that the cost depends on sizes in faces, not in pixels.
         """
         within = within or Box(0, 0, grey.shape[1], grey.shape[0])
         largest = largest or max(grey.shape)
         x0, y0 = max(0, within.x), max(0, within.y)
         part = grey[y0 : max(y0, within.y + within.height), x0 : max(x0, within.x + within.width)]
-        factor = max(1.0, smallest / WINDOW)
+        factor = max(1.0, smallest / window)
         least, most = (max(1, round(side / factor)) for side in (smallest, largest))
         if min(part.shape) < smallest:  # also where nothing of it is left
             return []

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edge.cameras.synthetic import Stage
-from edge.detector import MIN_FACE, Detector
+from edge.detector import DENSE, MIN_FACE, WINDOW, Detector
 from edge.preprocess import cut
 from edge.sweep import ALONE, COMPANY, REST, SEARCH_WIDTH
-from edge.tracker import AWAY, CHECK, CONVINCING, HOLD, LASTING, MEMORY, STILL, TWICE, Tracker, apart
+from edge.tracker import AWAY, CHECK, CONVINCING, HOLD, LASTING, MEMORY, SETTLE, STILL, TWICE, Tracker, apart
 from edge.values import Box, Find
 from tests.conftest import draw
 
@@ -34,9 +34,13 @@ class Script:
 
     def __init__(self, *people: tuple[Box, int]):
         self.people, self.calls = list(people), 0
+        self.windows: list[float] = []
 
-    def find(self, grey, within=None, smallest=0.0, largest=None):
+    own = 20
+
+    def find(self, grey, within=None, smallest=0.0, largest=None, window=WINDOW):
         self.calls += 1
+        self.windows.append(window)
         part = within or Box(0, 0, grey.shape[1], grey.shape[0])
         return [
             Find(box, support)
@@ -380,6 +384,51 @@ def test_a_face_that_stays_is_searched_for_every_so_often_and_not_in_each_frame(
     assert script.calls == pytest.approx((REST - 1) / CHECK, rel=0.4)
 
 
+@pytest.mark.parametrize(("support", "windows"), [(CONVINCING, [20, 20 * DENSE]), (CONVINCING - 1, [20])])
+def test_only_somebody_believed_is_searched_for_with_care_and_only_where_nobody_is_found_without(support, windows):
+    script = Script((HERE, support))
+    tracker, picture = scripted(script), draw(("happy", HERE))
+    tracker.update(picture, 0.0)
+    script.windows.clear()
+    tracker.update(picture, CHECK)
+    assert [window for window in script.windows if window != WINDOW] == [20]
+    script.windows.clear()
+    script.people.clear()
+    tracker.update(picture, 2 * CHECK)
+    assert [window for window in script.windows if window != WINDOW] == windows
+
+
+# --- where exactly ---------------------------------------------------------------------------------------------------
+
+
+def test_the_boxes_of_a_followed_face_are_as_large_as_those_of_a_full_search(tracker, detector):
+    rng, ratios = np.random.default_rng(0), []
+
+    def scene(now):
+        side = round(130 + 10 * now)
+        return np.clip(draw(("happy", Box(200, 120, side, side))) + rng.normal(0, 4, (480, 640)), 0, 255).astype(
+            np.uint8
+        )
+
+    for number in range(2 * FPS):
+        picture = scene(number / FPS)
+        (sighting,), (find,) = tracker.update(picture, number / FPS), detector.find(picture)
+        ratios.append(sighting.box.width / find.box.width)
+    assert np.mean(ratios[5:]) == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize(("every", "share"), [(SETTLE, 0.5), (2 * SETTLE, 0.75), (1.0, 1.0)])
+def test_the_size_of_a_face_wavers_less_than_that_of_its_finds_and_follows_as_fast_on_a_slow_board(every, share):
+    larger = Box(HERE.x - 10, HERE.y - 10, HERE.width + 20, HERE.height + 20)
+    script, picture = Script((HERE, CONVINCING)), draw(("happy", HERE))
+    tracker = scripted(script)
+    tracker.update(picture, 0.0)
+    script.people = [(larger, CONVINCING)]
+    (seen,) = tracker.update(picture, every)
+    assert seen.box.width == round(HERE.width ** (1 - share) * larger.width**share)
+    assert seen.box.x + seen.box.width / 2 == pytest.approx(HERE.x + HERE.width / 2, abs=1)
+
+
 # --- another scene --------------------------------------------------------------------------------------------------
 
 
@@ -479,12 +528,14 @@ class Rash:
     def __init__(self, rng):
         self.rng = rng
 
-    def find(self, grey, within, smallest, largest):
+    own = 20
+
+    def find(self, grey, within, smallest, largest, _=WINDOW):
         x0, y0 = max(0, within.x), max(0, within.y)
         x1, y1 = min(grey.shape[1], within.x + within.width), min(grey.shape[0], within.y + within.height)
         found = []
         for _ in range(int(self.rng.integers(4))):
-            side = int(self.rng.uniform(smallest, largest))
+            side = max(1, int(self.rng.uniform(smallest, largest)))
             if side <= min(x1 - x0, y1 - y0):
                 x, y = int(self.rng.integers(x0, x1 - side + 1)), int(self.rng.integers(y0, y1 - side + 1))
                 found.append(Find(Box(x, y, side, side), int(self.rng.integers(1, 20))))
