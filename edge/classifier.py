@@ -58,10 +58,11 @@ class Classifier:
         """Read an even grey picture: the first one sets up buffers, and shows that the model runs."""
         self.scores(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
 
-    def prepare(self, grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-        """Return the (size, size) uint8 input for the face in `box` of the picture `grey` (height, width)."""
+    def prepare(self, grey: NDArray[np.uint8], box: Box, *, mirrored: bool = False) -> NDArray[np.uint8]:
+        """Return the (size, size) uint8 input for the face in `box` of `grey` (height, width), or its mirror image."""
         card = self.card
-        return model_input(grey, box, margin=card.margin, detail=card.detail, size=card.input_size)
+        face = model_input(grey, box, margin=card.margin, detail=card.detail, size=card.input_size)
+        return np.ascontiguousarray(face[:, ::-1]) if mirrored else face
 
     def scores(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (labels,) float32 shares summing to 1 for a (size, size) uint8 face from `prepare`."""

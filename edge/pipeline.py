@@ -31,7 +31,7 @@ class Watcher(Protocol):
 class Reader(Protocol):
     """What reads a face: edge.classifier.Classifier."""
 
-    def prepare(self, grey: Picture, box: Box) -> Picture: ...
+    def prepare(self, grey: Picture, box: Box, *, mirrored: bool = False) -> Picture: ...
 
     def scores(self, face: Picture) -> NDArray[np.float32]: ...
 
@@ -40,6 +40,8 @@ class Steadying(Protocol):
     """What makes of many looks one label: edge.steady.Steadier."""
 
     def due(self, face_id: int, now: float) -> bool: ...
+
+    def mirrored(self, face_id: int) -> bool: ...
 
     def update(
         self, seen: Sequence[Sighting], scores: Mapping[int, NDArray[np.float32]], now: float
@@ -143,7 +145,7 @@ class Pipeline:
         laps.end("search")
         due = [sighting for sighting in seen if frame.name or self._steadier.due(sighting.id, frame.time)]
         laps.end("steady")
-        crops = [self._classifier.prepare(frame.grey, sighting.box) for sighting in due]
+        crops = [self._crop(frame, sighting) for sighting in due]
         laps.end("crop")
         looked = {sighting.id: self._classifier.scores(crop) for sighting, crop in zip(due, crops, strict=True)}
         laps.end("classify")
@@ -158,6 +160,10 @@ class Pipeline:
             return seen
         larger = frame.grey.shape[1] / searched.shape[1]
         return [Sighting(one.id, one.box.scaled(larger)) for one in seen]
+
+    def _crop(self, frame: Frame, sighting: Sighting) -> Picture:
+        mirrored = not frame.name and self._steadier.mirrored(sighting.id)
+        return self._classifier.prepare(frame.grey, sighting.box, mirrored=mirrored)
 
     def _reading(self, face: Face) -> Reading:
         scores = dict(zip(self._labels, face.scores.tolist(), strict=True))

@@ -11,6 +11,7 @@ from edge import card
 from edge import classifier as module
 from edge.classifier import Classifier, calibrate, dequantise
 from edge.errors import EmotionEdgeError, ModelError
+from edge.values import Box
 from tests.conftest import FACE
 
 INPUT, OUTPUT = 1, 2  # fields of a TFLite SubGraph: which of its tensors are its inputs and outputs
@@ -99,6 +100,14 @@ def test_the_same_face_has_the_same_scores_whatever_was_read_between(classifier,
 def test_the_prepared_face_is_what_the_card_says(classifier, crop):
     assert crop.shape == (classifier.card.input_size,) * 2
     assert crop.dtype == np.uint8
+
+
+def test_the_mirror_image_of_a_face_is_prepared_as_the_face_in_a_mirrored_picture(classifier):
+    grey = np.random.default_rng(0).integers(0, 256, (60, 100), np.uint8)
+    mirrored = classifier.prepare(grey, Box(20, 10, 40, 40), mirrored=True)
+    there = classifier.prepare(np.ascontiguousarray(grey[:, ::-1]), Box(40, 10, 40, 40))
+    assert np.array_equal(mirrored, there)
+    assert classifier.scores(mirrored).tolist() == classifier.scores(there).tolist()
 
 
 def test_labels_are_data(path, model, classifier, crop):
