@@ -8,9 +8,9 @@ import pytest
 
 from edge import card as cards
 from tests import faces
-from trainer import robustness
+from trainer import robustness, tables
 from trainer.errors import DataError
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, measure
 from trainer.fer2013 import PUBLIC
 from trainer.judge import facts, judge
 
@@ -53,6 +53,18 @@ def test_two_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
     other.write_bytes(faces.SHIPPED.read_bytes())
     names = [model.name for model in judge(faces.SHIPPED, DATA, PUBLIC, beside=other).models]
     assert names == [str(faces.SHIPPED), str(other)]
+
+
+def test_the_mirrored_result_is_of_the_mean_of_a_face_and_its_mirror_image():
+    found = judge(faces.SHIPPED, DATA, PUBLIC, mirrored=True)
+    turned = replace(DATA, faces=np.ascontiguousarray(DATA.faces[:, :, ::-1]))
+    mean = (found.models[0].scores + judge(faces.SHIPPED, turned, PUBLIC).models[0].scores) / 2
+    assert found.mirrored is not None
+    assert found.mirrored.as_json() == measure(mean.astype(np.float32), found.rows).as_json()
+    assert found.mirrored.loss != found.result.loss
+    assert found.as_json()["mirrored"]["accuracy"] == found.mirrored.accuracy
+    assert f"mirror image: accuracy {found.mirrored.accuracy:.4f}" in tables.judged(found)
+    assert judge(faces.SHIPPED, DATA, PUBLIC).mirrored is None
 
 
 def test_votes_hold_the_model_against_their_majority():
