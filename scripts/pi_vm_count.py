@@ -59,9 +59,9 @@ class Counting:
         if stage is None:
             return method
 
-        def counted(*arguments: Any) -> Any:
+        def counted(*arguments: Any, **named: Any) -> Any:
             start = self._count()
-            value = method(*arguments)
+            value = method(*arguments, **named)
             self._total[stage] += self._count() - start
             return value
 
