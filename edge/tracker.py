@@ -26,7 +26,7 @@ HOLD = 1.0  # seconds for which a face that is followed but no longer found is s
 MEMORY = 2.0  # seconds for which somebody who is out of sight keeps the identity
 AWAY = 1.0  # sides of the face, within which somebody comes back to
 CONVINCING = 6  # hits that make a face at once
-STILL = 3  # hits that make a face in a picture on its own, which has no second look
+STILL = 6  # hits that make a face in a picture on its own, which has no second look but is searched with all care
 LASTING = 3  # searches that have to find a less convincing one
 
 
@@ -68,7 +68,7 @@ class Tracker:
     def still(self, grey: NDArray[np.uint8]) -> tuple[Sighting, ...]:
         """Return the faces in `grey` (height, width), a picture on its own, the largest first."""
         self._tracks, self._gone = [], []
-        finds = self._search(grey, self._sweep.whole(grey))
+        finds = self._search(grey, self._sweep.whole(grey), self._windows[1])
         finds = [find for find in finds if find.support >= STILL]
         first, self._last_id = self._last_id + 1, self._last_id + len(finds)
         boxes = sorted((find.box for find in finds), key=lambda box: -box.width)
@@ -89,9 +89,10 @@ class Tracker:
                 self._begin(find, grey, now)
         return tuple(Sighting(track.id, track.box) for track in self._tracks if track.id)
 
-    def _search(self, grey: NDArray[np.uint8], pieces: Sequence[Piece]) -> list[Find]:
+    def _search(self, grey: NDArray[np.uint8], pieces: Sequence[Piece], window: float = WINDOW) -> list[Find]:
         find = self._detector.find
-        return apart([found for piece in pieces for found in find(grey, piece.area, piece.smallest, piece.largest)])
+        finds = (find(grey, piece.area, piece.smallest, piece.largest, window) for piece in pieces)
+        return apart([found for some in finds for found in some])
 
     def _take(self, track: _Track, box: Box, finds: list[Find]) -> Find | None:
         """Return which of `finds` is `track`, thought to be in `box`, and take it off them; None if none is."""
@@ -124,11 +125,11 @@ class Tracker:
             track.found = -np.inf  # neither found nor followed: out of sight
 
     def _near(self, track: _Track, box: Box, grey: NDArray[np.uint8]) -> list[Find]:
-        """Search around `box`: cheaply, and for somebody believed with several times the care where nobody is found."""
+        """Search around `box`: cheaply, and with more care for somebody nearly believed, where nobody is found."""
         extra = round(box.width * NEAR)
         area = Box(box.x - extra, box.y - extra, box.width + 2 * extra, box.height + 2 * extra)
         finds: list[Find] = []
-        for window in self._windows[: 2 if track.believed else 1]:
+        for window in self._windows[: 2 if track.believed or track.finds >= LASTING - 1 else 1]:
             finds = finds or self._detector.find(grey, area, box.width * SHRUNK, box.width * GROWN, window)
         return finds
 
