@@ -67,7 +67,10 @@ def fill(end: int) -> int:
 
 
 def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    # The last one may be in the middle of being written.
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def frames_come(log, frames=ENOUGH) -> None:
