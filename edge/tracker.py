@@ -58,9 +58,9 @@ class Tracker:
     def __init__(self, detector: Detector, min_face: int = MIN_FACE) -> None:
         self._detector = detector
         self._sweep = Sweep(min_face, WINDOW)
-        # Near a known face first none of the sizes is tried at every place, then all. With some of them, most hits came
+        # Near a known face either none of the sizes is tried at every place, or all are. When some were, most hits came
         # from these, the larger ones, and their mean was 5 % too large.
-        self._windows = (detector.own, detector.own * DENSE)
+        self._sparse, self._dense = detector.own, detector.own * DENSE
         self._tracks: list[_Track] = []
         self._gone: list[_Track] = []
         self._last_id = 0
@@ -68,7 +68,7 @@ class Tracker:
     def still(self, grey: NDArray[np.uint8]) -> tuple[Sighting, ...]:
         """Return the faces in `grey` (height, width), a picture on its own, the largest first."""
         self._tracks, self._gone = [], []
-        finds = self._search(grey, self._sweep.whole(grey), self._windows[1])
+        finds = self._search(grey, self._sweep.whole(grey), self._dense)
         finds = [find for find in finds if find.support >= STILL]
         first, self._last_id = self._last_id + 1, self._last_id + len(finds)
         boxes = sorted((find.box for find in finds), key=lambda box: -box.width)
@@ -128,9 +128,10 @@ class Tracker:
         """Search around `box`: cheaply, and with more care for somebody nearly believed, where nobody is found."""
         extra = round(box.width * NEAR)
         area = Box(box.x - extra, box.y - extra, box.width + 2 * extra, box.height + 2 * extra)
-        finds: list[Find] = []
-        for window in self._windows[: 2 if track.believed or track.finds >= LASTING - 1 else 1]:
-            finds = finds or self._detector.find(grey, area, box.width * SHRUNK, box.width * GROWN, window)
+        sizes = box.width * SHRUNK, box.width * GROWN
+        finds = self._detector.find(grey, area, *sizes, self._sparse)
+        if not finds and (track.believed or track.finds >= LASTING - 1):
+            finds = self._detector.find(grey, area, *sizes, self._dense)
         return finds
 
     def _confirm(self, track: _Track, find: Find, grey: NDArray[np.uint8], now: float) -> None:
