@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge import card
 from edge.errors import EmotionEdgeError, ModelError
-from edge.preprocess import model_input
+from edge.preprocess import cut, model_input, resample, second_look
 from edge.silence import silence
 from edge.values import Box
 
@@ -58,11 +58,16 @@ class Classifier:
         """Read an even grey picture: the first one sets up buffers, and shows that the model runs."""
         self.scores(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
 
-    def prepare(self, grey: NDArray[np.uint8], box: Box, *, mirrored: bool = False) -> NDArray[np.uint8]:
-        """Return the (size, size) uint8 input for the face in `box` of `grey` (height, width), or its mirror image."""
+    def prepare(self, grey: NDArray[np.uint8], box: Box, *, again: bool = False) -> NDArray[np.uint8]:
+        """Return the (size, size) uint8 input for the face in `box` of `grey` (height, width).
+
+        Args:
+            again: for a second look at it, see edge.preprocess.second_look.
+        """
         card = self.card
-        face = model_input(grey, box, margin=card.margin, detail=card.detail, size=card.input_size)
-        return np.ascontiguousarray(face[:, ::-1]) if mirrored else face
+        if again:
+            return resample(second_look(cut(grey, box, card.margin)), detail=card.detail, size=card.input_size)
+        return model_input(grey, box, margin=card.margin, detail=card.detail, size=card.input_size)
 
     def scores(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (labels,) float32 shares summing to 1 for a (size, size) uint8 face from `prepare`."""

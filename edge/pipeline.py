@@ -31,7 +31,7 @@ class Watcher(Protocol):
 class Reader(Protocol):
     """What reads a face: edge.classifier.Classifier."""
 
-    def prepare(self, grey: Picture, box: Box, *, mirrored: bool = False) -> Picture: ...
+    def prepare(self, grey: Picture, box: Box, *, again: bool = False) -> Picture: ...
 
     def scores(self, face: Picture) -> NDArray[np.float32]: ...
 
@@ -41,7 +41,7 @@ class Steadying(Protocol):
 
     def due(self, face_id: int, now: float) -> bool: ...
 
-    def mirrored(self, face_id: int) -> bool: ...
+    def again(self, face_id: int) -> bool: ...
 
     def update(
         self, seen: Sequence[Sighting], scores: Mapping[int, NDArray[np.float32]], now: float
@@ -162,8 +162,8 @@ class Pipeline:
         return [Sighting(one.id, one.box.scaled(larger)) for one in seen]
 
     def _crop(self, frame: Frame, sighting: Sighting) -> Picture:
-        mirrored = not frame.name and self._steadier.mirrored(sighting.id)
-        return self._classifier.prepare(frame.grey, sighting.box, mirrored=mirrored)
+        again = not frame.name and self._steadier.again(sighting.id)
+        return self._classifier.prepare(frame.grey, sighting.box, again=again)
 
     def _reading(self, face: Face) -> Reading:
         scores = dict(zip(self._labels, face.scores.tolist(), strict=True))

@@ -12,10 +12,21 @@ from numpy.typing import NDArray
 
 from edge.values import Box
 
+# Of its side, by which a face is cut on each side where a model looks at it a second time. The more two looks differ,
+# the more their mean is worth: on PublicTest this is about the best of 0 to -0.06, on Haar's boxes it costs nothing.
+SECOND = -0.03
+
 
 def model_input(grey: NDArray[np.uint8], box: Box, *, margin: float, detail: int, size: int) -> NDArray[np.uint8]:
     """Return the (size, size) uint8 pixels that the model gets for the face in `box` of `grey` (height, width)."""
     return resample(cut(grey, box, margin), detail=detail, size=size)
+
+
+def second_look(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the square `face` for a second opinion: mirrored, and a little tighter, see SECOND."""
+    side = face.shape[0]
+    tighter = cut(face, Box(0, 0, side, side), SECOND)
+    return np.ascontiguousarray(tighter[:, ::-1])
 
 
 def cut(grey: NDArray[np.uint8], box: Box, margin: float) -> NDArray[np.uint8]:

@@ -39,10 +39,10 @@ class Reader:
 
     def __init__(self):
         self.looks = 0
-        self.mirrored: list[bool] = []
+        self.again: list[bool] = []
 
-    def prepare(self, grey, box, *, mirrored=False):
-        self.mirrored.append(mirrored)
+    def prepare(self, grey, box, *, again=False):
+        self.again.append(again)
         return grey[box.y : box.y + box.height, box.x : box.x + box.width]
 
     def scores(self, face):
@@ -151,13 +151,13 @@ def test_a_face_is_read_only_as_often_as_its_steadying_takes(pipeline, reader):
     assert reader.looks == pytest.approx(1 / EVERY, abs=1)
 
 
-def test_every_second_look_at_a_face_is_at_its_mirror_image_and_a_picture_on_its_own_is_read_as_it_is(pipeline, reader):
+def test_every_second_look_at_a_face_is_another_one_and_a_picture_on_its_own_is_read_as_it_is(pipeline, reader):
     for number in range(3):
         pipeline.observe(frame(number / 10, number, level=80))
-    assert reader.mirrored == [False, True, False]
+    assert reader.again == [False, True, False]
     for number in range(3, 6):
         pipeline.observe(frame(number / 10, number, name=f"{number}.png", level=80))
-    assert reader.mirrored[3:] == [False] * 3
+    assert reader.again[3:] == [False] * 3
 
 
 def test_each_picture_of_a_folder_is_read_anew_whatever_came_before(pipeline, watcher, reader):

@@ -246,13 +246,13 @@ def test_looks_that_speak_for_it_give_a_label_a_little_below_the_limit_and_no_fu
     assert labels(steadier, [CALM] * 10 + [weak] * 10)[-1] == label
 
 
-# --- the mirror -----------------------------------------------------------------------------------------------------
+# --- second looks ---------------------------------------------------------------------------------------------------
 
 
-def test_every_second_look_at_each_face_is_at_its_mirror_image():
+def test_every_second_look_at_each_face_is_another_one():
     steadier, told = Steadier(), []
     for number in range(4):
-        told.append((steadier.mirrored(1), steadier.mirrored(2)))
+        told.append((steadier.again(1), steadier.again(2)))
         seen = [Sighting(1, HERE), Sighting(2, THERE)]
         steadier.update(seen, {1: CALM} if number % 2 else {1: CALM, 2: CALM}, number * EVERY)
     assert told == [(False, False), (True, True), (False, True), (True, False)]

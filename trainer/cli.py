@@ -270,9 +270,8 @@ def evaluate(
     robust: Annotated[
         bool, typer.Option("--robust", help="Also on shifted, turned, dark, blurred, noisy and tiny faces.")
     ] = False,
-    mirrored: Annotated[
-        bool,
-        typer.Option("--mirrored", help="Also by the mean of each face and its mirror image, as 'edge run' reads."),
+    two_looks: Annotated[
+        bool, typer.Option("--two-looks", help="Also by the mean of two looks, as 'edge run' has of a face that stays.")
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write all of it, with pictures, to this .html (with --robust inside).")
@@ -290,7 +289,7 @@ def evaluate(
     dataset = _read(data, ferplus, skip_bad)
     robust = robust or report is not None
     say = _say if robust else _silent  # that takes a minute; without it it is done before one has read a line
-    found = judge(model, dataset, split, beside=beside, robust=robust, mirrored=mirrored, say=say)
+    found = judge(model, dataset, split, beside=beside, robust=robust, two_looks=two_looks, say=say)
     typer.echo(tables.judged(found))
     if json_file:
         files.write_whole(json_file, (json.dumps(found.as_json(), indent=1) + "\n").encode())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import card as cards
+from edge.preprocess import second_look
 from trainer import labels, robustness
 from trainer.calibration import Reliability, coverage, reliability
 from trainer.evaluate import Result, Subject, measure, open_model
@@ -29,7 +30,7 @@ class Judged:
     unsure: float  # confidence below which the first gives no label
     robustness: dict[str, dict[str, Result]]  # model -> condition -> result; empty where it was not asked for
     ferplus: Result | None  # of the first against what most of FER+'s voters said
-    mirrored: Result | None = None  # of the first, each face and its mirror image averaged
+    two_looks: Result | None = None  # of the first, the mean of two looks at each face
 
     @property
     def result(self) -> Result:
@@ -58,8 +59,8 @@ class Judged:
             }
         if self.ferplus:
             values["ferplus_majority"] = self.ferplus.as_json()
-        if self.mirrored:
-            values["mirrored"] = {"accuracy": self.mirrored.accuracy, "macro_f1": self.mirrored.macro_f1}
+        if self.two_looks:
+            values["two_looks"] = {"accuracy": self.two_looks.accuracy, "macro_f1": self.two_looks.macro_f1}
         if len(self.models) > 1:
             values["beside"] = {"model": self.models[1].name, **self.models[1].result.as_json()}
         return values
@@ -72,7 +73,7 @@ def judge(
     *,
     beside: Path | None = None,
     robust: bool = False,
-    mirrored: bool = False,
+    two_looks: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Judged:
     """Measure the model in the file `path`, and `beside` on the same faces.
@@ -83,7 +84,7 @@ def judge(
         split: one of fer2013.SPLITS.
         beside: a second model with the same labels, as the float one that an int8 one came from.
         robust: measure each also on spoilt faces, see trainer.robustness.
-        mirrored: measure the first also by the mean of what it says of a face and of its mirror image.
+        two_looks: measure the first also by the mean of two looks at each face, as a device has of one that stays.
         say: is told what is being measured.
 
     Raises ModelError when a file is no model, DataError when labels do not fit or the split is missing.
@@ -101,7 +102,7 @@ def judge(
         if robust:
             spoilt[name] = _robustness(subject, rows, models[-1].result)
     unsure = cards.load(path)[1].unsure if path.suffix == ".tflite" else UNSURE
-    both = _mirrored(first, rows, models[0].scores) if mirrored else None
+    both = _two_looks(first, rows, models[0].scores) if two_looks else None
     return Judged(rows, tuple(models), unsure, spoilt, _ferplus(first, dataset, split), both)
 
 
@@ -119,10 +120,10 @@ def _robustness(subject: Subject, rows: Dataset, as_it_is: Result) -> dict[str, 
     return found
 
 
-def _mirrored(subject: Subject, rows: Dataset, scores: NDArray[np.float32]) -> Result:
-    """Return the result of two looks, as `edge run` takes them in turn at a face that stays: `scores` is the first."""
-    other = subject.scores(robustness.under(rows, lambda faces: np.ascontiguousarray(faces[:, :, ::-1])))
-    return measure(((scores + other) / 2).astype(np.float32), rows)
+def _two_looks(subject: Subject, rows: Dataset, first: NDArray[np.float32]) -> Result:
+    """Return the result of two looks; `first` (n, labels) is what the first said."""
+    again = subject.scores(robustness.under(rows, lambda faces: np.stack([second_look(face) for face in faces])))
+    return measure(((first + again) / 2).astype(np.float32), rows)
 
 
 def _ferplus(subject: Subject, dataset: Dataset, split: str) -> Result | None:

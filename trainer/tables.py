@@ -49,9 +49,9 @@ def judged(found: Judged) -> str:
             f"{other.name}: accuracy {other.result.accuracy:.4f}, macro-F1 {other.result.macro_f1:.4f}; "
             f"both say the same of {agreement:.1%} of the faces"
         )
-    if found.mirrored:
-        held = f"accuracy {found.mirrored.accuracy:.4f}, macro-F1 {found.mirrored.macro_f1:.4f}"
-        parts.append(f"mean of each face and its mirror image: {held}")
+    if found.two_looks:
+        held = f"accuracy {found.two_looks.accuracy:.4f}, macro-F1 {found.two_looks.macro_f1:.4f}"
+        parts.append(f"mean of two looks at each face: {held}")
     if found.ferplus:
         held = f"{found.ferplus.n} faces, accuracy {found.ferplus.accuracy:.4f}, macro-F1 {found.ferplus.macro_f1:.4f}"
         parts.append(f"against the majority of FER+'s voters: {held}")
