@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge import card
 from edge.errors import EmotionEdgeError, ModelError
-from edge.preprocess import cut, model_input, resample, second_look
+from edge.preprocess import model_input
 from edge.silence import silence
 from edge.values import Box
 
@@ -65,9 +65,7 @@ class Classifier:
             again: for a second look at it, see edge.preprocess.second_look.
         """
         card = self.card
-        if again:
-            return resample(second_look(cut(grey, box, card.margin)), detail=card.detail, size=card.input_size)
-        return model_input(grey, box, margin=card.margin, detail=card.detail, size=card.input_size)
+        return model_input(grey, box, margin=card.margin, detail=card.detail, size=card.input_size, again=again)
 
     def scores(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (labels,) float32 shares summing to 1 for a (size, size) uint8 face from `prepare`."""

@@ -330,9 +330,7 @@ def benchmark(
     model: Annotated[
         Path | None, typer.Option(help="A .tflite file with its card. [default: the one that is shipped]")
     ] = None,
-    threads: Annotated[
-        int, typer.Option(min=1, max=64, help="Of model and face search each. One takes the least of all cores.")
-    ] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Of model and face search each.")] = 1,
     debug: Debug = False,
 ) -> None:
     """Tell where the milliseconds go on this machine: the loop, each stage, the classifier alone, memory, warmth."""

@@ -17,9 +17,16 @@ from edge.values import Box
 SECOND = -0.03
 
 
-def model_input(grey: NDArray[np.uint8], box: Box, *, margin: float, detail: int, size: int) -> NDArray[np.uint8]:
-    """Return the (size, size) uint8 pixels that the model gets for the face in `box` of `grey` (height, width)."""
-    return resample(cut(grey, box, margin), detail=detail, size=size)
+def model_input(
+    grey: NDArray[np.uint8], box: Box, *, margin: float, detail: int, size: int, again: bool = False
+) -> NDArray[np.uint8]:
+    """Return the (size, size) uint8 pixels that the model gets for the face in `box` of `grey` (height, width).
+
+    Args:
+        again: for a second look at it.
+    """
+    face = cut(grey, box, margin)
+    return resample(second_look(face) if again else face, detail=detail, size=size)
 
 
 def second_look(face: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ main() {
     step 4 kernel "kernel and its modules" take_kernel
     step 5 initrd "what mounts the disk" make_initrd
     step 6 disk.img "the disk" make_disk
-    rm -rf --one-file-system root
+    remove root
 }
 
 check_machine() {
@@ -55,8 +55,19 @@ check_machine() {
         fail "no signing keys of Debian $SUITE; 'sudo apt install debian-archive-keyring' (2023.3+deb12u2 or newer)"
 }
 
+# remove FOLDER...: also where a build that was killed has left something mounted in it.
+remove() {
+    local folder mounted
+    for folder in "$@"; do
+        while read -r mounted; do
+            umount "$mounted" || fail "$PWD/$folder: $mounted is in use; stop what uses it, and start again"
+        done < <(awk -v within="$PWD/$folder/" 'index($2, within) == 1 { print $2 }' /proc/mounts | sort -r)
+        rm -rf --one-file-system "$folder"
+    done
+}
+
 start_anew() {
-    rm -rf --one-file-system root root.part
+    remove root root.part
     rm -f disk.img kernel initrd host-key.pub
     rm -rf boards # their disks hold what differs from the image
     echo $IMAGE >image.version
@@ -82,7 +93,7 @@ make_root() {
     local mirror=${PI_VM_MIRROR:-$(own_mirror)}
     [ -n "$mirror" ] || fail "this machine has no Debian mirror of its own; name one: PI_VM_MIRROR=http://... $0 ..."
     run_arm64_programs
-    rm -rf --one-file-system root.part
+    remove root.part
     # TMPDIR of the caller does not exist in the new root.
     env -u TMPDIR mmdebstrap --mode=root --architectures=arm64 --variant=minbase --keyring="$KEYRING" \
         --include="$(IFS=,; echo "${PACKAGES[*]}")" --dpkgopt='path-exclude=/usr/share/doc/*' \
