@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.pace import Pace
-from edge.sinks import Sink
-from edge.values import Box, Face, Frame, Observation, Reading, Sighting
+from edge.capture.frame_rate import Pace
+from edge.sinks.registry import Sink
+from edge.types import Box, Face, Frame, Observation, Reading, Sighting
 
 STAGES = ("wait", "convert", "search", "crop", "classify", "steady")  # of a frame, until its readings are there
 
@@ -21,7 +21,7 @@ Picture = NDArray[np.uint8]
 
 
 class Watcher(Protocol):
-    """What knows where everybody's face is: edge.tracker.Tracker."""
+    """What knows where everybody's face is: edge.tracking.tracker.Tracker."""
 
     def update(self, grey: Picture, now: float) -> Sequence[Sighting]: ...
 
@@ -29,7 +29,7 @@ class Watcher(Protocol):
 
 
 class Reader(Protocol):
-    """What reads a face: edge.classifier.Classifier."""
+    """What reads a face: edge.inference.classifier.Classifier."""
 
     def prepare(self, grey: Picture, box: Box, *, again: bool = False) -> Picture: ...
 
@@ -37,7 +37,7 @@ class Reader(Protocol):
 
 
 class Steadying(Protocol):
-    """What makes of many looks one label: edge.steady.Steadier."""
+    """What makes of many looks one label: edge.inference.smoothing.Steadier."""
 
     def due(self, face_id: int, now: float) -> bool: ...
 

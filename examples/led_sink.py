@@ -12,10 +12,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from edge.config.sink_options import parse
 from edge.errors import SinkError, UsageError
-from edge.options import parse
-from edge.outbox import Outbox
-from edge.values import Observation, Reading, Run
+from edge.sinks.background_writer import Outbox
+from edge.types import Observation, Reading, Run
 
 try:
     import gpiozero

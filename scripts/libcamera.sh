@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check edge/cameras/picamera.py with real picamera2 on real libcamera, whose virtual camera films the synthetic face:
+# Check edge/capture/picamera.py with real picamera2 on real libcamera, whose virtual camera films the synthetic face:
 #   scripts/libcamera.sh             all checks, as a table; status 1 if one fails
 #   scripts/libcamera.sh NAME        one of them, a function of tests/libcamera/check.py
 #   scripts/libcamera.sh --record    all checks, and the table into docs/picamera2.md

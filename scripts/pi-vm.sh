@@ -45,7 +45,7 @@ main() {
         [ $# -eq 1 ] || fail "'$command' takes no argument, found '$2'" 2
         "$command"
         ;;
-    e2e) shift && exec python3 "$here/scripts/pi_vm_e2e.py" "$@" ;;
+    e2e) shift && exec env PYTHONPATH="$here/scripts" python3 -m pi_vm.e2e "$@" ;;
     arm64) shift && arm64 "$@" ;;
     -h | --help | help) usage ;;
     "") usage >&2 && exit 2 ;;
@@ -73,7 +73,7 @@ up() {
 arm64() {
     local python=${PYTHON:-$here/.venv/bin/python}
     command -v "$python" >/dev/null || fail "no $python; 'scripts/run.sh synthetic --frames 1' makes it, or name another: PYTHON=..."
-    exec "$python" "$here/scripts/pi_vm_arm64.py" "$@"
+    exec env PYTHONPATH="$here/scripts" "$python" -m pi_vm.arm64 "$@"
 }
 
 # The threads of a QEMU that was killed may hold it a moment longer.
@@ -96,7 +96,7 @@ check_programs() {
 make_image() {
     local as_root=()
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || fail "making the board takes root; run 'scripts/pi-vm-image.sh $folder' as root"
+        command -v sudo >/dev/null || fail "making the board takes root; run 'scripts/pi_vm/image.sh $folder' as root"
         as_root=(sudo "PI_VM_MIRROR=${PI_VM_MIRROR:-}")
     fi
     say "the board is made once; it goes to $folder"

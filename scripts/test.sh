@@ -4,7 +4,7 @@
 #   .venv-edge    the base package in the versions of run.sh, no TensorFlow or Keras: all tests but the trainer's
 #   .venv-tflite  tflite-runtime 2.14 with the old numpy and OpenCV that it needs (Python 3.11 only): the same tests
 # Tests of a broker, a browser, a screen and a login need programs that .ci/run names; without them they are left out.
-# Arguments are handed to pytest in the first environment, and then only that one runs: scripts/test.sh tests/test_card.py
+# Arguments are handed to pytest in the first environment, and then only that one runs: scripts/test.sh tests/edge/inference/test_model_file.py
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/venv.sh
@@ -32,7 +32,7 @@ echo "== everything but what is slow"
 echo "== what is slow: the larger networks, several devices, browsers, screens, bundles"
 .venv-test/bin/python -m pytest -m slow
 echo "== a training on JAX, stopped and resumed"
-KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/test_training.py -k stopped_and_resumed
+KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/trainer/training/test_loop.py -k stopped_and_resumed
 echo "== edge alone, without TensorFlow and Keras"
 .venv-edge/bin/python -m pytest -m "not keras and not scripts and not slow"
 if [ -n "$old" ]; then

@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
-from edge.cameras import synthetic
-from edge.card import shipped_model
-from edge.classifier import Classifier
-from edge.values import Box, Frame, Observation, Reading
+from edge.capture import synthetic
+from edge.inference.classifier import Classifier
+from edge.inference.model_file import shipped_model
+from edge.types import Box, Frame, Observation, Reading
 
 EDGE = str(Path(sys.executable).with_name("edge"))
 FACE = Box(177, 66, 97, 97)  # where a person sees the face in `portrait`

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from edge.errors import SinkError, UsageError
-from edge.outbox import Outbox
-from edge.presence import Presence
-from edge.values import Observation, Reading, Run
+from edge.sinks.active_faces import Presence
+from edge.sinks.background_writer import Outbox
+from edge.types import Observation, Reading, Run
 
 REDRAW_SECONDS = 0.1  # between two live lines: faster than the eye follows only costs time
 BAR = 10  # characters of a full bar

@@ -1,6 +1,6 @@
 """Keeps a log of the day, without pictures: `csv:FOLDER`, with `days=30` and `max-mb=20`. For a live camera.
 
-One file for each day, emotions-2026-11-21.csv, see edge/daylog.py; `edge summary FOLDER` tells what is in it. A line is
+One file for each day, emotions-2026-11-21.csv, see edge/sinks/daily_log.py; `edge summary FOLDER` tells what is in it. A line is
 written where a face shows another label or is gone, and after SLOT seconds in any case: all lines of that time in one
 write, which is on the disk then. So a power cut costs the last SLOT seconds, and an SD card has at most one write in
 that time, none while nobody is there. Of more than `days` files the oldest ones are deleted, among those named as this
@@ -22,13 +22,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from edge import journal
-from edge.daylog import Span, append, days, file_of
+from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
-from edge.options import number, parse
-from edge.outbox import Outbox
-from edge.presence import GONE_SECONDS
-from edge.values import Observation, Reading, Run
+from edge.sinks.active_faces import GONE_SECONDS
+from edge.sinks.background_writer import Outbox
+from edge.sinks.daily_log import Span, append, days, file_of
+from edge.system import log as journal
+from edge.types import Observation, Reading, Run
 
 SLOT = 10  # seconds between two writes; a divisor of 900, as time zones differ by quarters of an hour
 BLIND = 15.0  # seconds without any frame after which everybody is: the slowest pace is one in 10 s

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from edge import plain
 from edge.errors import SinkError
-from edge.outbox import Outbox
-from edge.values import Observation, Reading, Run
+from edge.sinks import serialize as plain
+from edge.sinks.background_writer import Outbox
+from edge.types import Observation, Reading, Run
 
 MODE = 0o666  # less the umask, as of any file
 

@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.drawing import annotate
 from edge.errors import SinkError, UsageError
-from edge.files import write_whole
-from edge.outbox import Outbox
-from edge.silence import silence
-from edge.values import Observation, Run
+from edge.sinks.annotate import annotate
+from edge.sinks.background_writer import Outbox
+from edge.system.atomic_file import write_whole
+from edge.system.native_output import silence
+from edge.types import Observation, Run
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV's wheels can write
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")

@@ -1,4 +1,4 @@
-"""Checks edge/cameras/picamera.py and `edge run picamera` with real picamera2 on real libcamera's virtual camera.
+"""Checks edge/capture/picamera.py and `edge run picamera` with real picamera2 on real libcamera's virtual camera.
 
 usage: python3 -m tests.libcamera.check         run all, each in its own process, and print a table; 1 if one failed
        python3 -m tests.libcamera.check NAME    run one of them here, and print what was seen
@@ -27,9 +27,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cameras import picamera
-from edge.cameras.synthetic import Stage
-from edge.values import Box, Frame
+from edge.capture import picamera
+from edge.capture.synthetic import Stage
+from edge.types import Box, Frame
 from tests.libcamera.virtual import adapt
 
 PICTURES = Path("/srv/emotion-edge-film")  # which the virtual camera films, named in virtual.yaml

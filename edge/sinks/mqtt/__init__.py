@@ -21,15 +21,15 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from edge import journal
 from edge.errors import SinkError, UsageError
 from edge.sinks.mqtt import credentials
-from edge.sinks.mqtt.desk import Desk
 from edge.sinks.mqtt.options import parse
-from edge.values import Observation, Run
+from edge.sinks.mqtt.publish_queue import Desk
+from edge.system import log as journal
+from edge.types import Observation, Run
 
 try:
-    from edge.sinks.mqtt.link import Link
+    from edge.sinks.mqtt.broker_connection import Link
 except ImportError as error:
     if (error.name or "").partition(".")[0] != "paho":
         raise

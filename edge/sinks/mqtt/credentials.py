@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from edge import secret
+from edge.config import secrets as secret
 from edge.errors import SettingsError
 from edge.sinks.mqtt.options import Options
 

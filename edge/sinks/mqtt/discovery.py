@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.sinks.mqtt.options import Options
-from edge.values import Run
+from edge.types import Run
 
 MACHINE_ID = Path("/etc/machine-id")
 ID_DIGITS = 12  # hexadecimal: 48 bits, as many as a network card's address has

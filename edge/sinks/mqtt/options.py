@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.config.sink_options import number
+from edge.config.sink_options import parse as parse_options
 from edge.errors import UsageError
-from edge.options import number
-from edge.options import parse as parse_options
 
 PORT, TLS_PORT = 1883, 8883  # as IANA has them
 TOPIC_BYTES = 200  # of a base topic; MQTT's own limit is 65,535, Home Assistant's device names are shorter

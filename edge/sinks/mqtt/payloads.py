@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from edge import plain
-from edge.sinks.mqtt.scene import Scene
-from edge.values import Reading
+from edge.sinks import serialize as plain
+from edge.sinks.mqtt.faces_snapshot import Scene
+from edge.types import Reading
 
 SHORT = ("id", "label", "confidence", "since")  # of a face, in the state
 

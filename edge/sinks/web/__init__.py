@@ -23,15 +23,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from edge import journal
+from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
-from edge.options import number, parse
-from edge.values import Observation, Run
+from edge.system import log as journal
+from edge.types import Observation, Run
 
 try:
     from edge.sinks.web.access import Access, find_token
+    from edge.sinks.web.run_state import Watch
     from edge.sinks.web.server import Server
-    from edge.sinks.web.watch import Watch
 except ModuleNotFoundError as missing:
     if (missing.name or "").partition(".")[0] != "tornado":
         raise

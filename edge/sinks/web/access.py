@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from edge import secret
+from edge.config import secrets as secret
 from edge.errors import SettingsError
 
 ENVIRONMENT, CREDENTIAL = "EMOTION_EDGE_WEB_TOKEN", "web-token"

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from edge import journal, plain
+from edge.sinks import serialize as plain
 from edge.sinks.web import messages, metrics, photo
 from edge.sinks.web.access import SESSION_SECONDS, Rate
-from edge.sinks.web.apart import apart
-from edge.sinks.web.viewers import Viewers
+from edge.sinks.web.run_in_thread import apart
+from edge.sinks.web.subscribers import Viewers
+from edge.system import log as journal
 
 if TYPE_CHECKING:
     from edge.sinks.web.server import Server

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edge import machine
-from edge.sinks.web.apart import apart
-from edge.sinks.web.watch import Watch
+from edge.sinks.web.run_in_thread import apart
+from edge.sinks.web.run_state import Watch
+from edge.system import machine
 
 BOARD_SECONDS = 5.0  # between two looks at the board: on a Raspberry Pi each starts a program of the firmware's
 
@@ -18,7 +18,7 @@ class Board:
     """None: not available."""
 
     temperature: float | None = None  # degrees C
-    throttling: dict[str, list[str]] | None = None  # "now" and "since_boot", see edge.machine
+    throttling: dict[str, list[str]] | None = None  # "now" and "since_boot", see edge.system.machine
     resident: float | None = None  # memory of this process, MB
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import cv2
 
-from edge.drawing import annotate
-from edge.values import Observation
+from edge.sinks.annotate import annotate
+from edge.types import Observation
 
 PICTURE_WIDTH, QUALITY = 960, 75  # pixels at most, and JPEG's: 20 to 80 kB a picture
 SAFE = {

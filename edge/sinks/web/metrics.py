@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from edge import machine
 from edge.sinks.web.health import Health
-from edge.sinks.web.watch import BOUNDS, Histogram, Watch
+from edge.sinks.web.run_state import BOUNDS, Histogram, Watch
+from edge.system import machine
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "emotion_edge"

@@ -14,14 +14,14 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
-from edge import plain
+from edge.sinks import serialize as plain
 from edge.sinks.web import handlers, messages
 from edge.sinks.web.access import Access, Rate
-from edge.sinks.web.apart import apart
 from edge.sinks.web.health import Health
-from edge.sinks.web.viewers import Viewers
-from edge.sinks.web.watch import Watch
-from edge.values import Run
+from edge.sinks.web.run_in_thread import apart
+from edge.sinks.web.run_state import Watch
+from edge.sinks.web.subscribers import Viewers
+from edge.types import Run
 
 PAGE = Path(__file__).with_name("page")
 CONNECTIONS = 200  # a browser has six at most

@@ -23,12 +23,12 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
-from edge import options
+from edge.config import sink_options as options
 from edge.errors import SinkError, UsageError
 from edge.sinks.window import display
+from edge.sinks.window.messages import Look
 from edge.sinks.window.process import ScreenProcess
-from edge.sinks.window.view import Look
-from edge.values import Observation, Run
+from edge.types import Observation, Run
 
 RATE_SECONDS = 2.0  # over which frames are counted
 STILL_SECONDS = 2.0  # that a picture stays, where each file is one

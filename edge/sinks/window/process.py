@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import SinkError
-from edge.sinks.window.view import Closed, Drawn, Failed, Look, Opened, View, Word
-from edge.values import Observation
+from edge.sinks.window.messages import Closed, Drawn, Failed, Look, Opened, View, Word
+from edge.types import Observation
 
 OPEN_SECONDS = 15.0  # until the screen must be there: a Pi whose SD card is cold takes some for the libraries
 GRACE = 0.35  # seconds that the screen has to go by itself: a stop takes less than one in all
@@ -42,7 +42,7 @@ class ScreenProcess:
         """Start it, and `wait` for its screen. Raises SinkError saying why there is none."""
         self._connection, theirs = Pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "edge.sinks.window.screen", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "edge.sinks.registry.window.screen", str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # drivers talk a lot; what matters comes as Failed

@@ -12,11 +12,15 @@ import math
 import cv2
 import numpy as np
 
-from edge.sinks.window import bars, emblem, lettering, palette, shapes
-from edge.sinks.window.bars import Area
-from edge.sinks.window.shapes import Picture
-from edge.sinks.window.view import Look, View
-from edge.values import Box, Reading
+from edge.sinks.window import bar_chart as bars
+from edge.sinks.window import palette
+from edge.sinks.window import primitives as shapes
+from edge.sinks.window import radial_chart as emblem
+from edge.sinks.window import text as lettering
+from edge.sinks.window.bar_chart import Area
+from edge.sinks.window.messages import Look, View
+from edge.sinks.window.primitives import Picture
+from edge.types import Box, Reading
 
 WAITING = "Waiting for the camera"
 GAP = 2.5  # units between things, and to the screen's border

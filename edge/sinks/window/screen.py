@@ -1,6 +1,6 @@
 """The program that draws: one process, one window. It is handed views and says what happens to it.
 
-    python -m edge.sinks.window.screen DESCRIPTOR
+    python -m edge.sinks.registry.window.screen DESCRIPTOR
 
 DESCRIPTOR is one end of a multiprocessing.Pipe(). When the other end goes, however it went, so does the window.
 """
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.sinks.window.display import missing
+from edge.sinks.window.messages import Closed, Drawn, Failed, Look, Opened, View
 from edge.sinks.window.scene import Scene
-from edge.sinks.window.view import Closed, Drawn, Failed, Look, Opened, View
 
 # pygame and SDL read these when they are loaded.
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"

@@ -1,0 +1,1 @@
+"""Settings of a run, and the files and texts that they are read from."""

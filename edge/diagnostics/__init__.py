@@ -1,0 +1,1 @@
+"""What a person reads afterwards: benchmark report, machine check, daily summary."""

@@ -1,0 +1,1 @@
+"""Face identities from frame to frame."""

@@ -1,0 +1,1 @@
+"""The emulated board: what scripts/pi-vm.sh runs."""

@@ -1,0 +1,154 @@
+"""The emulated board of scripts/pi-vm.sh, for programs: commands, waits for events, a plug to pull."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[2]
+PI_VM = ROOT / "scripts/pi-vm.sh"
+DEPLOY = ROOT / "scripts/deploy.sh"
+PATIENCE = 600.0  # seconds for anything that has no limit of its own: emulated, and on a busy machine
+POLL = 0.5  # seconds between two looks of a wait: each one costs the board a few processes
+
+
+class BoardError(Exception):
+    """The board, or a command on it, did not do what it has to do before anything can be tried."""
+
+
+class Board:
+    """A board of its own, new or as it was left. A context manager: it runs inside, and is shut down at the end.
+
+    Args:
+        name: of the board; its disk is its own.
+        fresh: throw away what was written to it before.
+        settings: of pi-vm.sh, as PI_VM_CPU.
+    """
+
+    def __init__(self, name: str, *, fresh: bool = False, **settings: str) -> None:
+        self._name, self._fresh = name, fresh
+        self._environment = {**os.environ, "PI_VM_BOARD": name, "PI_VM_PORT": str(_free_port()), **settings}
+        self._sockets = Path(tempfile.mkdtemp(prefix="pi-vm-"))  # short: a socket's path has 108 characters at most
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        self.folder = cache / "emotion-edge/pi-vm/boards" / name  # what is kept until it is made anew
+        # One connection for many commands: shaking hands takes a second under emulation.
+        shared = f"-o ConnectTimeout=10 -o ControlMaster=auto -o ControlPath={self._sockets}/%C -o ControlPersist=60"
+        self._plain_ssh = f"ssh -F {self.folder}/ssh_config"
+        self.ssh = f"{self._plain_ssh} {shared}"
+
+    def __enter__(self) -> Self:
+        if self._fresh:
+            self._pi_vm("down")
+            self._pi_vm("reset")
+        self.up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pi_vm("down")
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def up(self) -> None:
+        """Switch it on; return when it can be reached."""
+        self._pi_vm("up")
+
+    def cut(self) -> None:
+        """Pull its plug."""
+        self._pi_vm("cut")
+
+    def reboot(self, limit: float = PATIENCE) -> None:
+        """Restart it; return when it can be reached again."""
+        which = "cat /proc/sys/kernel/random/boot_id"
+        before, end = self.run(which), time.monotonic() + limit
+        self.run("sudo systemctl reboot", check=False)
+        while self.run(which, check=False) in ("", before):
+            if time.monotonic() > end:
+                raise BoardError(f"no boot within {limit:.0f} s")
+            time.sleep(POLL)
+
+    def run(self, command: str, *, check: bool = True, limit: float = PATIENCE) -> str:
+        """Return what the shell `command` prints on the board. Raises BoardError unless it succeeds, if `check`."""
+        try:
+            ended = subprocess.run(
+                [*shlex.split(self.ssh), "pi-vm", command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BoardError(f"no end after {limit:.0f} s: {command}") from None
+        if check and ended.returncode:
+            raise BoardError(f"{command}: {(ended.stderr or ended.stdout).strip() or ended.returncode}")
+        return ended.stdout.strip()
+
+    def send(self, content: bytes, path: str) -> None:
+        """Write `content` to `path` on the board, as its administrator."""
+        write = f"sudo sh -c {shlex.quote(f'cat >{path}.part && mv {path}.part {path}')}"
+        subprocess.run([*shlex.split(self.ssh), "pi-vm", write], input=content, check=True, timeout=PATIENCE)
+
+    def until(self, condition: str, limit: float = PATIENCE) -> float:
+        """Wait until the shell `condition` holds on the board; return the seconds. Raises BoardError after `limit`."""
+        start = time.monotonic()
+        loop = f"until {condition}; do sleep {POLL}; done"
+        waiting = f"timeout {limit:.0f} bash -c {shlex.quote(loop)}"
+        try:
+            self.run(waiting, limit=limit + PATIENCE)
+        except BoardError:
+            raise BoardError(f"not within {limit:.0f} s: {condition}") from None
+        return time.monotonic() - start
+
+    def deploy(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start scripts/deploy.sh for this board; what it says comes line by line on its stdout."""
+        # Each of its connections is made anew, as anybody's is.
+        return subprocess.Popen(
+            [str(DEPLOY), *arguments, "pi-vm"],
+            env={**self._environment, "EMOTION_EDGE_SSH": self._plain_ssh},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        )
+
+    def _pi_vm(self, command: str) -> None:
+        ended = subprocess.run([str(PI_VM), command], env=self._environment, stdout=subprocess.DEVNULL, check=False)
+        if ended.returncode:
+            raise BoardError(f"'pi-vm.sh {command}' failed for the board {self._name}")
+
+
+def qemu_version() -> str:
+    """Return the version of QEMU, as 7.2.22."""
+    program = shutil.which("qemu-system-aarch64") or ""
+    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return words.split("version ")[1].split()[0]
+
+
+def make_bundle(tree: Path, *arguments: str) -> Path:
+    """Return the bundle for the board, made of `tree`."""
+    command = [str(tree / "scripts/bundle.sh"), "--target", "arm64-py3.13", *arguments]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if ended.returncode:
+        raise BoardError(f"no bundle of {tree}; the reason stands above")
+    return Path(ended.stdout.splitlines()[-1])
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,0 +1,67 @@
+"""Print the picture that the emulated board's camera sees: a face of the synthetic camera's, which is nobody's.
+
+usage: scripts/pi_vm/face.py >face.yuyv
+
+Raw YUYV, 640 x 480, as the kernel's test camera takes it. Needs nothing but Python: the machine that makes the board
+may have no environment yet.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import sys
+import zipfile
+from pathlib import Path
+
+WIDTH, HEIGHT = 640, 480
+SIDE = 240  # of the face, pixels
+WALL = 90  # grey level behind it
+FACES = Path(__file__).resolve().parents[2] / "edge/capture/faces.npz"
+
+
+def main() -> None:
+    sys.stdout.buffer.write(yuyv(read_face("happy")))
+
+
+def read_face(name: str) -> tuple[bytes, int]:
+    """Return the grey levels of face `name`, row by row, and its side in pixels."""
+    with zipfile.ZipFile(FACES) as faces:
+        data = faces.read(f"{name}.npy")
+    start = 10 + int.from_bytes(data[8:10], "little")  # numpy's format 1.0: magic, version, length, then a dict
+    about = ast.literal_eval(data[10:start].decode())
+    return data[start:], about["shape"][0]
+
+
+def yuyv(face: tuple[bytes, int]) -> bytes:
+    """Return the picture with `face` in its middle: of each pixel a grey level, and half of a colour, which is none."""
+    picture = bytearray((WALL, 128)) * (WIDTH * HEIGHT)
+    left, top = (WIDTH - SIDE) // 2, (HEIGHT - SIDE) // 2
+    for y in range(SIDE):
+        for x in range(SIDE):
+            share = soft_mask(x, y)
+            level = share * enlarged(face, x, y) + (1 - share) * WALL
+            picture[2 * ((top + y) * WIDTH + left + x)] = round(level)
+    return bytes(picture)
+
+
+def soft_mask(x: int, y: int) -> float:
+    """Return how much of the face shows at a pixel of it, 0 to 1: it fades towards a rounded border."""
+    across, down = (abs(2 * value / (SIDE - 1) - 1) for value in (x, y))
+    radius = math.sqrt(math.hypot(across**2, down**2))
+    return min(1.0, max(0.0, (1 - radius) / 0.15))
+
+
+def enlarged(face: tuple[bytes, int], x: int, y: int) -> float:
+    """Return the grey level of `face` at a pixel of its SIDE x SIDE enlargement (bilinear)."""
+    levels, side = face
+    across, down = (value / (SIDE - 1) * (side - 1) for value in (x, y))
+    x0, y0 = min(int(across), side - 2), min(int(down), side - 2)
+    right, below = across - x0, down - y0
+    upper = levels[y0 * side + x0] * (1 - right) + levels[y0 * side + x0 + 1] * right
+    lower = levels[(y0 + 1) * side + x0] * (1 - right) + levels[(y0 + 1) * side + x0 + 1] * right
+    return upper * (1 - below) + lower * below
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,348 @@
+"""The camera module, by a stand-in that behaves as picamera2 0.3.38: luma as it is, right colour, always closed."""
+
+import logging
+import re
+import sys
+import time
+from types import ModuleType
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.capture import picamera
+from edge.errors import CameraError, UsageError
+
+LARGE, SMALL = (1280, 960), (640, 480)  # of a sensor of four by three
+PADDING = 64  # bytes a row, where the hardware wants more than the picture is wide
+START = 7_000_000_000  # ns since the machine was started
+COLOUR, FAINT = (40, 90, 200), (30, 60, 100)  # BGR, of the large picture and of the small one
+MODULE = {"Model": "imx708", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a", "Num": 0}
+OTHER = {"Model": "imx219", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@0/imx219@10", "Num": 1}
+WEBCAM = {"Model": "Webcam", "Id": "/base/soc/usb@7e980000/usb1@1-1.2:1.0-349c:0411", "Num": 2}
+
+
+def planes(size, padding, colour=COLOUR, layout="YUV420"):
+    """Return a picture of `size` in `colour` as rows of luma, then chroma, with rubbish in the `padding` columns."""
+    width, height = size
+    picture = np.full((height, width + padding, 3), colour, np.uint8)
+    picture[:, width:] = (0, 255, 0)
+    i420 = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8)
+    if layout == "YUV420":
+        return i420
+    luma, chroma = i420[:height], i420[height:].reshape(2, -1)
+    return np.vstack([luma, chroma.T.reshape(height // 2, -1)])[:, :width]  # NV12 comes without its padding
+
+
+class Picamera2:
+    """Has the parts of picamera2.Picamera2 that are used, with its parameters' names and its errors."""
+
+    known: ClassVar = [MODULE]
+    camera_properties: ClassVar[dict[str, Any]] = {"Model": "imx219", "PixelArraySize": (3280, 2464)}
+    padding = PADDING
+    layout = "YUV420"
+    delivers = 3  # frames, before it falls silent
+    fails_at = ""
+    opened: ClassVar[list[Any]] = []
+
+    def __init__(self, camera_num=0):
+        self.number, self.state, self.waits = camera_num, "open", []
+        self.fail("__init__")
+        self.opened.append(self)
+
+    def fail(self, step):
+        if step == self.fails_at:
+            # Here libcamera's own words are one error further down, as in picamera2.
+            try:
+                raise RuntimeError("Failed to acquire camera: Device or resource busy")
+            except RuntimeError as error:
+                raise RuntimeError("Camera __init__ sequence did not complete.") from error
+
+    @staticmethod
+    def global_camera_info():
+        return [dict(info) for info in Picamera2.known]
+
+    def create_video_configuration(self, main=None, lores=None, queue=True, colour_space=None, sensor=None, **others):
+        assert set(others) <= {"raw", "transform", "buffer_count", "display", "encode", "controls"}
+        assert colour_space == "BT.601"  # which OpenCV converts from
+        lores = lores and {"format": "YUV420", **lores}
+        return {"main": dict(main), "lores": lores, "queue": queue, "sensor": sensor}
+
+    def configure(self, configuration):
+        assert self.state == "open"
+        assert not hasattr(self, "configuration")  # the second time would take memory that is never given back
+        for stream in filter(None, (configuration["main"], configuration["lores"])):
+            assert stream["format"] == "YUV420"
+            assert not any(side % 2 for side in stream["size"])
+            stream["format"] = self.layout
+        assert configuration["queue"] is False  # else a frame may be old
+        self.configuration = configuration
+        self.fail("configure")
+
+    def start(self):
+        self.fail("start")
+        self.state = "started"
+
+    def camera_configuration(self):
+        return self.configuration
+
+    def capture_arrays(self, names=("main",), wait=None):
+        assert self.state == "started"
+        assert wait > 0  # None waits for ever, 0 does not wait at all
+        if len(self.waits) == self.delivers:
+            self.state = "stuck"
+            raise TimeoutError
+        self.waits.append(wait)
+        colours = {"main": COLOUR, "lores": FAINT}
+        sizes = {name: self.configuration[name]["size"] for name in names}
+        arrays = [planes(sizes[name], self.padding, colours[name], self.layout) for name in names]
+        return arrays, {"SensorTimestamp": START + 33_333_000 * len(self.waits)}
+
+    def cancel_all_and_flush(self):
+        self.state = "flushed"
+
+    def stop(self):
+        raise AssertionError("stop() waits for ever behind a stuck capture")
+
+    def close(self):
+        assert self.state != "stuck"
+        self.state = "closed"
+
+
+class Libcamera(ModuleType):
+    class ColorSpace:
+        @staticmethod
+        def Smpte170m():  # noqa: N802 (as libcamera's)
+            return "BT.601"
+
+
+@pytest.fixture(autouse=True)
+def pi(monkeypatch):
+    """A Raspberry Pi whose picamera2 is the stand-in; gives the class, to be changed for one test."""
+    monkeypatch.setenv("LIBCAMERA_LOG_LEVELS", "*:ERROR")  # which the camera sets where it is not set
+    stand_in = ModuleType("picamera2")
+    stand_in.Picamera2 = Picamera2  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "picamera2", stand_in)
+    monkeypatch.setitem(sys.modules, "libcamera", Libcamera("libcamera"))
+    for name in ("known", "camera_properties", "padding", "layout", "delivers", "fails_at"):
+        monkeypatch.setattr(Picamera2, name, getattr(Picamera2, name))
+    monkeypatch.setattr(Picamera2, "opened", [])
+    yield Picamera2
+    assert all(camera.state == "closed" for camera in Picamera2.opened)
+
+
+def take(count, argument=""):
+    source = picamera.frames(argument)
+    taken = [next(source) for _ in range(count)]
+    source.close()
+    return taken
+
+
+@pytest.mark.parametrize("padding", [0, PADDING])
+@pytest.mark.parametrize("layout", ["YUV420", "NV12"])
+def test_the_luma_planes_are_handed_over_as_they_are(pi, padding, layout):
+    pi.padding, pi.layout = padding, layout
+    (frame,) = take(1)
+    assert np.array_equal(frame.grey, planes(LARGE, 0)[: LARGE[1]])
+    assert np.array_equal(frame.small, planes(SMALL, 0, FAINT)[: SMALL[1]])
+
+
+@pytest.mark.parametrize("padding", [0, PADDING])
+@pytest.mark.parametrize("layout", ["YUV420", "NV12"])
+def test_the_colour_is_right_without_the_padding(pi, padding, layout):
+    pi.padding, pi.layout = padding, layout
+    (frame,) = take(1)
+    assert frame.colour().shape == (LARGE[1], LARGE[0], 3)
+    inside = frame.colour()[:, :-2]  # the last chroma sample may lean on its neighbour
+    assert np.abs(inside.astype(int) - COLOUR).max() <= 3
+
+
+def test_a_camera_that_delivers_no_luma_plane_is_an_error_and_is_closed(pi):
+    pi.layout = "XBGR8888"
+    with pytest.raises(CameraError, match="picamera:0: delivers XBGR8888; expected YUV420 or NV12"):
+        take(1)
+    assert pi.opened[0].state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("sensor", "large", "mode"),
+    [
+        ((2592, 1944), (1280, 960), (1296, 972)),
+        ((3280, 2464), (1280, 960), (1640, 1232)),
+        ((4608, 2592), (1280, 720), (2304, 1296)),
+        ((4056, 3040), (1280, 960), (2028, 1520)),
+        ((1456, 1088), (1280, 956), (728, 544)),
+    ],
+)
+def test_all_that_the_sensor_sees_is_in_the_picture(pi, sensor, large, mode):
+    pi.camera_properties = {"PixelArraySize": sensor}
+    (frame,) = take(1)
+    assert frame.grey.shape[::-1] == large
+    assert pi.opened[0].configuration["sensor"] == {"output_size": mode}
+
+
+def test_of_a_sensor_that_nothing_is_known_of_nothing_is_asked(pi):
+    pi.camera_properties = {}
+    (frame,) = take(1)
+    assert frame.grey.shape[::-1] == LARGE
+    assert pi.opened[0].configuration["sensor"] == {}
+
+
+@pytest.mark.parametrize(
+    ("argument", "large", "small"),
+    [
+        ("size=1920x1080", (1920, 1080), (960, 540)),
+        ("0,size=1280x720", (1280, 720), (640, 360)),
+        ("size=1276x720", (1276, 720), None),
+        ("0,size=640x480", (640, 480), None),
+    ],
+)
+def test_a_size_that_is_asked_for_is_had_and_a_small_picture_is_searched_as_it_is(argument, large, small):
+    (frame,) = take(1, argument)
+    assert frame.grey.shape[::-1] == large
+    assert (None if frame.small is None else frame.small.shape[::-1]) == small
+
+
+def test_frames_are_timed_by_the_sensor_from_the_first():
+    taken = take(3)
+    assert [frame.index for frame in taken] == [0, 1, 2]
+    assert [frame.time for frame in taken] == pytest.approx([0, 0.033333, 0.066666])
+
+
+def test_the_luma_plane_takes_no_time_to_make_and_a_frame_tells_when_it_came():
+    begin = time.monotonic()
+    taken = take(3)
+    assert [frame.convert for frame in taken] == [0, 0, 0]
+    arrived = [frame.arrived for frame in taken]
+    assert begin <= arrived[0] <= arrived[1] <= arrived[2] <= time.monotonic()
+
+
+def test_a_camera_module_is_live():
+    assert picamera.live("")
+
+
+def test_a_camera_that_falls_silent_is_an_error_and_is_closed(pi):
+    source = picamera.frames("")
+    for _ in range(3):
+        next(source)
+    with pytest.raises(CameraError, match="stopped delivering after 3 frames; check the ribbon cable"):
+        next(source)
+    assert pi.opened[0].state == "closed"
+
+
+def test_a_camera_that_never_delivers_says_so(pi):
+    pi.delivers = 0
+    with pytest.raises(CameraError, match="delivers no pictures after 0 frames"):
+        next(picamera.frames(""))
+
+
+def test_the_first_frame_may_take_longer_than_the_others(pi):
+    take(3)
+    first, *others = pi.opened[0].waits
+    assert all(first > wait for wait in others)
+
+
+def test_the_camera_is_closed_when_the_run_ends_early(pi):
+    source = picamera.frames("")
+    next(source)
+    assert pi.opened[0].state == "started"
+    source.close()
+    assert pi.opened[0].state == "closed"
+
+
+def test_an_older_picamera2_is_closed_too(pi, monkeypatch):
+    monkeypatch.delattr(pi, "cancel_all_and_flush")  # it came with 0.3.20
+    take(1)
+    assert pi.opened[0].state == "closed"
+
+
+@pytest.mark.parametrize("step", ["__init__", "configure", "start"])
+def test_a_camera_in_use_is_an_error_with_the_reason_and_is_let_go(pi, step):
+    pi.fails_at = step
+    with pytest.raises(CameraError, match=r"^picamera:0: cannot be opened \(Failed to acquire camera: Device or res"):
+        next(picamera.frames("0"))
+
+
+@pytest.mark.parametrize(
+    ("known", "argument", "opened"),
+    [
+        ([MODULE], "", 0),
+        ([MODULE, OTHER], "1", 1),
+        ([WEBCAM, MODULE], "0", 1),
+        ([MODULE, WEBCAM, OTHER], "1", 2),
+    ],
+)
+def test_the_number_counts_camera_modules_and_leaves_usb_cameras_out(pi, known, argument, opened):
+    pi.known = known
+    take(1, argument)
+    assert [camera.number for camera in pi.opened] == [opened]
+
+
+@pytest.mark.parametrize(("known", "argument", "count"), [([], "", 0), ([WEBCAM], "0", 0), ([MODULE], "1", 1)])
+def test_a_camera_module_that_is_not_there_is_an_error_with_how_many_are(pi, known, argument, count):
+    pi.known = known
+    with pytest.raises(CameraError, match=f"{count} modules found; check the ribbon cable"):
+        next(picamera.frames(argument))
+    assert not pi.opened
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("front", "expected a number, as in picamera:0 or picamera:0,size=1280x960"),
+        ("size=640x480,0", "expected a number"),
+        ("0,1", "expected a number"),
+        ("size=640", "size '640' is not WIDTHxHEIGHT"),
+        ("0,size=640x-480", "size '640x-480' is not WIDTHxHEIGHT"),
+        ("size=642x480", "size 642x480 must be 160x120 to 4608x3496, in multiples of 4"),
+        ("size=640x482", "in multiples of 4"),
+        ("size=156x120", "must be 160x120 to"),
+        ("size=4612x3496", "must be 160x120 to"),
+    ],
+)
+def test_an_argument_that_means_nothing_is_refused_before_anything_is_opened(pi, argument, expected):
+    with pytest.raises(UsageError, match=f"^picamera:{re.escape(argument)}: .*{re.escape(expected)}"):
+        next(picamera.frames(argument))
+    assert not pi.opened
+
+
+def test_without_picamera2_the_message_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    with pytest.raises(CameraError, match="sudo apt install python3-picamera2"):
+        next(picamera.frames(""))
+
+
+def test_a_picamera2_built_for_another_numpy_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
+    (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "picamera2")
+    with pytest.raises(CameraError, match=r"numpy.dtype size changed.*--no-deps simplejpeg"):
+        next(picamera.frames(""))
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ([WEBCAM, MODULE], ("0", "found camera module imx708")),
+        ([{"Id": MODULE["Id"]}], ("0", "found camera module ")),  # the model is told only where libcamera knows it
+        ([WEBCAM], (None, "no camera module")),
+        ([], (None, "no camera module")),
+    ],
+)
+def test_a_camera_module_is_seen_without_being_opened(pi, known, expected):
+    pi.known = known
+    assert picamera.present() == expected
+    assert not pi.opened
+
+
+def test_without_picamera2_there_is_no_camera_and_a_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    number, reason = picamera.present()
+    assert number is None
+    assert reason.startswith("picamera2 is not here")
+
+
+def test_picamera2_says_nothing_over_our_own_lines():
+    take(1)
+    assert not logging.getLogger("picamera2").isEnabledFor(logging.ERROR)

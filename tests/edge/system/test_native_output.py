@@ -1,0 +1,39 @@
+"""What C++ code prints is lost inside the block, nothing outside it."""
+
+import os
+
+import pytest
+
+from edge.system.native_output import silence
+from tests.conftest import open_descriptors
+
+
+def test_only_what_is_written_inside_the_block_is_lost(capfd):
+    os.write(2, b"before ")
+    with silence(2):
+        os.write(2, b"inside ")
+        os.write(1, b"other stream")
+    os.write(2, b"after")
+    assert capfd.readouterr() == ("other stream", "before after")
+
+
+def test_both_streams_can_be_silenced(capfd):
+    with silence(1, 2):
+        os.write(1, b"out")
+        os.write(2, b"err")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_inside_the_block_gives_the_stream_back(capfd):
+    with pytest.raises(KeyError), silence(2):
+        raise KeyError
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
+
+
+def test_no_descriptor_is_left_open():
+    before = open_descriptors()
+    for _ in range(5):
+        with silence(1, 2):
+            pass
+    assert open_descriptors() == before

@@ -1,0 +1,18 @@
+"""The loop takes no more memory the longer it runs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.paths import ROOT
+
+SCRIPT = ROOT / "benchmarks" / "memory.py"
+
+
+@pytest.mark.slow
+def test_the_memory_of_the_loop_does_not_grow_with_the_frames():
+    command = [sys.executable, str(SCRIPT), "5000"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=230, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "5,000 frames" in result.stdout

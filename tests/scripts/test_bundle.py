@@ -1,0 +1,221 @@
+"""A bundle holds all that a board needs, is the same each time, and gives a release that reads faces."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.inference import model_file as card
+from tests.support.board import TARGET, Board, stand_ins
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.scripts
+
+LOCKS = sorted((ROOT / "scripts" / "locks").glob("*.txt"))
+LINE = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) --hash=sha256:[0-9a-f]{64}")
+
+
+def make(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [cwd / "scripts" / "bundle.sh", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        cwd=cwd,
+    )
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Return name -> version of the packages that a target's bundle is made of."""
+    lines = path.read_text().splitlines()
+    found = [LINE.fullmatch(line) for line in lines]
+    return {line["name"]: line["version"] for line in found if line or pytest.fail(f"{path}: a line without a hash")}
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_a_bundle_brings_the_versions_that_are_tested(path):
+    lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert locked(path).items() >= pinned.items()
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_a_bundle_brings_what_the_outputs_need(path):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = [package for name, packages in extras.items() if name != "trainer" for package in packages]
+    assert {re.split("[<>=]", package)[0] for package in wanted} <= locked(path).keys()
+
+
+def test_the_boards_targets_are_locked_and_bring_the_same_packages():
+    assert {path.stem for path in LOCKS} >= {"arm64-py3.11", "arm64-py3.13"}
+    assert len({frozenset(locked(path).items()) for path in LOCKS}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "target is ''"),
+        (["--target", "armv6-py3.9"], "target is 'armv6-py3.9', expected arm64-py3.11"),
+        (["--target"], "--target wants a value"),
+        (["--colour"], "unknown: --colour"),
+    ],
+)
+def test_a_wrong_command_line_is_told(arguments, words):
+    result = make(*arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+
+
+def test_a_target_without_chosen_versions_says_how_to_choose_them(tmp_path):
+    result = make("--target", "arm64-py3.12", "--out", tmp_path)
+    assert result.returncode == 1
+    assert "make it with: scripts/bundle.sh --target arm64-py3.12 --lock" in result.stderr
+
+
+def test_a_model_without_a_card_is_refused_before_anything_is_fetched(tmp_path):
+    bad = tmp_path / "bad.tflite"
+    bad.write_bytes(card.shipped_model().read_bytes()[:5000])
+    result = make("--target", "arm64-py3.13", "--model", bad, "--out", tmp_path)
+    assert result.returncode == 78
+    assert "without a card, or cut short" in result.stderr
+
+
+# ---- with the packages, from the network or pip's cache
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    """Two bundles of this tree, each made on its own."""
+    if not (ROOT / "scripts" / "locks" / f"{TARGET}.txt").exists():
+        pytest.skip(f"no versions are chosen for {TARGET}")
+    made = []
+    for name in ("once", "twice"):
+        result = make("--target", TARGET, "--out", tmp_path_factory.mktemp(name))
+        assert result.returncode == 0, result.stderr
+        made.append(Path(result.stdout.splitlines()[-1]))
+    return made
+
+
+@pytest.fixture(scope="module")
+def unpacked(bundles, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(bundles[0]) as archive:
+        archive.extractall(folder, filter="data")
+    (place,) = folder.iterdir()
+    return place
+
+
+@pytest.mark.slow
+def test_the_same_tree_gives_the_same_bytes(bundles):
+    once, twice = bundles
+    assert once.name == twice.name
+    assert hashlib.sha256(once.read_bytes()).digest() == hashlib.sha256(twice.read_bytes()).digest()
+
+
+@pytest.mark.slow
+def test_its_files_are_nobodys_and_are_all_that_its_sums_name(bundles, unpacked):
+    with tarfile.open(bundles[0]) as archive:
+        members = archive.getmembers()
+    assert {(member.uid, member.gid, member.uname) for member in members} == {(0, 0, "")}
+    assert len({member.mtime for member in members}) == 1
+    assert [member.name for member in members] == sorted(member.name for member in members)
+    sums = dict(reversed(line.split("  ")) for line in (unpacked / "SHA256SUMS").read_text().splitlines())
+    files = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
+    assert files == {*sums, "SHA256SUMS"}
+    for name, digest in sums.items():
+        assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.slow
+def test_the_version_names_the_commit_and_the_wheel_has_it(unpacked):
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    about = dict(line.split("=") for line in (unpacked / "manifest").read_text().splitlines())
+    assert re.fullmatch(rf"[0-9.]+\+g{commit.stdout.strip()}(\.dirty\.[0-9a-f]{{7}})?", about["version"])
+    assert unpacked.name == f"emotion-edge-{about['version']}-{TARGET}"
+    assert (unpacked / "wheelhouse" / f"emotion_edge-{about['version']}-py3-none-any.whl").exists()
+
+
+@pytest.mark.slow
+def test_another_tree_is_another_release(bundles, tmp_path):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, clone], check=True)
+    shutil.copy(ROOT / "scripts" / "bundle.sh", clone / "scripts")
+    (clone / "edge" / "new.py").write_text("")
+    result = make("--target", TARGET, "--out", tmp_path, cwd=clone)
+    assert result.returncode == 0, result.stderr
+    (made,) = tmp_path.glob("*.tar")
+    assert ".dirty." in made.name
+    assert made.name != bundles[0].name
+    with tarfile.open(made) as archive:
+        (wheel,) = [name for name in archive.getnames() if "/emotion_edge-" in name]
+        archive.extract(wheel, tmp_path, filter="data")
+    listed = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-l", tmp_path / wheel], capture_output=True, text=True, check=True
+    )
+    assert "edge/new.py" in listed.stdout
+
+
+@pytest.fixture(scope="module")
+def board(unpacked, tmp_path_factory):
+    """A board on which the bundle is installed, in a real environment, with the stand-in for systemd alone."""
+    found = Board(tmp_path_factory.mktemp("board"), stand_ins(tmp_path_factory.mktemp("tools"), real=True))
+    result = found.installer("install", script=unpacked / "install.sh")
+    assert result.returncode == 0, result.stdout
+    return found
+
+
+def edge(board: Board, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the release's `edge` as the unit does."""
+    name, path = (board.home / "current" / "environment").read_text().strip().split("=", 1)
+    program = board.home / "current" / "venv" / "bin" / "edge"
+    return subprocess.run(
+        [str(program), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": os.environ["PATH"], name: path},
+    )
+
+
+@pytest.mark.slow
+def test_a_release_made_of_it_reads_faces(board):
+    result = edge(board, "run", "synthetic:fast", "--frames", "30", "--sink", "jsonl")
+    assert result.returncode == 0, result.stderr
+    readings = [json.loads(line) for line in result.stdout.splitlines()]
+    assert any(reading["faces"] for reading in readings)
+
+
+@pytest.mark.slow
+def test_the_room_that_it_says_it_takes_is_what_it_takes(board, unpacked):
+    about = dict(line.split("=") for line in (unpacked / "manifest").read_text().splitlines())
+    folder = (board.home / "current").resolve()
+    taken = sum(path.lstat().st_size for path in folder.rglob("*"))
+    assert 0.9 < taken / int(about["installed_bytes"]) < 1.1
+
+
+@pytest.mark.slow
+def test_another_model_is_used_by_the_service_and_a_cut_one_is_refused(board, tmp_path):
+    model, about = card.load(card.shipped_model())
+    card.attach(model, replace(about, name="another"), tmp_path / "another.tflite")
+    result = board.installer("model", tmp_path / "another.tflite")
+    assert result.returncode == 0, result.stdout
+    assert edge(board, "info").stdout.splitlines()[2].split() == ["name", "another"]
+    now = board.current
+    (tmp_path / "cut.tflite").write_bytes((tmp_path / "another.tflite").read_bytes()[:-100])
+    result = board.installer("model", tmp_path / "cut.tflite")
+    assert result.returncode == 78
+    assert "the model is refused, nothing was changed" in result.stdout
+    assert board.current == now

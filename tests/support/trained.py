@@ -1,0 +1,46 @@
+"""Fixtures of a run that is trained and quantised once for all tests; a plugin: `pytest_plugins = ["tests.support.trained"]`.
+
+Keras is imported when one is first used, so that the tests can be collected where it is not installed.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.small import DATA, add_tiny_backbone
+
+
+@pytest.fixture(scope="session")
+def settings():
+    backbone = add_tiny_backbone()
+    from trainer.training.loop import Settings
+
+    return Settings(
+        data="tiny.csv",
+        backbone=backbone,
+        input_size=32,
+        weights="none",
+        epochs=4,
+        batch=16,
+        rate=3e-3,
+        average=0.8,  # a memory of 5 of the 35 steps
+    )
+
+
+@pytest.fixture(scope="session")
+def run(settings, tmp_path_factory):
+    """Give the folder of a finished run."""
+    from trainer.training.loop import train
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train(settings, DATA, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quantized(run, tmp_path_factory):
+    """Give the int8 file of that run and how it compares."""
+    from trainer.quantization.quantize import quantize
+
+    out = tmp_path_factory.mktemp("models") / "tiny.tflite"
+    return out, quantize(run / "best.keras", DATA, out, samples=70)
