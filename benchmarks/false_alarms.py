@@ -2,7 +2,7 @@
 
 usage: .venv-test/bin/python benchmarks/false_alarms.py     (after scripts/test.sh has made .venv-test)
 
-Seventeen pictures without a face that scikit-image ships (a cat, coins, a rocket, ...), each for four seconds under a
+Seventeen images without a face that scikit-image ships (a cat, coins, a rocket, ...), each for four seconds under a
 camera that pans and zooms, with a sensor's noise. Takes some minutes, nearly all of them the naive loop's.
 """
 
@@ -16,11 +16,11 @@ import skimage.data
 from numpy.typing import NDArray
 
 from benchmarks.versus_baseline import run_naive, run_ours
+from edge.config.models import shipped_model
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
 from edge.types import Frame
 
-PICTURES = [
+IMAGES = [
     "coffee",
     "chelsea",
     "rocket",
@@ -55,28 +55,28 @@ def main() -> None:
 
 def film() -> Iterator[Frame]:
     rng = np.random.default_rng(0)
-    for number, name in enumerate(PICTURES):
-        grey = _grey(np.asarray(getattr(skimage.data, name)()))
+    for number, name in enumerate(IMAGES):
+        gray = _gray(np.asarray(getattr(skimage.data, name)()))
         for step in range(FPS * SECONDS):
             index = number * FPS * SECONDS + step
-            picture = np.clip(_view(grey, step / FPS) + rng.normal(0, NOISE, (HEIGHT, WIDTH)), 0, 255).astype(np.uint8)
-            yield Frame(picture, lambda: picture, index / FPS, index)  # noqa: B023 (nobody asks for it)
+            image = np.clip(_view(gray, step / FPS) + rng.normal(0, NOISE, (HEIGHT, WIDTH)), 0, 255).astype(np.uint8)
+            yield Frame(image, lambda: image, index / FPS, index)  # noqa: B023 (nobody asks for it)
 
 
-def _grey(picture: NDArray[np.generic]) -> NDArray[np.uint8]:
-    if picture.dtype == bool or np.issubdtype(picture.dtype, np.floating):
-        picture = (picture.astype(np.float32) * 255).astype(np.uint8)
-    if picture.ndim == 3:
-        return cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
-    return picture.astype(np.uint8)
+def _gray(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    if image.dtype == bool or np.issubdtype(image.dtype, np.floating):
+        image = (image.astype(np.float32) * 255).astype(np.uint8)
+    if image.ndim == 3:
+        return cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    return image.astype(np.uint8)
 
 
-def _view(grey: NDArray[np.uint8], seconds: float) -> NDArray[np.float32]:
-    high, wide = grey.shape
+def _view(gray: NDArray[np.uint8], seconds: float) -> NDArray[np.float32]:
+    high, wide = gray.shape
     scale = max(WIDTH / wide, HEIGHT / high) * (1.1 + 0.3 * np.sin(seconds))
     x, y = wide * (0.5 + 0.1 * np.sin(1.3 * seconds)), high * (0.5 + 0.1 * np.cos(0.9 * seconds))
     move = np.array([[scale, 0, WIDTH / 2 - scale * x], [0, scale, HEIGHT / 2 - scale * y]])
-    return cv2.warpAffine(grey, move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
+    return cv2.warpAffine(gray, move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
 
 
 if __name__ == "__main__":

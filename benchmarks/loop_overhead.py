@@ -28,21 +28,21 @@ import cv2
 
 from edge import pipeline
 from edge.capture import registry as cameras
-from edge.capture.frame_rate import Pace
-from edge.capture.latest_frame import Newest
-from edge.detection.haar import Detector
+from edge.capture.frame_rate import FrameRateLimiter
+from edge.capture.latest_frame import LatestFrame
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference import classifier
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import STAGES, Pipeline
 from edge.sinks import registry as sinks
 from edge.tracking.tracker import Tracker
-from edge.types import Frame, Observation, Run
+from edge.types import Frame, FrameResult, RunInfo
 
 SOURCES = ("synthetic:fast", "synthetic")
 SECONDS, WARM_UP = 15.0, 60  # of a run, and frames of it that do not count
-WORK = ("search", "crop", "classify")
+WORK = ("detect", "crop", "classify")
 CALLS = ("resize", "matchTemplate", "minMaxLoc", "copyMakeBorder")  # of OpenCV's, that the loop makes
 
 
@@ -115,9 +115,9 @@ class Timed:
     """The JSON lines' sink, with a clock around it."""
 
     def __init__(self, live: bool) -> None:
-        self.sink = sinks.make("jsonl:/dev/null", Run(live=live))
+        self.sink = sinks.make("jsonl:/dev/null", RunInfo(live=live))
 
-    def write(self, seen: Observation) -> None:
+    def write(self, seen: FrameResult) -> None:
         start = time.thread_time()
         self.sink.write(seen)
         Laps.seconds["sinks"] += time.thread_time() - start
@@ -147,25 +147,25 @@ class Counted:
 
 def measured(source: str, native: Native) -> str:
     """Return the table of one source."""
-    pipeline._Laps, Laps.native = Laps, native  # type: ignore[assignment, misc] # noqa: SLF001
+    pipeline.StageTimer, Laps.native = Laps, native  # type: ignore[assignment, misc] # noqa: SLF001
     model = Classifier(shipped_model())
-    loop = Pipeline(Tracker(Detector()), model, Steadier(model.card.unsure), model.card.labels)
-    live = cameras.live(source)
+    loop = Pipeline(Tracker(HaarDetector()), model, TemporalSmoother(model.card.min_confidence), model.card.labels)
+    live = cameras.is_live(source)
     with ExitStack() as stack:
         frames: Iterator[Frame] = (
-            stack.enter_context(Newest(cameras.frames(source)))
+            stack.enter_context(LatestFrame(cameras.frames(source)))
             if live
             else stack.enter_context(closing(cameras.frames(source)))
         )
         counted, sink = Counted(frames), Timed(live)
         stack.enter_context(sink.sink)
-        loop.run(counted, [sink], max_seconds=SECONDS, pace=Pace(None, 5.0 if live else None))  # type: ignore[list-item]
+        loop.run(counted, [sink], max_seconds=SECONDS, pace=FrameRateLimiter(None, 5.0 if live else None))  # type: ignore[list-item]
     return table(source, counted)
 
 
 def table(source: str, counted: Counted) -> str:
     each = 1000 / counted.count  # ms a frame
-    rows = {stage: (Laps.seconds[stage], Laps.native_seconds[stage]) for stage in (*WORK, "steady", "sinks")}
+    rows = {stage: (Laps.seconds[stage], Laps.native_seconds[stage]) for stage in (*WORK, "smooth", "sinks")}
     rows["the rest"] = counted.seconds - sum(taken for taken, _ in rows.values()), 0.0
     whole = counted.seconds
     lines = [

@@ -2,8 +2,8 @@
 
 usage: python benchmarks/make_synthetic_faces.py fer2013.csv fer2013new.csv
 
-Of each class the 300 Training pictures are taken on which FER+'s ten annotators agree most, and of these the 40 that
-are most like their mean (the frontal, centred ones), each person once. Their mean is nobody's photo, but soft and mild;
+Of each class the 300 Training images are taken on which FER+'s ten annotators agree most, and of these the 40 that
+are most like their mean (the frontal, centerd ones), each person once. Their mean is nobody's photo, but soft and mild;
 so the expression is exaggerated, as a caricaturist does, by moving away from the mean of all classes, and the edges are
 sharpened.
 """
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from trainer.data.fer2013 import FERPLUS_VOTES, TRAINING, Dataset, read
 
 OUT = Path(__file__).parents[1] / "edge" / "capture" / "faces.npz"
-AGREED = 300  # pictures of each class to choose from, those with the most FER+ votes for it
-PICTURES = 40  # averaged a class
-SAME = 0.85  # correlation from which two pictures show the same face: the data has many near copies
+AGREED = 300  # images of each class to choose from, those with the most FER+ votes for it
+IMAGES = 40  # averaged a class
+SAME = 0.85  # correlation from which two images show the same face: the data has many near copies
 EXAGGERATION = 2.5  # 1 would be the plain mean
 SHARPENING, BLUR = 1.5, 1.5  # share of the detail finer than BLUR pixels that is added once more
 # FER+ spells three of the seven classes in another way.
@@ -52,13 +52,13 @@ def agreed(training: Dataset, name: str) -> NDArray[np.float32]:
 
 
 def mean_face(faces: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean of the PICTURES different ones of `faces` (n, side, side) that are most like the mean of all."""
+    """Return the mean of the IMAGES different ones of `faces` (n, side, side) that are most like the mean of all."""
     flat = faces.reshape(len(faces), -1)
     chosen: list[NDArray[np.float32]] = []
     for row in np.argsort(-flat @ flat.mean(axis=0)):
         if all(np.mean(flat[row] * other) < SAME for other in chosen):
             chosen.append(flat[row])
-        if len(chosen) == PICTURES:
+        if len(chosen) == IMAGES:
             break
     mean: NDArray[np.float32] = np.mean(chosen, axis=0).reshape(faces.shape[1:])
     return mean
@@ -70,10 +70,10 @@ def sharpen(face: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def levels(face: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return `face` with its grey levels stretched to those of a well lit picture."""
+    """Return `face` with its gray levels stretched to those of a well lit image."""
     low, high = np.percentile(face, (1, 99))
-    grey: NDArray[np.uint8] = np.clip((face - low) / (high - low) * 215 + 20, 0, 255).astype(np.uint8)
-    return grey
+    gray: NDArray[np.uint8] = np.clip((face - low) / (high - low) * 215 + 20, 0, 255).astype(np.uint8)
+    return gray
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from edge.capture import registry as cameras
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.sinks import registry as sinks
 from edge.system import machine
@@ -32,7 +32,7 @@ SOURCE = "synthetic:fast,faces=2,size=320x240"
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
     model = Classifier(shipped_model())
-    loop = Pipeline(Tracker(Detector()), model, Steadier(model.card.unsure), model.card.labels)
+    loop = Pipeline(Tracker(HaarDetector()), model, TemporalSmoother(model.card.min_confidence), model.card.labels)
     watched = Watched(islice(cameras.frames(SOURCE), count), count // 10)
     with sinks.make("jsonl:/dev/null") as sink:
         loop.run(watched, [sink])

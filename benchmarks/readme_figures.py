@@ -16,13 +16,13 @@ import cv2
 
 from edge.capture import registry as cameras
 from edge.capture.synthetic import Stage
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
-from edge.types import Observation
+from edge.types import FrameResult
 
 FPS = 30  # of the synthetic camera
 RIGHT_PLACE = 0.4  # intersection over union of box and face
@@ -30,17 +30,17 @@ RIGHT_PLACE = 0.4  # intersection over union of box and face
 
 def main() -> None:
     classifier = Classifier(shipped_model())
-    pipeline = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
+    pipeline = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
     stage = Stage()
     frames = round(stage.period * FPS)
     started = time.perf_counter()
-    seen = [pipeline.observe(frame) for frame in islice(cameras.frames("synthetic:fast"), frames)]
+    seen = [pipeline.process(frame) for frame in islice(cameras.frames("synthetic:fast"), frames)]
     speed = frames / (time.perf_counter() - started)
     visible, alone, right = count(stage, seen)
-    face = classifier.prepare(seen[0].frame.grey, stage.actors(0)[0].box)
+    face = classifier.prepare(seen[0].frame.gray, stage.actors(0)[0].box)
     show("environment", f"{megabytes(Path(sys.prefix).rglob('*')):.0f} MB in {Path(sys.prefix).name}")
     show("model", f"{shipped_model().stat().st_size / 1e6:.2f} MB")
-    show("start to first reading", f"{median(lambda: first_reading(stage), 5):.2f} s on a picture (median of 5)")
+    show("start to first reading", f"{median(lambda: first_reading(stage), 5):.2f} s on an image (median of 5)")
     show(
         "synthetic, one reading",
         f"{alone / visible:.1%} of {visible} frames with a whole face: one reading, right place",
@@ -49,19 +49,19 @@ def main() -> None:
     show("loop", f"{speed:.0f} frames a second, synthetic 640x480 and its drawing, one thread")
     show(
         "classifier",
-        f"{median(lambda: timed(lambda: classifier.scores(face)), 1000) * 1000:.2f} ms a face (median of 1000)",
+        f"{median(lambda: timed(lambda: classifier.classify(face)), 1000) * 1000:.2f} ms a face (median of 1000)",
     )
 
 
-def count(stage: Stage, seen: Iterable[Observation]) -> tuple[int, int, int]:
+def count(stage: Stage, seen: Iterable[FrameResult]) -> tuple[int, int, int]:
     """Return frames with a whole face, those with one reading at its place, and those that also name its emotion."""
     visible = alone = right = 0
     for observation in seen:
         (actor,) = stage.actors(observation.frame.time)
-        readings = observation.readings
+        readings = observation.faces
         if actor.visible:
             visible += 1
-            good = len(readings) == 1 and readings[0].box.overlap(actor.box) >= RIGHT_PLACE
+            good = len(readings) == 1 and readings[0].box.iou(actor.box) >= RIGHT_PLACE
             alone += good
             right += good and readings[0].label == actor.emotion
     return visible, alone, right
@@ -70,16 +70,16 @@ def count(stage: Stage, seen: Iterable[Observation]) -> tuple[int, int, int]:
 def first_reading(stage: Stage) -> float:
     """Return the seconds from starting the command to its first line."""
     with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "face.png"
-        cv2.imwrite(str(picture), stage.picture(0))
-        command = [str(Path(sys.executable).with_name("edge")), "run", str(picture), "--sink", "jsonl"]
+        image = Path(folder) / "face.png"
+        cv2.imwrite(str(image), stage.image(0))
+        command = [str(Path(sys.executable).with_name("edge")), "run", str(image), "--sink", "jsonl"]
         started = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             assert process.stdout
             line = process.stdout.readline()
             seconds = time.perf_counter() - started
         if b'"label"' not in line:
-            sys.exit(f"figures.py: no reading on the picture: {line!r}")
+            sys.exit(f"figures.py: no reading on the image: {line!r}")
         return seconds
 
 

@@ -1,4 +1,4 @@
-"""Measure what a frame costs at several picture sizes and with several faces, beside the naive loop.
+"""Measure what a frame costs at several image sizes and with several faces, beside the naive loop.
 
 usage: .venv/bin/python benchmarks/resolution_curve.py     (after scripts/run.sh has made .venv)
 
@@ -14,10 +14,10 @@ from itertools import islice
 
 from benchmarks.versus_baseline import run_naive
 from edge.capture import registry as cameras
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 from edge.types import Frame
@@ -29,11 +29,11 @@ FRAMES, NAIVE_FRAMES = 240, 24  # the naive loop's frames all cost the same
 
 def main() -> None:
     classifier = Classifier(shipped_model())
-    print(f"{'picture':>10} {'faces':>5} {'readings':>8} {'naive ms':>9} {'our ms':>7} {'ratio':>6}")
+    print(f"{'image':>10} {'faces':>5} {'readings':>8} {'naive ms':>9} {'our ms':>7} {'ratio':>6}")
     for size, faces in [*((size, 1) for size in SIZES), *(("640x480", faces) for faces in FACES[1:])]:
         frames = list(islice(cameras.frames(f"synthetic:fast,size={size},faces={faces}"), FRAMES))
         naive = spent(lambda: run_naive(frames[:: FRAMES // NAIVE_FRAMES], classifier, "alt2")) / NAIVE_FRAMES  # noqa: B023
-        pipeline = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
+        pipeline = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
         readings = 0
 
         def ours(pipeline: Pipeline = pipeline, frames: list[Frame] = frames) -> None:

@@ -3,7 +3,7 @@
 usage: .venv/bin/python benchmarks/runtime_agreement.py [MODEL]        (after scripts/run.sh has made .venv)
 
 The tool came with ai-edge-litert 2.3; it times the model's run alone, with one thread and random pixels, and rounds to
-0.01 ms. Ours also hands the picture over and makes shares of what comes out, as the loop does. A round asks both; the
+0.01 ms. Ours also hands the image over and makes shares of what comes out, as the loop does. A round asks both; the
 ratios of their medians and of their means are printed, and the middle ones of all rounds.
 """
 
@@ -16,10 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from edge.config.models import shipped_model
 from edge.diagnostics.benchmark import single_stream
 from edge.diagnostics.benchmark_report import Rule
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
 
 TOOL = "ai_edge_litert.tools.benchmark_litert_model"
 ROUNDS, QUERIES = 15, 2000

@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from edge.capture import registry as cameras
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.sinks import registry as sinks
 from edge.tracking.tracker import Tracker
-from edge.types import Frame, Run
+from edge.types import Frame, RunInfo
 
 FPS = 30
 FRAMES = 120
@@ -95,8 +95,8 @@ def line(spec: str, pairs: Sequence[tuple[Cost, Cost]]) -> str:
 def run(frames: Sequence[Frame], specs: Sequence[str]) -> Cost:
     """Run the loop on `frames` with the sinks of `specs`."""
     classifier = Classifier(shipped_model())
-    pipeline = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
-    about = Run(live=True, labels=classifier.card.labels)
+    pipeline = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
+    about = RunInfo(live=True, labels=classifier.card.labels)
     loops, writes = [], []
     whole, own = time.process_time(), time.thread_time()
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def run(frames: Sequence[Frame], specs: Sequence[str]) -> Cost:
             due += 1 / FPS
             time.sleep(max(0.0, due - time.perf_counter()))
             begun = time.perf_counter()
-            seen = pipeline.observe(replace(frame, arrived=time.monotonic()))
+            seen = pipeline.process(replace(frame, captured_at=time.monotonic()))
             read = time.perf_counter()
             for sink in opened:
                 sink.write(seen)

@@ -22,17 +22,17 @@ import numpy as np
 
 from edge.capture import registry as cameras
 from edge.capture.synthetic import EMOTION_SECONDS, Stage
-from edge.detection.haar import Detector
-from edge.inference import model_file as card
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
+from edge.inference import model_file
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 from edge.types import Box, Frame
 
 FPS = 30
-# Seed, noise in grey levels (8: a small sensor indoors), and the second of the timetable at which it begins.
+# Seed, noise in gray levels (8: a small sensor indoors), and the second of the timetable at which it begins.
 TAKES = ((1, 8.0, 0.0), (2, 8.0, 7.3), (3, 5.0, 13.0), (4, 12.0, 3.1), (5, 16.0, 19.5))
 SECONDS = 48.0  # two periods of the synthetic camera
 SOON = 0.5  # seconds within which a change should show
@@ -57,9 +57,9 @@ def main() -> None:
 def noisy(seed: int, noise: float, start: float) -> Iterator[Frame]:
     rng, stage = np.random.default_rng(seed), Stage()
     for index in range(round(SECONDS * FPS)):
-        picture = stage.picture(start + index / FPS)
-        grey = np.clip(picture + rng.normal(0, noise, picture.shape), 0, 255).astype(np.uint8)
-        yield Frame(grey, lambda: grey, index / FPS, index)  # noqa: B023 (nobody asks for it)
+        image = stage.image(start + index / FPS)
+        gray = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+        yield Frame(gray, lambda: gray, index / FPS, index)  # noqa: B023 (nobody asks for it)
 
 
 def told(start: float) -> list[tuple[float, str | None]]:
@@ -75,10 +75,10 @@ def naive(frames: Iterable[Frame]) -> Looks:
     search = cv2.CascadeClassifier(path)
     looks: Looks = []
     for frame in frames:
-        hits = search.detectMultiScale(frame.grey, 1.1, 5, minSize=(30, 30))
+        hits = search.detectMultiScale(frame.gray, 1.1, 5, minSize=(30, 30))
         boxes = sorted((Box(*map(int, hit)) for hit in hits), key=lambda box: -box.width)
         for box in boxes[:1]:
-            scores = classifier.scores(classifier.prepare(frame.grey, box))
+            scores = classifier.classify(classifier.prepare(frame.gray, box))
             looks.append((frame.time, dict(zip(classifier.card.labels, scores.tolist(), strict=True))))
     return looks
 
@@ -90,10 +90,10 @@ def strongest(looks: Looks) -> Labels:
 def ours(frames: Iterable[Frame]) -> Labels:
     classifier = Classifier(shipped_model())
     labels: Labels = []
-    steadier = Steadier(classifier.card.unsure)
-    pipeline = Pipeline(Tracker(Detector()), classifier, steadier, classifier.card.labels)
+    steadier = TemporalSmoother(classifier.card.min_confidence)
+    pipeline = Pipeline(Tracker(HaarDetector()), classifier, steadier, classifier.card.labels)
     for frame in frames:
-        labels += [(frame.time, reading.label) for reading in pipeline.observe(frame).readings[:1]]
+        labels += [(frame.time, reading.label) for reading in pipeline.process(frame).faces[:1]]
     return labels
 
 
@@ -108,7 +108,7 @@ def minutes(labels: Labels) -> float:
 
 def clear(truth: list[tuple[float, str | None]], looks: Looks) -> dict[float, tuple[str | None, bool]]:
     """Return for each change when it was, to what, and whether the model is sure of it."""
-    unsure, found = card.load(card.shipped_model())[1].unsure, {}
+    unsure, found = model_file.load(shipped_model())[1].unsure, {}
     for when, emotion in truth:
         shares = [shares[str(emotion)] for now, shares in looks if 0 <= now - when < EMOTION_SECONDS]
         found[when] = emotion, bool(shares) and statistics.mean(shares) >= unsure

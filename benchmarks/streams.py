@@ -1,10 +1,10 @@
-"""Measure what a camera's second, small picture is worth to the loop: search in it, and read faces in the large one.
+"""Measure what a camera's second, small image is worth to the loop: search in it, and read faces in the large one.
 
 usage: .venv/bin/python benchmarks/streams.py [FER2013]     (after scripts/run.sh has made .venv; FER2013 needs .venv-test)
 
 The same view of the synthetic camera, with a sensor's noise, as three cameras would deliver it: 640 x 480, 1280 x 960,
 and both. The processor's time of the loop's thread in ms a frame, the three in turn, several rounds: the median of each
-camera, and of the large picture's time by both pictures' time in the same round. The camera makes both pictures itself;
+camera, and of the large image's time by both images' time in the same round. The camera makes both images itself;
 that they have to be copied out of its memory is measured on its own.
 
 FER2013, as `trainer evaluate --data` takes it: the shipped model's accuracy on PublicTest if the faces had been so many
@@ -26,17 +26,17 @@ from numpy.typing import NDArray
 
 from benchmarks.resolution_curve import spent
 from edge.capture import registry as cameras
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 from edge.types import Frame
 
 LARGE, SMALL = (1280, 960), (640, 480)
 FRAMES, ROUNDS, COPIES = 240, 15, 500
-NOISE = 3.0  # grey levels, of a pixel of the large picture
+NOISE = 3.0  # gray levels, of a pixel of the large image
 PIXELS = (16, 20, 24, 30, 36, 42, 48)
 
 
@@ -58,11 +58,11 @@ def cameras_of(faces: int) -> list[list[Frame]]:
     rng = np.random.default_rng(0)
     small, large, both = [], [], []
     for frame in islice(cameras.frames(f"synthetic:fast,size={LARGE[0]}x{LARGE[1]},faces={faces}"), FRAMES):
-        noisy = np.clip(frame.grey + rng.normal(0, NOISE, frame.grey.shape), 0, 255).astype(np.uint8)
+        noisy = np.clip(frame.gray + rng.normal(0, NOISE, frame.gray.shape), 0, 255).astype(np.uint8)
         less = cv2.resize(noisy, SMALL, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        small.append(replace(frame, grey=less))
-        large.append(replace(frame, grey=noisy))
-        both.append(replace(frame, grey=noisy, small=less))
+        small.append(replace(frame, gray=less))
+        large.append(replace(frame, gray=noisy))
+        both.append(replace(frame, gray=noisy, search_image=less))
     return [small, large, both]
 
 
@@ -73,16 +73,16 @@ def in_turn(classifier: Classifier, sources: list[list[Frame]]) -> NDArray[np.fl
 
 
 def loop(classifier: Classifier, frames: list[Frame]) -> Callable[[], object]:
-    pipeline = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
+    pipeline = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
     return lambda: pipeline.run(iter(frames))
 
 
 def copying(size: tuple[int, int]) -> float:
-    """Return the least ms that a copy of a YUV420 picture of `size` takes."""
-    picture, least = np.full((size[1] * 3 // 2, size[0]), 100, np.uint8), np.inf
+    """Return the least ms that a copy of a YUV420 image of `size` takes."""
+    image, least = np.full((size[1] * 3 // 2, size[0]), 100, np.uint8), np.inf
     for _ in range(COPIES):
         begin = time.perf_counter()
-        picture.copy()
+        image.copy()
         least = min(least, time.perf_counter() - begin)
     return float(1000 * least)
 

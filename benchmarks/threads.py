@@ -20,11 +20,11 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 
 from edge.capture import registry as cameras
-from edge.detection.haar import Detector
-from edge.diagnostics.benchmark import grey_face
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
+from edge.diagnostics.benchmark import gray_face
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 
@@ -39,13 +39,13 @@ def main() -> None:
 
     def loop(threads: int) -> None:
         model = models[threads]
-        Pipeline(Tracker(Detector(threads=threads)), model, Steadier(), model.card.labels).run(iter(frames))
+        Pipeline(Tracker(HaarDetector(threads=threads)), model, TemporalSmoother(), model.card.labels).run(iter(frames))
 
     def alone(threads: int) -> None:
         model = models[threads]
-        face = grey_face(model.card.input_size)
+        face = gray_face(model.card.input_size)
         for _ in range(FACES):
-            model.scores(face)
+            model.classify(face)
 
     print(f"{f'{os.cpu_count()} cores':17} {'threads':>7} {'a frame: wall, cores':>22} {'a face: wall, cores':>22}")
     for name, busy in (("otherwise quiet", 0), ("every core busy", os.cpu_count() or 1)):

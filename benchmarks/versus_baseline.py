@@ -6,8 +6,8 @@ usage: .venv/bin/python benchmarks/versus_baseline.py [--stamped] VIDEO|calm... 
 a sensor's noise: nothing stands still, which is the hard case for a sweep that looks where something moved (it needs
 .venv-test/bin/python).
 
-The naive loop is the one of the tutorials: detectMultiScale over the whole frame with step 1.1 and 5 neighbours, one
-OpenCV thread, the same model, the same preprocessing. Both get the same decoded grey frames, in turn, twice; the better
+The naive loop is the one of the tutorials: detectMultiScale over the whole frame with step 1.1 and 5 neighbors, one
+OpenCV thread, the same model, the same preprocessing. Both get the same decoded gray frames, in turn, twice; the better
 half of each counts. Decoding is in neither. A face that the naive loop finds is kept when ours has one at its place
 in the same frame (intersection over union of at least 0.4).
 
@@ -27,15 +27,15 @@ import cv2
 import numpy as np
 
 from edge.capture import registry as cameras
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
-from edge.types import Box, Frame, Observation
+from edge.types import Box, Frame, FrameResult
 
-STEP, NEIGHBOURS, SMALLEST = 1.1, 5, 30
+STEP, NEIGHBORS, SMALLEST = 1.1, 5, 30
 SAME = 0.4  # intersection over union
 ROUNDS = 2
 CASCADES = ("alt2", "default")  # ours, which the naive loop may have too, and the tutorials'
@@ -67,8 +67,8 @@ def calm() -> Iterator[Frame]:
         move = cv2.getRotationMatrix2D((x, y), 6 * np.sin(1.1 * now), 1 + 0.25 * np.sin(0.7 * now))
         move[:, 2] += 320 - x + 60 * np.sin(0.5 * now), 180 - y
         view = cv2.warpAffine(portrait, move, (640, 360), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
-        grey = np.clip(view + rng.normal(0, 4, view.shape), 0, 255).astype(np.uint8)
-        yield Frame(grey, lambda: grey, now, index)  # noqa: B023 (nobody asks for it)
+        gray = np.clip(view + rng.normal(0, 4, view.shape), 0, 255).astype(np.uint8)
+        yield Frame(gray, lambda: gray, now, index)  # noqa: B023 (nobody asks for it)
 
 
 def compare(video: str, frames: list[Frame], cascade: str) -> str:
@@ -102,7 +102,7 @@ def spread(frames: list[Frame], cascade: str) -> str:
 def kept(naive: Found, ours: Found) -> float:
     """Return the share of the faces in `naive` that `ours` has, too, 0 to 1."""
     pairs = [(face, boxes) for faces, boxes in zip(naive, ours, strict=True) for face in faces]
-    return sum(any(face.overlap(box) >= SAME for box in boxes) for face, boxes in pairs) / len(pairs)
+    return sum(any(face.iou(box) >= SAME for box in boxes) for face, boxes in pairs) / len(pairs)
 
 
 def in_turn(*loops: Callable[[], tuple[float, Found]]) -> list[tuple[float, Found]]:
@@ -117,16 +117,16 @@ def run_naive(frames: list[Frame], classifier: Classifier, cascade: str) -> tupl
     search, found = cv2.CascadeClassifier(path), []
     begin = time.perf_counter()
     for frame in frames:
-        hits = search.detectMultiScale(frame.grey, STEP, NEIGHBOURS, minSize=(SMALLEST, SMALLEST))
+        hits = search.detectMultiScale(frame.gray, STEP, NEIGHBORS, minSize=(SMALLEST, SMALLEST))
         boxes = [Box(*map(int, hit)) for hit in hits]
         for box in boxes:
-            classifier.scores(classifier.prepare(frame.grey, box))
+            classifier.classify(classifier.prepare(frame.gray, box))
         found.append(boxes)
     return time.perf_counter() - begin, found
 
 
 def run_ours(frames: list[Frame], classifier: Classifier) -> tuple[float, Found]:
-    pipeline, boxes = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels), Boxes()
+    pipeline, boxes = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels), Boxes()
     return pipeline.run(iter(frames), [boxes]).seconds, boxes.found
 
 
@@ -142,8 +142,8 @@ class Boxes:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def write(self, seen: Observation) -> None:
-        self.found.append([reading.box for reading in seen.readings])
+    def write(self, seen: FrameResult) -> None:
+        self.found.append([reading.box for reading in seen.faces])
 
 
 if __name__ == "__main__":

@@ -44,17 +44,17 @@ measure(detector.detect_emotions)
 OURS = f"""
 import time
 from itertools import count
-from edge.inference.model_file import shipped_model
+from edge.config.models import shipped_model
 from edge.inference.classifier import Classifier
 from edge.detection.haar import Detector
 from edge.pipeline import Pipeline
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.tracking.tracker import Tracker
 from edge.types import Frame
 {COMMON}
 started = imported
 classifier = Classifier(shipped_model())
-pipeline, index = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels), count()
+pipeline, index = Pipeline(Tracker(Detector()), classifier, TemporalSmoother(), classifier.card.labels), count()
 def detect(frame):
     number = next(index)
     pipeline.observe(Frame(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), lambda: frame, number / 30, number))

@@ -1,9 +1,9 @@
 """What viewers of the page cost the loop: measured without and with them, in turn.
 
-    .venv-test/bin/python benchmarks/web_load.py [--viewers 50] [--rounds 3] [--seconds 10]
+    .venv-test/bin/python benchmarks/web_load.py [--viewers 50] [--rounds 3] [--duration 10]
 
 Each round runs `edge run synthetic` (30 frames a second, 640 x 480) four times: without the output `web`, with it and
-nobody there, with viewers of its events, and of events and the camera's picture. A third of the viewers read as fast as
+nobody there, with viewers of its events, and of events and the camera's image. A third of the viewers read as fast as
 they can, a third a little at a time, a third nothing at all. Viewers are one process of their own. Told are, as the
 median of the rounds, the frames a second, the processor's time of `edge run` and its viewers', and the ratio to the run
 without. A loop of 30 frames a second that has time to spare loses none, so `--source synthetic:fast` takes as many
@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 EDGE = Path(sys.executable).with_name("edge")
 SLOW_BYTES, SLOW_SECONDS = 2048, 0.25  # what a slow viewer takes at a time: 8 kB a second
-KINDS = ("without web", "web, nobody", "events", "events and picture")
+KINDS = ("without web", "web, nobody", "events", "events and image")
 
 
 class Cost(NamedTuple):
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--viewers", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--duration", type=float, default=10.0)
     parser.add_argument("--source", default="synthetic")
     told = parser.parse_args()
     found: dict[str, list[Cost]] = {kind: [] for kind in KINDS}
@@ -61,8 +61,8 @@ def main() -> None:
 
 def measure(kind: str, source: str, viewers: int, seconds: float) -> Cost:
     """Return what a run of so many seconds costs with `viewers` of `kind`."""
-    sink = [] if kind == KINDS[0] else ["-s", "web:0" + ",picture" * (kind == KINDS[3])]
-    command = [str(EDGE), "run", source, "--seconds", str(seconds), "-s", "jsonl:/dev/null", *sink]
+    sink = [] if kind == KINDS[0] else ["-s", "web:0" + ",image" * (kind == KINDS[3])]
+    command = [str(EDGE), "run", source, "--duration", str(seconds), "-s", "jsonl:/dev/null", *sink]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert run.stderr
@@ -70,7 +70,7 @@ def measure(kind: str, source: str, viewers: int, seconds: float) -> Cost:
     if sink:
         found = re.search(r":(\d+)/", run.stderr.readline())
         assert found, "it did not say where it listens"
-        paths = {KINDS[1]: [], KINDS[2]: ["events"], KINDS[3]: ["events", "picture"]}[kind]
+        paths = {KINDS[1]: [], KINDS[2]: ["events"], KINDS[3]: ["events", "image"]}[kind]
         cpu, taken = look(int(found[1]), paths, viewers, run)
     said = run.stderr.read()
     run.wait()

@@ -3,7 +3,7 @@
     EmotionEdgeError                        1
     |-- UsageError                          2   the command line asks for something that does not exist
     |   |-- UnknownName  (LookupError)          no camera, sink or other part of that name
-    |   `-- SourceNotFound (FileNotFoundError)  the picture, video or folder is not there
+    |   `-- SourceNotFound (FileNotFoundError)  the image, video or folder is not there
     |-- SettingsError  (ValueError)        78   a setting is out of range: a service must not be restarted for it
     |-- ModelError     (ValueError)        78   not a model, no card, or a model that does not fit its card
     |-- CameraError    (OSError)            1   not there, taken, stopped delivering, or cannot be decoded

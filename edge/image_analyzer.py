@@ -1,32 +1,96 @@
-"""Reads a picture apart from a run: one that somebody tries while the camera goes on."""
+"""Faces in images on their own: of a folder, of an upload, of a program that imports this package."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.pipeline import Pipeline
-from edge.types import Frame, Reading
+from edge.config.defaults import MIN_FACE_SIZE
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
+from edge.detection.search import detect_image
+from edge.inference.classifier import Classifier
+from edge.inference.smoothing import make_result, strongest_label
+from edge.pipeline import StageTimer
+from edge.types import FaceResult, Frame, FrameResult, Track
 
 
-class StillReader:
-    """Reads pictures with a search and a model of its own, which are loaded when the first one comes.
+class ImageAnalyzer:
+    """Finds and classifies the faces of single images; nothing is remembered from one to the next.
 
-    May be called by any thread; one picture at a time, so that it never takes more than one core from the run.
+    Args:
+        detector: None: the built-in cascade.
+        classifier: None: the shipped model.
+        min_face_size: side of the smallest face, in pixels of an image 640 wide; of the image where narrower.
+        min_confidence: probability below which a face gets no label, 0 to 1; None: what the model file says.
     """
 
-    def __init__(self, make: Callable[[], Pipeline]) -> None:
-        self._make = make
-        self._pipeline: Pipeline | None = None
-        self._turn = threading.Lock()
+    def __init__(
+        self,
+        detector: HaarDetector | None = None,
+        classifier: Classifier | None = None,
+        min_face_size: int = MIN_FACE_SIZE,
+        min_confidence: float | None = None,
+    ) -> None:
+        self._detector = detector or HaarDetector()
+        self._classifier = classifier or Classifier(shipped_model())
+        card = self._classifier.card
+        self._labels = card.labels
+        self._min_face_size = min_face_size
+        self._min_confidence = card.min_confidence if min_confidence is None else min_confidence
+        self._last_id = 0
 
-    def __call__(self, picture: NDArray[np.uint8]) -> tuple[Reading, ...]:
-        """Return the faces in `picture`, (height, width) grey or (height, width, 3) BGR."""
-        grey = picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-        with self._turn:
-            self._pipeline = self._pipeline or self._make()
-            return self._pipeline.observe(Frame(grey, lambda: picture, 0.0, 0, "picture")).readings
+    def analyze(self, image: NDArray[np.uint8]) -> tuple[FaceResult, ...]:
+        """Return the faces in `image`, (height, width) gray or (height, width, 3) BGR, the largest first."""
+        gray = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+        return self.process(Frame(gray, lambda: image, 0.0, 0)).faces
+
+    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
+        """Return the faces in `frame`, the largest first; each gets a new track id.
+
+        Args:
+            capture_seconds: how long the loop waited for it.
+        """
+        timer = StageTimer(capture=max(0.0, capture_seconds), convert=frame.convert_seconds)
+        tracks = []
+        for detection in detect_image(self._detector, frame.gray, self._min_face_size):
+            self._last_id += 1
+            tracks.append(Track(self._last_id, detection.box))
+        timer.end("detect")
+        crops = [self._classifier.prepare(frame.gray, track.box) for track in tracks]
+        timer.end("crop")
+        inferred = [self._classifier.classify(crop) for crop in crops]
+        timer.end("classify")
+        faces = tuple(
+            self._result(track, probabilities, frame.time)
+            for track, probabilities in zip(tracks, inferred, strict=True)
+        )
+        timer.end("smooth")
+        return FrameResult(frame, faces, timer.timings)
+
+    def _result(self, track: Track, probabilities: NDArray[np.float32], now: float) -> FaceResult:
+        strongest = strongest_label(probabilities, self._min_confidence)
+        label = None if strongest is None else self._labels[strongest]
+        return make_result(track, self._labels, probabilities, label, since=now)
+
+
+class LazyImageAnalyzer:
+    """Analyzes images with an ImageAnalyzer that is made when the first image comes.
+
+    May be called by any thread; one image at a time, so that it never takes more than one core.
+    """
+
+    def __init__(self, make: Callable[[], ImageAnalyzer]) -> None:
+        self._make = make
+        self._analyzer: ImageAnalyzer | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, image: NDArray[np.uint8]) -> Sequence[FaceResult]:
+        """Return the faces in `image`, as ImageAnalyzer.analyze."""
+        with self._lock:
+            self._analyzer = self._analyzer or self._make()
+            return self._analyzer.analyze(image)

@@ -1,10 +1,12 @@
-"""What flows from camera to sink: frozen values with their shapes, units and ranges. Imports nothing of ours."""
+"""What flows from camera to sink: frozen values with their shapes, units and ranges. Imports nothing of this project."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from types import TracebackType
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,91 +22,115 @@ class Box:
     height: int
 
     def scaled(self, factor: float) -> Box:
-        """Return where it is in the same picture `factor` times as large."""
+        """Return the box in the same image `factor` times as large."""
         return Box(*(round(factor * side) for side in (self.x, self.y, self.width, self.height)))
 
-    def overlap(self, other: Box) -> float:
-        """Return intersection over union, 0 (apart) to 1 (the same)."""
-        wide = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        high = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        shared = max(wide, 0) * max(high, 0)
-        union = self.width * self.height + other.width * other.height - shared
-        return shared / union if union else 0.0
+    def iou(self, other: Box) -> float:
+        """Return intersection over union, 0 (disjoint) to 1 (equal)."""
+        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        intersection = max(width, 0) * max(height, 0)
+        union = self.width * self.height + other.width * other.height - intersection
+        return intersection / union if union else 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Find:
-    """A face, as the search says."""
+class Detection:
+    """A face that the detector found."""
 
     box: Box
-    support: int  # overlapping hits that agreed on it, from 1
+    score: int  # the cascade's neighbor count: overlapping hits that were merged into this one, from 1
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """Somebody's face in one frame."""
+class Track:
+    """A face in one frame, with the identity that it keeps from frame to frame."""
 
-    id: int  # the same person keeps it from frame to frame; from 1
+    track_id: int  # from 1
     box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """A face that is to be classified in this frame."""
+
+    track: Track
+    flip: bool = False  # flip test-time augmentation: classify the mirrored, slightly tighter crop
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a camera."""
+    """One image of a camera."""
 
-    grey: NDArray[np.uint8]  # (height, width), 0 black to 255 white: all that the search and the model look at
-    colour: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR, made only when a sink asks
-    time: float  # seconds on the source's own clock; only differences mean anything
-    index: int  # position in the source from 0; a gap means frames that were skipped
-    name: str = ""  # of the file, where each frame is one; such frames have nothing to do with one another
-    convert: float = 0.0  # seconds that it took to make `grey`
-    arrived: float = field(default_factory=monotonic)  # seconds, monotonic: when the picture was there
-    small: NDArray[np.uint8] | None = None  # the same view with fewer pixels, where the camera makes it: to be searched
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Face:
-    """A face on its way through: found, followed, scored."""
-
-    box: Box
-    scores: NDArray[np.float32]  # (labels,), each 0 to 1, summing to 1
-    id: int  # the same person keeps it from frame to frame; from 1
-    label: int | None  # which score leads steadily; None: unsure
-    since: float = 0.0  # seconds on the source's clock: when that label came
+    gray: NDArray[np.uint8]  # (height, width), 0 black to 255 white: what detection, tracking and the model read
+    color: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR, made only when a sink asks
+    time: float  # seconds on the source's own clock; only differences are meaningful
+    index: int  # position in the source from 0; a gap means skipped frames
+    source_name: str = ""  # file name, where each frame is an image file of its own and unrelated to the others
+    convert_seconds: float = 0.0  # that it took to make `gray`
+    captured_at: float = field(default_factory=monotonic)  # seconds, monotonic clock
+    search_image: NDArray[np.uint8] | None = None  # a smaller gray image of the same view, where the camera has one
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What is said of one face: plain values, ready for JSON."""
+class FaceResult:
+    """The result for one face: plain values, ready for JSON."""
 
-    face_id: int
+    track_id: int  # the same person keeps it from frame to frame; from 1
     box: Box
-    scores: Mapping[str, float]  # label -> share, 0 to 1, summing to 1
-    label: str | None  # None: unsure
-    confidence: float  # share of the label, or of the strongest one where unsure, 0 to 1
-    since: float = 0.0  # seconds on the source's clock: when that label came
+    probabilities: Mapping[str, float]  # label -> probability, 0 to 1, summing to 1
+    label: str | None  # None: uncertain
+    confidence: float  # probability of the label, or the highest one where uncertain, 0 to 1
+    since: float = 0.0  # seconds on the source's clock: when the label was assigned
+    age: float = 0.0  # seconds since the last inference that the probabilities include
+
+
+@dataclass(frozen=True, slots=True)
+class RunStats:
+    """Counters of a run up to a frame."""
+
+    frames: int = 0  # processed, this one included
+    skipped: int = 0  # of the source that never arrived: damaged, or late in a live source
+    fps: float = 0.0  # processed frames a second, over the last second or so
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Observation:
-    """One frame and everything that was read in it: all that a sink ever gets."""
+class FrameResult:
+    """One frame with its faces: all that a sink ever gets."""
 
     frame: Frame
-    readings: tuple[Reading, ...]
+    faces: tuple[FaceResult, ...]
     timings: Mapping[str, float]  # stage -> seconds spent on this frame
+    stats: RunStats = RunStats()
 
 
-def _nothing_read(_: NDArray[np.uint8]) -> Sequence[Reading]:
+class Sink(Protocol):
+    """A destination for results: opened when entered, closed when left, whatever happened.
+
+    A true attribute `reopens` says that a sink that failed may be entered again and loses nothing by it.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def write(self, result: FrameResult) -> None:
+        """Take one result. Returns at once; a sink that may wait hands its items to a BackgroundWriter."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def _no_faces(_: NDArray[np.uint8]) -> Sequence[FaceResult]:
     return ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """What a sink may know of the run that it belongs to."""
+class RunInfo:
+    """What a sink may know about the run that it belongs to."""
 
-    live: bool = False  # a camera, which does not wait: what comes late may be dropped. Of files nothing may be lost
-    labels: tuple[str, ...] = ()  # of the model, in the order of its scores
+    live: bool = False  # a camera, which does not wait: late items may be dropped. Of files nothing may be lost
+    labels: tuple[str, ...] = ()  # of the model, in the order of its outputs
     model: str = ""  # its name and version
-    # (height, width) grey or (height, width, 3) BGR uint8 -> its faces. Apart from the run, for pictures that somebody
-    # tries; takes some 0.1 s, the first time more; may be called by any thread.
-    read: Callable[[NDArray[np.uint8]], Sequence[Reading]] = _nothing_read
+    # (height, width) gray or (height, width, 3) BGR uint8 -> its faces. Independent of the run, for images that a user
+    # uploads; takes about 0.1 s, the first call more; thread-safe.
+    analyze_image: Callable[[NDArray[np.uint8]], Sequence[FaceResult]] = _no_faces

@@ -14,8 +14,8 @@ from typing import Self
 
 from edge.config.sink_options import parse
 from edge.errors import SinkError, UsageError
-from edge.sinks.background_writer import Outbox
-from edge.types import Observation, Reading, Run
+from edge.sinks.background_writer import BackgroundWriter
+from edge.types import FaceResult, FrameResult, RunInfo
 
 try:
     import gpiozero
@@ -26,7 +26,7 @@ BLINK = 0.2  # seconds
 
 
 class Sink:
-    def __init__(self, argument: str, run: Run) -> None:
+    def __init__(self, argument: str, run: RunInfo) -> None:
         pin, options = parse("led_sink", argument, {"label": str, "active-low": bool})
         if not pin:
             raise UsageError("led_sink: no pin found, expected its number, as ./led_sink.py:17")
@@ -36,7 +36,7 @@ class Sink:
             raise UsageError(f"led_sink: no label {self._label!r}; the model has {', '.join(run.labels)}")
         self._active_high = "active-low" not in options
         self._shown: dict[int, str] = {}  # the last sure label of each face that is there
-        self._outbox = Outbox("led_sink", self._show, live=True)
+        self._outbox = BackgroundWriter("led_sink", self._show, live=True)
 
     def __enter__(self) -> Self:
         try:
@@ -46,8 +46,8 @@ class Sink:
         self._outbox.__enter__()
         return self
 
-    def write(self, seen: Observation) -> None:
-        self._outbox.put(seen.readings)
+    def write(self, seen: FrameResult) -> None:
+        self._outbox.put(seen.faces)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -57,11 +57,11 @@ class Sink:
         finally:
             self._led.close()
 
-    def _show(self, readings: tuple[Reading, ...]) -> None:
-        sure = {reading.face_id: reading.label for reading in readings if reading.label}
+    def _show(self, readings: tuple[FaceResult, ...]) -> None:
+        sure = {reading.track_id: reading.label for reading in readings if reading.label}
         if self._label:
             self._led.value = self._label in sure.values()
         elif any(self._shown.get(face, label) != label for face, label in sure.items()):
             self._led.blink(on_time=BLINK, n=1)
-        present = {reading.face_id for reading in readings}
+        present = {reading.track_id for reading in readings}
         self._shown = {face: label for face, label in (self._shown | sure).items() if face in present}

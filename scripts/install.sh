@@ -211,7 +211,7 @@ model_name() {
     words=$("$edge" --version 2>&1) || fail "the release does not start, nothing was changed: $(tail -n 1 <<<"$words")"
     words=$("$edge" info --json "$model" 2>&1) || fail 78 "the model is refused, nothing was changed: $(tail -n 1 <<<"$words")"
     name=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["name"])' <<<"$words")
-    words=$(cd "$1/tmp" && "$edge" run synthetic:fast --frames 30 --sink jsonl --model "$model" 2>&1) ||
+    words=$(cd "$1/tmp" && "$edge" run synthetic:fast --max-frames 30 --sink jsonl --model "$model" 2>&1) ||
         fail 78 "the model does not run, nothing was changed: $(tail -n 1 <<<"$words")"
     grep -q '"scores"' <<<"$words" || fail 78 "the model reads no face, nothing was changed"
     echo "$name ($(sha256sum "$model" | cut -c 1-8))"

@@ -72,7 +72,7 @@ up() {
 
 arm64() {
     local python=${PYTHON:-$here/.venv/bin/python}
-    command -v "$python" >/dev/null || fail "no $python; 'scripts/run.sh synthetic --frames 1' makes it, or name another: PYTHON=..."
+    command -v "$python" >/dev/null || fail "no $python; 'scripts/run.sh synthetic --max-frames 1' makes it, or name another: PYTHON=..."
     exec env PYTHONPATH="$here/scripts" "$python" -m pi_vm.arm64 "$@"
 }
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from edge.capture import synthetic
+from edge.config.models import shipped_model
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.types import Box, Frame, Observation, Reading
+from edge.types import Box, FaceResult, Frame, FrameResult
 
 EDGE = str(Path(sys.executable).with_name("edge"))
 FACE = Box(177, 66, 97, 97)  # where a person sees the face in `portrait`
@@ -43,18 +43,18 @@ def classifier() -> Classifier:
     return Classifier(shipped_model())
 
 
-def reading(label: str | None = "calm", share: float = 0.8, face_id: int = 1, box: Box = ANYWHERE) -> Reading:
+def reading(label: str | None = "calm", share: float = 0.8, track_id: int = 1, box: Box = ANYWHERE) -> FaceResult:
     """Return a Reading of a model with the labels calm and cross; label None: unsure, with calm in front."""
     scores = {"calm": 1 - share, "cross": share} if label == "cross" else {"calm": share, "cross": 1 - share}
-    return Reading(face_id, box, scores, label, share)
+    return FaceResult(track_id, box, scores, label, share)
 
 
 def frame(
     time: float = 0.0, index: int = 0, name: str = "", level: int = 100, size: tuple[int, int] = (96, 64)
 ) -> Frame:
-    """Return an even grey Frame of `size` (width, height)."""
-    grey = np.full((size[1], size[0]), level, np.uint8)
-    return Frame(grey, lambda: np.repeat(grey[..., np.newaxis], 3, axis=2), time, index, name)
+    """Return an even gray Frame of `size` (width, height)."""
+    gray = np.full((size[1], size[0]), level, np.uint8)
+    return Frame(gray, lambda: np.repeat(gray[..., np.newaxis], 3, axis=2), time, index, name)
 
 
 @cache
@@ -65,15 +65,15 @@ def _stage(width: int, height: int) -> synthetic.Stage:
 def draw(*people: tuple[str, Box], size: tuple[int, int] = (640, 480)) -> NDArray[np.uint8]:
     """Return the synthetic camera's dim room of `size` (width, height) with the faces of these names in these boxes."""
     stage = _stage(*size)
-    picture = stage._background.copy()
+    image = stage._background.copy()
     for name, box in people:
-        synthetic._paste(picture, stage._faces[name], stage._mask, box)
-    return picture
+        synthetic._paste(image, stage._faces[name], stage._mask, box)
+    return image
 
 
-def seen(*readings: Reading, **about: Any) -> Observation:
-    """Return an Observation of `readings` in a `frame` made from the other arguments."""
-    return Observation(frame(**about), readings, {})
+def seen(*readings: FaceResult, **about: Any) -> FrameResult:
+    """Return an FrameResult of `readings` in a `frame` made from the other arguments."""
+    return FrameResult(frame(**about), readings, {})
 
 
 def open_descriptors() -> int:

@@ -13,7 +13,8 @@ import pytest
 import edge
 from edge.capture import registry as cameras
 from edge.capture import synthetic
-from edge.inference import model_file as card
+from edge.config.models import shipped_model
+from edge.inference import model_file
 from edge.sinks import registry as sinks
 
 FOLDER = Path(edge.__file__).parent
@@ -55,7 +56,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_a_run_on_a_picture_loads_its_own_parts_and_nothing_of_the_workstation(portrait_file):
+def test_a_run_on_a_image_loads_its_own_parts_and_nothing_of_the_workstation(portrait_file):
     modules = modules_of_a_run("run", portrait_file)
     assert not roots(modules) & WORKSTATION
     assert inside(modules, "edge.capture.registry") == {"file"}
@@ -68,7 +69,7 @@ def test_info_loads_neither_a_runtime_nor_a_camera_nor_a_sink():
     assert not inside(modules, "edge.capture.registry") | inside(modules, "edge.sinks.registry")
 
 
-def test_the_command_itself_loads_no_picture_library_until_it_is_needed():
+def test_the_command_itself_loads_no_image_library_until_it_is_needed():
     assert not roots(modules_after("import edge.cli")) & {*WORKSTATION, "cv2", "ai_edge_litert", "tflite_runtime"}
 
 
@@ -90,13 +91,24 @@ def test_no_file_of_the_edge_imports_the_trainer_or_its_libraries(path):
 
 @pytest.mark.parametrize(
     "path",
-    [path for package in (cameras, sinks) for path in sorted(Path(package.__path__[0]).rglob("*.py"))],
+    [path for package in (cameras, sinks) for path in sorted(Path(str(package.__file__)).parent.rglob("*.py"))],
     ids=lambda path: str(path.relative_to(FOLDER)),
 )
 def test_a_camera_or_a_sink_knows_only_the_values_and_what_several_of_them_share(path):
     own = f"edge.sinks.registry.{path.parent.name}."  # of a sink that is a folder
     ours = {name for name in imports(path) if name.partition(".")[0] == "edge" and not f"{name}.".startswith(own)}
-    shared = {"errors", "files", "drawing", "silence", "outbox", "options", "machine", "journal", "daylog", "plain"}
+    shared = {
+        "errors",
+        "files",
+        "drawing",
+        "suppress_native_output",
+        "outbox",
+        "options",
+        "machine",
+        "journal",
+        "daylog",
+        "plain",
+    }
     shared |= {"presence", "secret"}
     assert ours <= {"edge.types", *(f"edge.{name}" for name in shared)}
 
@@ -104,7 +116,7 @@ def test_a_camera_or_a_sink_knows_only_the_values_and_what_several_of_them_share
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_no_emotion_is_spelled_out_in_the_code(path):
     with np.load(Path(synthetic.__file__).with_name("faces.npz")) as faces:
-        labels = {*faces.files, *card.load(card.shipped_model())[1].labels}
+        labels = {*faces.files, *model_file.load(shipped_model())[1].labels}
     tree = ast.parse(path.read_text())
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from edge.errors import EmotionEdgeError
-from edge.system.native_output import silence
+from edge.system.native_output import suppress_native_output
 
 
 def load() -> None:
@@ -15,7 +15,7 @@ def load() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with silence(2):
+        with suppress_native_output(2):
             import keras
 
             keras.ops.zeros(1)  # starts the backend, which tells what hardware it did not find

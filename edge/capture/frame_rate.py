@@ -1,22 +1,23 @@
-"""How fast the loop may run: a kiosk that nobody stands before stays cool."""
+"""Frame rates: the limit of the loop's, and the counter of what it reaches."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
-IDLE_AFTER = 10.0  # seconds without a face
-LISTEN = 0.2  # seconds between two questions whether to end, wherever something is waited for
-IDLE_FPS = 5.0  # then; with the sweep's half second somebody who comes is seen within 0.7 s
+IDLE_AFTER_SECONDS = 10.0  # without a face
+POLL_SECONDS = 0.2  # between two questions whether to end, wherever something is waited for
+RATE_WINDOW_SECONDS = 1.0
 
 
-class Pace:
-    """Keeps frames apart.
+class FrameRateLimiter:
+    """Delays the loop to a frame rate: a kiosk with nobody in front of it stays cool.
 
     Args:
         max_fps: frames a second at most; None: as many as come.
-        idle_fps: the same while nobody has been there for IDLE_AFTER seconds; None: as otherwise.
-        clock, sleep: in seconds; others than time's in tests.
+        idle_fps: the same while there was no face for IDLE_AFTER_SECONDS; None: `max_fps`.
+        clock, sleep: in seconds; replaced in tests.
     """
 
     def __init__(
@@ -28,24 +29,39 @@ class Pace:
     ) -> None:
         self._max_fps, self._idle_fps = max_fps, idle_fps
         self._clock, self._sleep = clock, sleep
-        self._last = float("-inf")
-        self._seen = clock()
+        self._last_frame = float("-inf")
+        self._last_face = clock()
 
     @property
     def idle(self) -> bool:
-        """Whether nobody has been there for a while."""
-        return self._idle_fps is not None and self._clock() - self._seen > IDLE_AFTER
+        """Whether there was no face for a while."""
+        return self._idle_fps is not None and self._clock() - self._last_face > IDLE_AFTER_SECONDS
 
     def wait(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Return when the next frame may be asked for, or soon after `stopped` says that none will be."""
         rates = [rate for rate in (self._max_fps, self._idle_fps if self.idle else None) if rate is not None]
         if rates:
-            due = self._last + 1 / min(rates)
+            due = self._last_frame + 1 / min(rates)
             while (left := due - self._clock()) > 0 and not stopped():
-                self._sleep(min(left, LISTEN))
-        self._last = self._clock()
+                self._sleep(min(left, POLL_SECONDS))
+        self._last_frame = self._clock()
 
-    def saw(self, anybody: bool) -> None:
-        """Take note of whether the frame showed a face."""
-        if anybody:
-            self._seen = self._clock()
+    def report(self, *, faces: bool) -> None:
+        """Count a frame; `faces` says whether it had any."""
+        if faces:
+            self._last_face = self._clock()
+
+
+class FrameRateCounter:
+    """Counts the frames of the last RATE_WINDOW_SECONDS."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def add(self, now: float) -> float:
+        """Count a frame at `now` seconds and return the frames a second; 0 for the first one."""
+        self._times.append(now)
+        while now - self._times[0] > RATE_WINDOW_SECONDS and len(self._times) > 2:
+            self._times.popleft()
+        elapsed = now - self._times[0]
+        return (len(self._times) - 1) / elapsed if elapsed > 0 else 0.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Self
 
-from edge.capture.frame_rate import LISTEN
+from edge.capture.frame_rate import POLL_SECONDS
 from edge.errors import CameraError
 from edge.types import Frame
 
@@ -16,7 +16,7 @@ PATIENCE = 0.6  # seconds to wait at the end for a camera that is in the middle 
 SILENCE = 20.0  # seconds without a frame after which a camera hangs: one that can tell gives up before, OpenCV after 10
 
 
-class Newest:
+class LatestFrame:
     """An iterator over the newest frames of `frames`; what came in between shows as a gap in their index.
 
     A context manager: entering starts the thread, leaving stops it and closes the camera.
@@ -63,7 +63,7 @@ class Newest:
         Raises what the camera raised; CameraError when it hangs, which only a new process can cure: its thread is lost.
         """
         with self._changed:
-            while not self._changed.wait_for(lambda: self._frame is not None or self._ended, LISTEN):
+            while not self._changed.wait_for(lambda: self._frame is not None or self._ended, POLL_SECONDS):
                 if self._stopped():
                     raise StopIteration
                 self._listen()

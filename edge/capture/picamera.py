@@ -2,8 +2,8 @@
 
 Argument: comma-separated, both optional: its number among the camera modules (default 0), `size=WIDTHxHEIGHT`.
 
-The camera makes each picture twice, as YUV420, and their luma planes go to model and search as they are: a large one
-for sharp faces, and the same view at half its size, which is cheaper to search. Colour is made only when a sink asks.
+The camera makes each image twice, as YUV420, and their luma planes go to model and search as they are: a large one
+for sharp faces, and the same view at half its size, which is cheaper to search. Color is made only when a sink asks.
 docs/picamera2.md has the figures behind the sizes, and what was tried: libcamera's virtual camera, not yet a Pi.
 """
 
@@ -25,8 +25,8 @@ from edge.errors import CameraError, UsageError
 from edge.types import Frame
 
 WIDTH = 1280  # a stride of 1280, and of 640, needs no padding on any Pi
-SMALLER = 2  # each side of the picture that is searched
-SEARCH_WIDTH = 640  # pixels; a picture that would be narrower than this after that is searched as it is
+SMALLER = 2  # each side of the image that is searched
+SEARCH_WIDTH = 640  # pixels; an image that would be narrower than this after that is searched as it is
 FRAME_MICROSECONDS = 33_333  # 30 frames a second
 FIRST_SECONDS, NEXT_SECONDS = 5.0, 2.0  # to wait for a frame; a camera that is cut off goes silent and raises nothing
 
@@ -55,9 +55,9 @@ def frames(argument: str) -> Generator[Frame, None, None]:
         while True:
             arrays, seconds = _capture(camera, list(streams), index)
             first = seconds if first is None else first
-            grey, *small = (_luma(array, stream) for array, stream in zip(arrays, streams.values(), strict=True))
-            colour = _colour(arrays[0], streams["main"])
-            yield Frame(grey, colour, seconds - first, index, small=small[0] if small else None)
+            gray, *small = (_luma(array, stream) for array, stream in zip(arrays, streams.values(), strict=True))
+            color = _color(arrays[0], streams["main"])
+            yield Frame(gray, color, seconds - first, index, search_image=small[0] if small else None)
             index += 1
     finally:
         _close(camera)
@@ -69,7 +69,7 @@ def live(argument: str) -> bool:  # noqa: ARG001 (as every camera's)
 
 
 def _parse(argument: str) -> tuple[int, Size | None]:
-    """Return the number of the module, and the size of the picture if one is named."""
+    """Return the number of the module, and the size of the image if one is named."""
     number, size = 0, None
     for place, word in enumerate(filter(None, argument.split(","))):
         if word.startswith("size="):
@@ -133,7 +133,7 @@ def _open(picamera2: Any, number: int, size: Size | None) -> Any:
 
 
 def _configuration(camera: Any, size: Size | None) -> Any:
-    """Return the configuration of both pictures, of `size` or WIDTH wide, with all that the sensor sees."""
+    """Return the configuration of both images, of `size` or WIDTH wide, with all that the sensor sees."""
     sensor = camera.camera_properties.get("PixelArraySize")
     width, height = size or _whole(*(sensor or (4, 3)))
     small = {"size": (width // SMALLER, height // SMALLER)} if width >= SMALLER * SEARCH_WIDTH else None
@@ -141,10 +141,10 @@ def _configuration(camera: Any, size: Size | None) -> Any:
         main={"size": (width, height), "format": "YUV420"},
         lores=small,
         raw=None,
-        # Without this the sensor's mode is chosen by the picture's size: at 640x480, Camera Module 2 sees 39 % of its
+        # Without this the sensor's mode is chosen by the image's size: at 640x480, Camera Module 2 sees 39 % of its
         # width. Half the sensor's pixels is what the mode that sees everything delivers on Raspberry Pi's own modules.
         sensor={"output_size": (sensor[0] // 2, sensor[1] // 2)} if sensor else {},
-        colour_space=importlib.import_module("libcamera").ColorSpace.Smpte170m(),  # as OpenCV converts, at any size
+        color_space=importlib.import_module("libcamera").ColorSpace.Smpte170m(),  # as OpenCV converts, at any size
         display=None,
         encode=None,
         buffer_count=4,
@@ -154,12 +154,12 @@ def _configuration(camera: Any, size: Size | None) -> Any:
 
 
 def _whole(width: int, height: int) -> Size:
-    """Return the size, WIDTH wide, of a picture in the shape of a sensor; both sides can be halved twice."""
+    """Return the size, WIDTH wide, of an image in the shape of a sensor; both sides can be halved twice."""
     return WIDTH, 4 * round(WIDTH * height / width / 4)
 
 
 def _streams(camera: Any, number: int) -> dict[str, dict[str, Any]]:
-    """Return name -> what libcamera made of it, for the pictures that are captured."""
+    """Return name -> what libcamera made of it, for the images that are captured."""
     found = camera.camera_configuration()
     streams = {name: found[name] for name in ("main", "lores") if found.get(name)}
     if unknown := {stream["format"] for stream in streams.values()} - set(_TO_BGR):
@@ -168,12 +168,12 @@ def _streams(camera: Any, number: int) -> dict[str, dict[str, Any]]:
 
 
 def _capture(camera: Any, names: list[str], index: int) -> tuple[list[NDArray[np.uint8]], float]:
-    """Return the next picture's streams as rows of luma, then chroma, (height * 3/2, at least width) uint8, and its
+    """Return the next image's streams as rows of luma, then chroma, (height * 3/2, at least width) uint8, and its
     time by the sensor in seconds."""
     try:
         arrays, about = camera.capture_arrays(names, wait=NEXT_SECONDS if index else FIRST_SECONDS)
     except TimeoutError as error:
-        what = "stopped delivering" if index else "delivers no pictures"
+        what = "stopped delivering" if index else "delivers no images"
         raise CameraError(f"picamera: the camera {what} after {index} frames; check the ribbon cable") from error
     return arrays, about.get("SensorTimestamp", time.monotonic_ns()) / 1e9  # ns; on the Pi also of the monotonic clock
 
@@ -183,12 +183,12 @@ def _luma(array: NDArray[np.uint8], stream: dict[str, Any]) -> NDArray[np.uint8]
     return array[:height, :width]
 
 
-def _colour(array: NDArray[np.uint8], stream: dict[str, Any]) -> Callable[[], NDArray[np.uint8]]:
-    def colour() -> NDArray[np.uint8]:
+def _color(array: NDArray[np.uint8], stream: dict[str, Any]) -> Callable[[], NDArray[np.uint8]]:
+    def color() -> NDArray[np.uint8]:
         # The planes only fit together with their padding, so convert first and cut off the padding then.
         return _luma(cv2.cvtColor(array, _TO_BGR[stream["format"]]).astype(np.uint8, copy=False), stream)
 
-    return colour
+    return color
 
 
 def _close(camera: Any) -> None:

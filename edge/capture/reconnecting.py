@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
-from edge.capture.frame_rate import LISTEN
+from edge.capture.frame_rate import POLL_SECONDS
 from edge.errors import CameraError
 from edge.types import Frame
 
@@ -22,7 +22,7 @@ GIVE_UP = 600.0  # seconds without a frame after which the run ends: a new proce
 Frames = Generator[Frame, None, None]
 
 
-class Reopening:
+class ReconnectingCamera:
     """The frames of a camera through all its absences, as if it had been there all along: time and index go on.
 
     Args:
@@ -83,7 +83,7 @@ class Reopening:
             self._say(f"the camera is back after {self._came - self._lost:.0f} s", False)
             self._why = ""
         if self._last:
-            self._later = self._last.time + frame.arrived - self._last.arrived - frame.time
+            self._later = self._last.time + frame.captured_at - self._last.captured_at - frame.time
             self._further = self._last.index + 1 - frame.index
 
     def _note(self, error: CameraError) -> None:
@@ -108,5 +108,5 @@ class Reopening:
         while (left := self._until - time.monotonic()) > 0:
             if self._stopped():
                 return False
-            time.sleep(min(left, LISTEN))
+            time.sleep(min(left, POLL_SECONDS))
         return True

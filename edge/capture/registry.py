@@ -2,7 +2,7 @@
 
 A camera is a function `frames(argument: str)` that returns a generator of Frames, which opens its source when the first
 frame is asked for and closes it in its own `finally`. A source that is not there may be refused at once. A second one,
-`live(argument: str)`, tells whether frames come whether or not anybody asks for them. `REOPENS = True` tells that the
+`live(argument: str)`, tells whether frames come whether or not anybody asks for them. `CAN_RECONNECT = True` tells that the
 camera may be opened again in the same process after it was lost. To add a camera, add a file.
 """
 
@@ -39,7 +39,7 @@ def parse(source: str) -> tuple[str, str]:
     if Path(source).exists() or re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
         return "file", source
     raise UnknownName(
-        f"no camera {source!r}; there are {', '.join(names())}, or name a video, a picture or a folder by its path"
+        f"no camera {source!r}; there are {', '.join(names())}, or name a video, an image or a folder by its path"
     )
 
 
@@ -50,18 +50,25 @@ def frames(source: str) -> Generator[Frame, None, None]:
     return found
 
 
-def live(source: str) -> bool:
+def is_live(source: str) -> bool:
     """Return whether `source` goes on by itself, so that only its newest frame is worth anything."""
     name, argument = parse(source)
     return bool(importlib.import_module(f"edge.capture.{name}").live(argument))
 
 
-def reopens(source: str) -> bool:
+def has_images(source: str) -> bool:
+    """Return whether each frame of `source` is an image file of its own, unrelated to the others."""
+    name, argument = parse(source)
+    test = getattr(importlib.import_module(f"edge.capture.{name}"), "has_images", None)
+    return bool(test and test(argument))
+
+
+def can_reconnect(source: str) -> bool:
     """Return whether `source` may be opened again in the same process, after it was lost or was not there."""
-    return bool(getattr(importlib.import_module(f"edge.capture.{parse(source)[0]}"), "REOPENS", False))
+    return bool(getattr(importlib.import_module(f"edge.capture.{parse(source)[0]}"), "CAN_RECONNECT", False))
 
 
-def choose() -> tuple[str, str]:
+def detect_source() -> tuple[str, str]:
     """Return the source to use when none is named, and why: a camera module, else a USB camera, else synthetic."""
     for name in ("picamera", "usb"):
         argument, reason = importlib.import_module(f"edge.capture.{name}").present()

@@ -3,8 +3,8 @@
 Argument: comma-separated, all optional: `fast` (as quickly as asked for, instead of in real time), `faces=N` (1 to 8),
 `size=WIDTHxHEIGHT`, `fps=N`.
 
-Each face shows one emotion after the other for 3 s, wandering, growing and shrinking; then it leaves the picture for a
-while and comes back. The faces are caricatured means of 40 FER2013 pictures each, made by benchmarks/make_synthetic_faces.py.
+Each face shows one emotion after the other for 3 s, wandering, growing and shrinking; then it leaves the image for a
+while and comes back. The faces are caricatured means of 40 FER2013 images each, made by benchmarks/make_synthetic_faces.py.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ AWAY_SECONDS = 3.0  # one to go, one out of sight, one to come back
 class Actor:
     """What is true of one face at one moment."""
 
-    box: Box  # pixels; may lie partly or wholly outside the picture
+    box: Box  # pixels; may lie partly or wholly outside the image
     emotion: str
-    visible: bool  # wholly inside the picture
+    visible: bool  # wholly inside the image
 
 
 class Stage:
     """Draws the faces of any moment, and tells where they are.
 
     Args:
-        width, height: of the picture in pixels.
+        width, height: of the image in pixels.
         faces: how many people, 1 to 8.
     """
 
@@ -59,12 +59,12 @@ class Stage:
         """Return what is true at `seconds` from the start, one Actor a face, in the same order each time."""
         return tuple(self._actor(number, seconds) for number in range(self.faces))
 
-    def picture(self, seconds: float) -> NDArray[np.uint8]:
-        """Return the (height, width) uint8 picture of the moment `seconds`."""
-        picture = self._background.copy()
+    def image(self, seconds: float) -> NDArray[np.uint8]:
+        """Return the (height, width) uint8 image of the moment `seconds`."""
+        image = self._background.copy()
         for actor in self.actors(seconds):
-            _paste(picture, self._faces[actor.emotion], self._mask, actor.box)
-        return picture
+            _paste(image, self._faces[actor.emotion], self._mask, actor.box)
+        return image
 
     def _actor(self, number: int, seconds: float) -> Actor:
         # Several faces show different emotions, and do not leave together.
@@ -92,8 +92,8 @@ def frames(argument: str) -> Generator[Frame, None, None]:
     fast, fps, stage = _parse(argument)
     start, index = time.monotonic(), 0
     while True:
-        grey = stage.picture(index / fps)
-        yield Frame(grey, partial(_colour, grey), index / fps, index)
+        gray = stage.image(index / fps)
+        yield Frame(gray, partial(_color, gray), index / fps, index)
         index += 1
         if not fast:
             index = max(index, math.floor((time.monotonic() - start) * fps))
@@ -105,8 +105,8 @@ def live(argument: str) -> bool:
     return not _parse(argument)[0]
 
 
-def _colour(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(grey[..., np.newaxis], 3, axis=2)
+def _color(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(gray[..., np.newaxis], 3, axis=2)
 
 
 def _parse(argument: str) -> tuple[bool, float, Stage]:
@@ -132,7 +132,7 @@ def _parse(argument: str) -> tuple[bool, float, Stage]:
 
 
 def _away(seconds: float) -> float:
-    """Return how far out of the picture a face is, 0 to 1, `seconds` after its last emotion ended."""
+    """Return how far out of the image a face is, 0 to 1, `seconds` after its last emotion ended."""
     third = AWAY_SECONDS / 3
     return min(1.0, max(0.0, seconds / third)) * min(1.0, max(0.0, (AWAY_SECONDS - seconds) / third))
 
@@ -154,14 +154,14 @@ def _mask(side: int) -> NDArray[np.float32]:
     return mask
 
 
-def _paste(picture: NDArray[np.uint8], face: NDArray[np.uint8], mask: NDArray[np.float32], box: Box) -> None:
-    """Blend `face` into `picture` at `box`, as much of it as lies inside."""
+def _paste(image: NDArray[np.uint8], face: NDArray[np.uint8], mask: NDArray[np.float32], box: Box) -> None:
+    """Blend `face` into `image` at `box`, as much of it as lies inside."""
     x0, y0 = max(box.x, 0), max(box.y, 0)
-    x1, y1 = min(box.x + box.width, picture.shape[1]), min(box.y + box.height, picture.shape[0])
+    x1, y1 = min(box.x + box.width, image.shape[1]), min(box.y + box.height, image.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
     cut = np.s_[y0 - box.y : y1 - box.y, x0 - box.x : x1 - box.x]
     shown = cv2.resize(face, (box.width, box.height), interpolation=cv2.INTER_LINEAR)[cut]
     share = cv2.resize(mask, (box.width, box.height), interpolation=cv2.INTER_LINEAR)[cut]
-    behind = picture[y0:y1, x0:x1]
+    behind = image[y0:y1, x0:x1]
     behind[:] = behind + share * (shown.astype(np.float32) - behind)

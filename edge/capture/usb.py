@@ -21,12 +21,12 @@ from edge.types import Frame
 
 WIDTH, HEIGHT = 640, 480  # every USB camera has it, and more pixels only cost time: the model sees 48 of a face
 
-REOPENS = True  # a plug that was pulled leaves nothing behind
+CAN_RECONNECT = True  # a plug that was pulled leaves nothing behind
 
 # ioctl VIDIOC_QUERYCAP and the flags of its answer, from linux/videodev2.h.
 _QUERYCAP, _QUERYCAP_SIZE = 0x80685600, 104
 _VIDEO_CAPTURE, _DEVICE_CAPS = 0x00000001, 0x80000000
-# The Pi's own camera receivers and image processors also look like capture devices; their pictures are raw sensor data.
+# The Pi's own camera receivers and image processors also look like capture devices; their images are raw sensor data.
 _NOT_CAMERAS = ("unicam", "bcm2835-isp", "rp1-cfe", "pisp", "rpi-hevc-dec", "bcm2835-codec")
 
 
@@ -46,17 +46,19 @@ def frames(argument: str) -> Generator[Frame, None, None]:
     start, index = time.monotonic(), 0
     try:
         while True:
-            good, colour = capture.read()
+            good, color = capture.read()
             if not good:
-                what = "stopped delivering" if index else "delivers no pictures"
+                what = "stopped delivering" if index else "delivers no images"
                 raise CameraError(
                     f"{path}: the camera {what} after {index} frames; check plug and cable, or other users of it"
                 )
             arrived = time.monotonic()
-            picture = colour.astype(np.uint8, copy=False)
-            grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+            image = color.astype(np.uint8, copy=False)
+            gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
             convert = time.monotonic() - arrived
-            yield Frame(grey, partial(_same, picture), arrived - start, index, convert=convert, arrived=arrived)
+            yield Frame(
+                gray, partial(_same, image), arrived - start, index, convert_seconds=convert, captured_at=arrived
+            )
             index += 1
     finally:
         capture.release()
@@ -67,8 +69,8 @@ def live(argument: str) -> bool:  # noqa: ARG001 (as every camera's)
     return True
 
 
-def _same(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return picture
+def _same(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image
 
 
 def _path(argument: str) -> str:
@@ -93,7 +95,7 @@ def _open(path: str) -> cv2.VideoCapture:
     for setting, value in (
         (cv2.CAP_PROP_FRAME_WIDTH, WIDTH),
         (cv2.CAP_PROP_FRAME_HEIGHT, HEIGHT),
-        (cv2.CAP_PROP_BUFFERSIZE, 1),  # keeps the picture fresh
+        (cv2.CAP_PROP_BUFFERSIZE, 1),  # keeps the image fresh
     ):
         capture.set(setting, value)
     return capture

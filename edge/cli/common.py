@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from edge.errors import EmotionEdgeError
-from edge.system import log as journal
+from edge.system import log
 
-# What OpenCV and FFmpeg print about a missing camera or a damaged picture is said by us, once and in plain words.
+# What OpenCV and FFmpeg print about a missing camera or a damaged image is said by us, once and in plain words.
 # They read these when they are loaded, so commands import this module before anything that imports cv2.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback for an error.")]
 
 
 def new_app(name: str, about: str) -> typer.Typer:
@@ -41,8 +44,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     except typer.Abort:
         sys.exit(130)  # Ctrl-C, as a shell counts it
     except Exception as error:
-        if not isinstance(error, KNOWN) and journal.listens():
-            journal.say(traceback.format_exc(), journal.ERROR)
+        if not isinstance(error, KNOWN) and log.listens():
+            log.say(traceback.format_exc(), log.ERROR)
             sys.exit(1)
         if "--debug" in sys.argv or not isinstance(error, KNOWN):
             raise
@@ -63,7 +66,7 @@ def _show(error: Any, name: str) -> int:
             error.show()  # no arguments at all: this "error" is the help
             return 2
         where = error.ctx.command_path if getattr(error, "ctx", None) else name
-        journal.say(f"{name}: error: {error.format_message()} (see '{where} --help')", journal.ERROR)
+        log.say(f"{name}: error: {error.format_message()} (see '{where} --help')", log.ERROR)
         return int(error.exit_code)
-    journal.say(f"{name}: error: {error}", journal.ERROR)
+    log.say(f"{name}: error: {error}", log.ERROR)
     return error.exit_status if isinstance(error, EmotionEdgeError) else 1

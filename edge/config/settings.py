@@ -1,7 +1,7 @@
-"""What a run may be told: name, type, default, range and reason of each setting, once.
+"""The settings of a run: name, type, default, range and reason of each, once.
 
-The options of `edge run`, the keys of its configuration file (edge/config/toml_file.py) and the file's example are all made of
-the fields of RunSettings. To add a setting, add a field, and its parameter in edge/cli/__init__.py.
+The options of `edge run`, the keys of its configuration file (edge/config/toml_file.py) and the file's example are derived from
+the fields of RunSettings. To add a setting, add a field, and its parameter in edge/cli/run.py.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from edge.config.defaults import HALF_LIFE_SECONDS, IDLE_FPS, MIN_FACE_SIZE
+from edge.config.models import shipped_model
 from edge.errors import SettingsError
-from edge.inference.model_file import shipped_model
 
 DEFAULT_SINKS = ("console",)
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What is to be known of a setting besides name, type and default."""
+class SettingSpec:
+    """Documentation and range of a setting."""
 
     help: str  # what it does, in a sentence or two
     why: str = ""  # the reason of the default, or of the limits
@@ -29,7 +30,7 @@ class About:
     zero: str = ""  # what 0 stands for, where it lies outside of the range
     unset: str = ""  # what holds while it is not set, where no default says so
     example: object = None  # a value to show, where there is no default
-    kiosk: object = None  # the value for a board that nobody looks after, where it is not the default
+    kiosk: object = None  # the value for a kiosk, where it is not the default
 
     def fits(self, value: Any) -> bool:
         """Return whether `value`, of the setting's own type, is in range. NaN is not."""
@@ -53,9 +54,9 @@ class About:
         return f"0 ({self.zero}) or " * bool(self.zero) + " ".join(filter(None, [words, self.unit]))
 
 
-def _about(help_: str, **more: Any) -> dict[str, About]:
+def _spec(help_: str, **more: Any) -> dict[str, SettingSpec]:
     """Return the metadata of a setting's field."""
-    return {"about": About(help_, **more)}
+    return {"spec": SettingSpec(help_, **more)}
 
 
 @dataclass(frozen=True)
@@ -64,88 +65,90 @@ class RunSettings:
 
     source: str | None = field(
         default=None,
-        metadata=_about(
-            "picamera, usb:0, /dev/video0, synthetic, or a video, a picture, a folder or pattern of pictures.",
-            why="A USB camera that shall be the same one after it was plugged in elsewhere: usb:/dev/v4l/by-id/...",
-            unset="the camera if there is one, else synthetic (with 'retry' no synthetic one: a camera is waited for)",
+        metadata=_spec(
+            "picamera, usb:0, /dev/video0, synthetic, or the path of a video, an image, a folder or a pattern of images.",
+            why="To select a USB camera independently of its port: usb:/dev/v4l/by-id/...",
+            unset="a camera if one is found, else synthetic; with 'reconnect' a camera is waited for",
             example="usb:0",
         ),
     )
     sinks: tuple[str, ...] = field(
         default=DEFAULT_SINKS,
-        metadata=_about(
-            "console; jsonl or jsonl:FILE; csv:FOLDER (a log of each day); window; mqtt:HOST; web; "
-            "video:FILE (.mp4, .avi, .webm, .png, .jpg); or the path of a Python file of your own. See docs/.",
-            why="Only video stores faces; window shows them, web does with web:picture. As a service, what goes to the "
-            "console goes to the journal.",
+        metadata=_spec(
+            "Where results go: console; jsonl or jsonl:FILE; csv:FOLDER (day logs); window; mqtt:HOST; web; "
+            "video:FILE (.mp4, .avi, .webm, .png, .jpg); or the path of a Python file with a class Sink. See docs/sinks.md.",
+            why="Only video stores faces; window shows them, web does with web:image. As a service, console output goes to "
+            "the journal.",
         ),
     )
     model: Path = field(
         default_factory=shipped_model,
-        metadata=_about(
-            "A .tflite file with its card.", unset="the one that is shipped", example="/var/lib/emotion-edge/my.tflite"
+        metadata=_spec(
+            "Model file (.tflite with its card).",
+            unset="the shipped model",
+            example="/var/lib/emotion-edge/my.tflite",
         ),
     )
-    frames: int | None = field(
+    max_frames: int | None = field(
         default=None,
-        metadata=_about("End after so many frames.", low=1, unset="goes on until it is stopped", example=1000),
+        metadata=_spec("Stop after this many frames.", low=1, unset="no limit", example=1000),
     )
-    seconds: float | None = field(
+    duration: float | None = field(
         default=None,
-        metadata=_about("End after so many seconds.", above=0, unset="goes on until it is stopped", example=60.0),
+        metadata=_spec("Stop after this many seconds.", above=0, unit="seconds", unset="no limit", example=60.0),
     )
-    min_face: int = field(
-        default=30,
-        metadata=_about(
-            "Smallest face, pixels of a picture 640 wide.",
-            why="Fewer pixels tell little: the model was trained on 48. More make the search cheaper.",
+    min_face_size: int = field(
+        default=MIN_FACE_SIZE,
+        metadata=_spec(
+            "Smallest face to detect, in pixels of an image 640 wide.",
+            why="Smaller faces carry little information: the model was trained on 48. A larger minimum makes detection cheaper.",
             low=16,
             high=640,
             unit="pixels",
         ),
     )
-    unsure: float | None = field(
+    min_confidence: float | None = field(
         default=None,
-        metadata=_about(
-            "Confidence below which no label is given.", low=0, high=1, unset="what the model's card says", example=0.5
+        metadata=_spec(
+            "Confidence below which a face gets no label.", low=0, high=1, unset="from the model's card", example=0.5
         ),
     )
     cascade: Path | None = field(
         default=None,
-        metadata=_about(
-            "A cascade file of OpenCV's.",
-            why="It is the best of those that OpenCV brings.",
-            unset="frontalface_alt2",
+        metadata=_spec(
+            "OpenCV Haar cascade (.xml).",
+            why="The default had the fewest false positives of OpenCV's cascades.",
+            unset="haarcascade_frontalface_alt2.xml",
             example="/usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml",
         ),
     )
     max_fps: float | None = field(
         default=None,
-        metadata=_about(
-            "Frames a second at most, to keep a board cool.",
+        metadata=_spec(
+            "Maximum frame rate, to keep a board cool.",
             low=0.1,
             high=1000,
-            unit="frames a second",
-            unset="as many as the camera gives",
+            unit="frames per second",
+            unset="the camera's",
             example=15.0,
         ),
     )
     idle_fps: float = field(
-        default=5.0,
-        metadata=_about(
-            "The same while nobody has been before the camera for 10 s; 0: no idling.",
-            why="With the search's half second somebody who comes is seen within 0.7 s.",
+        default=IDLE_FPS,
+        metadata=_spec(
+            "Maximum frame rate after 10 s without a face; 0 disables it.",
+            why="A full scan takes half a second, so somebody who comes is detected within 0.7 s.",
             low=0.1,
             high=1000,
-            unit="frames a second",
-            zero="no idling",
+            unit="frames per second",
+            zero="disabled",
         ),
     )
     half_life: float = field(
-        default=0.6,
-        metadata=_about(
-            "Seconds after which an old score counts half.",
-            why="A real change shows within half a second all the same.",
+        default=HALF_LIFE_SECONDS,
+        metadata=_spec(
+            "Half-life of the temporal average of the probabilities, in seconds; 0 disables smoothing.",
+            why="A real change still shows within half a second.",
             low=0,
             high=60,
             unit="seconds",
@@ -153,24 +156,26 @@ class RunSettings:
     )
     threads: int = field(
         default=1,
-        metadata=_about("Of model and face search each.", why="One takes the least of all cores.", low=1, high=64),
+        metadata=_spec(
+            "Threads of the model and of face detection.", why="One uses the least processor time.", low=1, high=64
+        ),
     )
-    retry: bool = field(
+    reconnect: bool = field(
         default=False,
-        metadata=_about(
-            "Wait for a camera that is missing, taken or lost, 10 minutes at most, instead of ending.",
+        metadata=_spec(
+            "Wait up to 10 minutes for a camera that is missing, busy or lost, instead of ending.",
             why="A USB camera is tried again after 1, 2, 4 ... 30 s; a camera module needs a new process.",
             kiosk=True,
         ),
     )
 
     def __post_init__(self) -> None:
-        for name, about in abouts().items():
+        for name, spec in setting_specs().items():
             found = getattr(self, name)
-            if not about.fits(found):
-                raise SettingsError(f"{name} is {found}, expected {about.expected}")
+            if not spec.fits(found):
+                raise SettingsError(f"{name} is {found}, expected {spec.expected}")
 
 
-def abouts() -> dict[str, About]:
-    """Return what is to be known of each setting, by its name."""
-    return {each.name: each.metadata["about"] for each in fields(RunSettings)}
+def setting_specs() -> dict[str, SettingSpec]:
+    """Return the specification of each setting, by its name."""
+    return {each.name: each.metadata["spec"] for each in fields(RunSettings)}

@@ -10,15 +10,13 @@ import difflib
 import json
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from edge.capture import registry as cameras
-from edge.config.settings import About, RunSettings, abouts
+from edge.config.settings import RunSettings, SettingSpec, setting_specs
 from edge.errors import EmotionEdgeError, SettingsError
-from edge.sinks import registry as sinks
 
 WIDTH = 100  # characters of a line of the example: it is read in a terminal, over a slow line
 
@@ -32,21 +30,25 @@ _TYPES: dict[Any, tuple[tuple[type, ...], Callable[[Any], Any], str]] = {  # TOM
 }
 
 
-def read(path: Path) -> dict[str, Any]:
+# Setting -> raises what is wrong with the names in its value. Given by the program, since cameras and sinks lie above.
+NameChecks = Mapping[str, Callable[[Any], object]]
+
+
+def read(path: Path, name_checks: NameChecks) -> dict[str, Any]:
     """Return the settings of the file at `path`, name -> value, ready for RunSettings; what it leaves out is not in it.
 
     Raises SettingsError with the first thing that is wrong.
     """
-    values, wrong = _read(path)
+    values, wrong = _read(path, name_checks)
     if wrong:
         more = f" ({len(wrong) - 1} more: 'edge config --check {path}')" if wrong[1:] else ""
         raise SettingsError(f"{wrong[0]}{more}")
     return values
 
 
-def problems(path: Path) -> list[str]:
+def problems(path: Path, name_checks: NameChecks) -> list[str]:
     """Return all that is wrong in the file at `path`, one line each, in the order of its lines."""
-    return _read(path)[1]
+    return _read(path, name_checks)[1]
 
 
 def converted(name: str, value: Any) -> Any:
@@ -56,7 +58,7 @@ def converted(name: str, value: Any) -> Any:
 
 def example() -> str:
     """Return a whole configuration file: every setting with its default, commented out, and a kiosk's own ones."""
-    parts = [_HEAD, *(_example_of(name, about) for name, about in abouts().items())]
+    parts = [_HEAD, *(_example_of(name, about) for name, about in setting_specs().items())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,7 +68,7 @@ _HEAD = """\
 # A path that does not begin with / starts at the working directory: /var/lib/emotion-edge, as a service."""
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+def _read(path: Path, name_checks: NameChecks) -> tuple[dict[str, Any], list[str]]:
     try:
         text = path.read_bytes().decode()
     except OSError as error:
@@ -77,7 +79,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     wrong = []
     for line, name, value in _statements(text):
-        problem = f"{name} is there twice, expected once" if name in values else _problem(name, value)
+        problem = f"{name} is there twice, expected once" if name in values else _problem(name, value, name_checks)
         if problem:
             wrong.append(f"{path}:{line}: {problem}")
         else:
@@ -110,7 +112,7 @@ def _statements(text: str) -> Iterator[tuple[int, str, Any]]:
         yield first, begun.split("\n")[0].strip(), broken
 
 
-def _problem(name: str, value: Any) -> str:
+def _problem(name: str, value: Any, name_checks: NameChecks) -> str:
     """Return what is wrong with setting `name` having the TOML value `value`; empty if nothing is."""
     if isinstance(value, tomllib.TOMLDecodeError):
         reason, shown = str(value).partition(" (at ")[0], textwrap.shorten(name, 60, placeholder=" ...")
@@ -121,26 +123,18 @@ def _problem(name: str, value: Any) -> str:
     if name not in kinds:
         near = difflib.get_close_matches(name.lower().replace("-", "_"), kinds, 1)
         return f"no setting {name}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}")
-    about, (types, _, words) = abouts()[name], _TYPES[kinds[name]]
+    about, (types, _, words) = setting_specs()[name], _TYPES[kinds[name]]
     typed = type(value) in types and (not isinstance(value, list) or all(type(each) is str for each in value))
     if not (typed and about.fits(value)):
         return f"{name} is {_shown(value)}, expected {', '.join(filter(None, [words, about.expected]))}"
     try:
-        _named(name, kinds[name], value)
+        if name in name_checks:
+            name_checks[name](value)
+        elif kinds[name] is Path and not converted(name, value).is_file():
+            raise SettingsError("no such file")
     except (EmotionEdgeError, OSError) as error:
         return f"{name} is {_shown(value)}: {error}"
     return ""
-
-
-def _named(name: str, kind: Any, value: Any) -> None:
-    """Raise what is known to be wrong with the names in `value` before anything is opened."""
-    if name == "source":
-        cameras.parse(value)
-    elif name == "sinks":
-        for spec in value:
-            sinks.make(spec)
-    elif kind is Path and not converted(name, value).is_file():
-        raise SettingsError("no such file")
 
 
 def _kinds() -> dict[str, Any]:
@@ -154,7 +148,7 @@ def _shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _example_of(name: str, about: About) -> str:
+def _example_of(name: str, about: SettingSpec) -> str:
     default = next(each.default for each in fields(RunSettings) if each.name == name)
     named = default in (None, MISSING)  # in words, as TOML has nothing for None
     told = [f"Range: {about.expected}." if about.expected else ""]

@@ -1,4 +1,4 @@
-"""Where faces are in a part of a picture: OpenCV's Haar cascade (Viola and Jones, CVPR 2001)."""
+"""Face detection in a part of an image by OpenCV's Haar cascade (Viola and Jones, CVPR 2001)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detection.downscale import shrink
+from edge.config.defaults import MIN_FACE_SIZE
+from edge.detection.downscale import downscale
 from edge.errors import EmotionEdgeError, SettingsError
-from edge.types import Box, Find
+from edge.types import Box, Detection
 
-CASCADE = "haarcascade_frontalface_alt2.xml"  # no false find in 20 pictures where `default` had 4
-MIN_FACE = 30  # pixels; a face of fewer tells little: the model was trained on 48
-WINDOW = 24  # pixels; the smallest face that is searched for is shrunk to this: the cascade was trained on 20
-SCALE = 1.1  # step between two sizes searched for
-SUPPORT = 2  # overlapping finds that make a face
-# First step from twice the cascade's own size on. From there OpenCV tries every place of the shrunk picture, before it
-# every second one in each direction (4.x, FeatureEvaluator::updateScaleData).
-DENSE = SCALE**8
+CASCADE = "haarcascade_frontalface_alt2.xml"  # no false positive in 20 images where `default` had 4
+WINDOW = 24  # pixels that the smallest face is downscaled to: the cascade was trained on 20
+SCALE_FACTOR = 1.1  # between two face sizes that are tried
+MIN_NEIGHBORS = 2  # overlapping hits that make a detection
+# First scale step that is at least twice the cascade's own window. From there on OpenCV tries every position of the
+# downscaled image, below it every second one in each direction (4.x, FeatureEvaluator::updateScaleData).
+DENSE_STEP = SCALE_FACTOR**8
 
 
-class Detector:
+class HaarDetector:
     """Finds upright frontal faces.
 
     Args:
-        cascade: an XML file of OpenCV's to use instead of the built-in one.
+        cascade: an OpenCV cascade XML file to use in place of the built-in one.
         threads: of OpenCV.
 
     Raises:
@@ -44,43 +44,47 @@ class Detector:
             raise SettingsError(f"{path}: no such cascade file")
         self._cascade = cv2.CascadeClassifier()
         try:
-            good = self._cascade.load(str(path))
+            loaded = self._cascade.load(str(path))
         except cv2.error:
-            good = False
-        if not good:
-            raise SettingsError(f"{path}: not a cascade of OpenCV's")
-        self.own = min(self._cascade.getOriginalWindowSize())  # pixels of the smallest face that it can find
+            loaded = False
+        if not loaded:
+            raise SettingsError(f"{path}: not an OpenCV cascade")
+        # Pixels that the smallest searched face is downscaled to: with the first no size is tried at every position, with
+        # the second every size is.
+        self.sparse_window: float = min(self._cascade.getOriginalWindowSize())
+        self.dense_window = self.sparse_window * DENSE_STEP
 
-    def find(
+    def detect(
         self,
-        grey: NDArray[np.uint8],
-        within: Box | None = None,
-        smallest: float = MIN_FACE,
-        largest: float | None = None,
+        gray: NDArray[np.uint8],
+        area: Box | None = None,
+        min_size: float = MIN_FACE_SIZE,
+        max_size: float | None = None,
         window: float = WINDOW,
-    ) -> list[Find]:
-        """Return the faces in a part of a picture, the best supported first.
+    ) -> list[Detection]:
+        """Return the faces in a part of an image, the highest score first.
 
         Args:
-            grey: (height, width) of the whole picture.
-            within: the part of it that is searched; what lies outside the picture is left out. None: all of it.
-            smallest, largest: sides of the faces searched for, in pixels of `grey`.
-            window: pixels to which the smallest is shrunk, so that the cost depends on sizes in faces, not in pixels.
+            gray: (height, width) of the whole image.
+            area: the part of it that is searched, clipped to the image. None: all of it.
+            min_size, max_size: sides of the faces searched for, in pixels of `gray`.
+            window: pixels that the smallest face is downscaled to, so that the cost depends on the ratio of face size to
+                image size and not on pixels.
         """
-        within = within or Box(0, 0, grey.shape[1], grey.shape[0])
-        largest = largest or max(grey.shape)
-        x0, y0 = max(0, within.x), max(0, within.y)
-        part = grey[y0 : max(y0, within.y + within.height), x0 : max(x0, within.x + within.width)]
-        factor = max(1.0, smallest / window)
-        least, most = (max(1, round(side / factor)) for side in (smallest, largest))
-        if min(part.shape) < smallest:  # also where nothing of it is left
+        area = area or Box(0, 0, gray.shape[1], gray.shape[0])
+        max_size = max_size or max(gray.shape)
+        x0, y0 = max(0, area.x), max(0, area.y)
+        part = gray[y0 : max(y0, area.y + area.height), x0 : max(x0, area.x + area.width)]
+        factor = max(1.0, min_size / window)
+        smallest, largest = (max(1, round(size / factor)) for size in (min_size, max_size))
+        if min(part.shape) < min_size:  # also where the clipped area is empty
             return []
-        part = shrink(part, factor)
-        boxes, support = self._cascade.detectMultiScale2(
-            part, SCALE, SUPPORT, minSize=(least, least), maxSize=(most, most)
+        part = downscale(part, factor)
+        boxes, neighbors = self._cascade.detectMultiScale2(
+            part, SCALE_FACTOR, MIN_NEIGHBORS, minSize=(smallest, smallest), maxSize=(largest, largest)
         )
-        finds = []
-        for (x, y, width, height), hits in zip(boxes, support, strict=True):
+        detections = []
+        for (x, y, width, height), score in zip(boxes, neighbors, strict=True):
             box = Box(x0 + round(x * factor), y0 + round(y * factor), round(width * factor), round(height * factor))
-            finds.append(Find(box, int(hits)))
-        return sorted(finds, key=lambda find: -find.support)
+            detections.append(Detection(box, int(score)))
+        return sorted(detections, key=lambda detection: -detection.score)

@@ -5,7 +5,7 @@ at place `count * percent / 100` of the sorted ones, counted from 0.
 
 The classifier alone is measured as MLPerf's rules word the single stream: the next query is sent as soon as the one
 before is answered, for 1,024 queries and 60 seconds, and the 90th percentile of their latencies is the figure
-(mlcommons.org, "MLPerf Inference: Mobile"). One fixed picture is read, no data set: that is no MLPerf result.
+(mlcommons.org, "MLPerf Inference: Mobile"). One fixed image is read, no data set: that is no MLPerf result.
 
 Of each frame a row of numbers is kept, in a reservoir of fixed size: a run of a day takes no more room than one of an
 hour. Of the classifier alone every query is kept, 8 bytes each.
@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture import registry as cameras
-from edge.capture.latest_frame import Newest
+from edge.capture.latest_frame import LatestFrame
 from edge.config.settings import RunSettings
 from edge.diagnostics.benchmark_report import (
     SCHEMA,
@@ -54,11 +54,11 @@ from edge.diagnostics.benchmark_report import (
 )
 from edge.errors import EmotionEdgeError, UsageError
 from edge.inference.classifier import Classifier
-from edge.pipeline import Pipeline
+from edge.pipeline import FrameProcessor
+from edge.pipeline import run as run_loop
 from edge.sinks import registry as sinks
-from edge.sinks.registry import Sink
 from edge.system import machine
-from edge.types import Frame, Observation, Run
+from edge.types import Frame, FrameResult, RunInfo, Sink
 
 WARM_UP_SECONDS, WARM_UP_FRAMES = 2.0, 30  # at least, each: what comes later ends it
 ROOM = 65_536  # frames of which all figures are kept, 36 minutes at 30 a second; of a longer run, so many drawn by lot
@@ -67,7 +67,7 @@ WARM_UP_QUERIES = 20
 BLOCK = 32  # queries between two changes of the model, when two are measured in turn
 QUIET = ("jsonl:/dev/null",)  # what a service would write, without the disk
 
-_WORK = ("search", "crop", "classify")  # what the loop is there for; the rest of its busy time is overhead
+_WORK = ("detect", "crop", "classify")  # what the loop is there for; the rest of its busy time is overhead
 
 Stopped = Callable[[], bool]
 
@@ -97,8 +97,8 @@ def judge(stages: Mapping[str, float], seconds: float, live: bool) -> Verdict:
         seconds: of the loop in all.
         live: whether the source goes on by itself.
     """
-    waited = stages["wait"] / seconds
-    work = {stage: spent for stage, spent in stages.items() if stage != "wait"}
+    waited = stages["capture"] / seconds
+    work = {stage: spent for stage, spent in stages.items() if stage != "capture"}
     slowest = max(work, key=lambda stage: work[stage])
     share = work[slowest] / max(sum(work.values()), 1e-9)
     frames = "the camera's next frame" if live else "frames to be read from the source"
@@ -149,7 +149,7 @@ class _Mark:
     at: float  # seconds, perf_counter
     cpu: float  # seconds of the process
     index: int  # of the frame
-    arrived: float  # seconds, monotonic
+    captured_at: float  # seconds, monotonic
 
 
 class Listener:
@@ -189,12 +189,12 @@ class Listener:
             self._last is not None and self._base is not None and time.perf_counter() - self._base.at >= self._seconds
         )
 
-    def write(self, seen: Observation) -> None:
+    def write(self, seen: FrameResult) -> None:
         start = time.perf_counter()
         self._inner.write(seen)
-        mark = _Mark(time.perf_counter(), time.process_time(), seen.frame.index, seen.frame.arrived)
-        age = time.monotonic() - seen.frame.arrived
-        if self._first_reading is None and seen.readings:
+        mark = _Mark(time.perf_counter(), time.process_time(), seen.frame.index, seen.frame.captured_at)
+        age = time.monotonic() - seen.frame.captured_at
+        if self._first_reading is None and seen.faces:
             self._first_reading = machine.process_age()
         if self._base is None:
             self._warm(seen, mark)
@@ -203,21 +203,21 @@ class Listener:
             self._count(seen, mark, mark.at - start, age)
         self._books = time.perf_counter() - mark.at
 
-    def _warm(self, seen: Observation, mark: _Mark) -> None:
+    def _warm(self, seen: FrameResult, mark: _Mark) -> None:
         if not self._warm_frames:
             self._begin = mark.at
             self._stages = (*seen.timings, "sinks")
             self._kept = Reservoir(len(self._stages) + 2)  # and total, and age
-            self.size = (seen.frame.grey.shape[1], seen.frame.grey.shape[0])
+            self.size = (seen.frame.gray.shape[1], seen.frame.gray.shape[0])
             self.start = condition()  # now, not before: the programs that it asks would delay the first reading
         self._warm_frames += 1
         if self._warm_frames >= WARM_UP_FRAMES and mark.at - self._begin >= WARM_UP_SECONDS:
             self._base, self._resident = mark, machine.resident()
 
-    def _count(self, seen: Observation, mark: _Mark, sinks: float, age: float) -> None:
+    def _count(self, seen: FrameResult, mark: _Mark, sinks: float, age: float) -> None:
         taken = (*seen.timings.values(), sinks)
-        self._kept.add((*taken, sum(taken) - seen.timings["wait"], age))
-        self._faces += len(seen.readings)
+        self._kept.add((*taken, sum(taken) - seen.timings["capture"], age))
+        self._faces += len(seen.faces)
         if self._last is None:
             self._began()
         self._last = mark
@@ -238,9 +238,9 @@ class Listener:
         seconds, frames = last.at - base.at, self._kept.count
         sums = dict(zip((*self._stages, "total", "age"), self._kept.sums.tolist(), strict=True))
         stages = {stage: sums[stage] for stage in self._stages}
-        filmed = last.arrived - base.arrived
+        filmed = last.captured_at - base.captured_at
         skipped = last.index - base.index - frames
-        busy = max(seconds - sums["wait"] - self._own, 1e-9)
+        busy = max(seconds - sums["capture"] - self._own, 1e-9)
         return Loop(
             frames=frames,
             seconds=seconds,
@@ -280,7 +280,7 @@ class Again:
                     step = shown.time - now or step
                     now, position = shown.time, shown.index
                     yield shown
-            ended, index = now + (step or 1.0), position + 1  # a single picture has no step: a second
+            ended, index = now + (step or 1.0), position + 1  # a single image has no step: a second
 
 
 def condition() -> Condition:
@@ -297,8 +297,8 @@ def _process(before: float | None, cpu: float) -> Process:
 # The classifier alone
 
 
-def grey_face(size: int) -> NDArray[np.uint8]:
-    """Return a (size, size) uint8 picture of slanted stripes with all levels of grey; what it shows costs no time."""
+def gray_face(size: int) -> NDArray[np.uint8]:
+    """Return a (size, size) uint8 image of slanted stripes with all levels of gray; what it shows costs no time."""
     row = np.arange(size)
     face: NDArray[np.uint8] = ((7 * row[:, np.newaxis] + 3 * row) % 256).astype(np.uint8)
     return face
@@ -324,12 +324,12 @@ def in_turn(
 
 def _asked(models: Sequence[Classifier], rule: Rule, block: int, stopped: Stopped) -> tuple[list[array[float]], float]:
     """Return the seconds of each query of each model, `block` queries to a turn, and those of all together."""
-    faces = [grey_face(model.card.input_size) for model in models]
+    faces = [gray_face(model.card.input_size) for model in models]
     taken = [array("d") for _ in models]
     turns = list(zip(models, faces, taken, strict=True))
     for model, face, _ in turns:
         for _ in range(WARM_UP_QUERIES):
-            model.scores(face)
+            model.classify(face)
     begin = time.perf_counter()
     while (len(taken[0]) < rule.queries or time.perf_counter() - begin < rule.seconds) and not stopped():
         for model, face, seconds in turns:
@@ -340,7 +340,7 @@ def _asked(models: Sequence[Classifier], rule: Rule, block: int, stopped: Stoppe
 
 def _query(classifier: Classifier, face: NDArray[np.uint8]) -> float:
     start = time.perf_counter()
-    classifier.scores(face)
+    classifier.classify(face)
     return time.perf_counter() - start
 
 
@@ -373,7 +373,7 @@ def rival(path: Path) -> Rival:
 def measure(
     settings: RunSettings,
     classifier: Classifier,
-    pipeline: Pipeline,
+    processor: FrameProcessor,
     *,
     quick: bool = False,
     against: Rival | None = None,
@@ -385,13 +385,13 @@ def measure(
     Args:
         settings: with a source, and the seconds to measure the loop for after its warm-up.
         classifier: of `settings.model`.
-        pipeline: with that classifier in it.
+        processor: with that classifier in it.
         quick: measure the classifier alone by QUICK in place of SINGLE_STREAM.
         stopped: is asked all the while whether to end early, and report what there is.
         say: takes a line on what is being measured.
     """
     rule = QUICK if quick else SINGLE_STREAM
-    source, start, (warm_up, loop, process) = _measure_loop(settings, pipeline, stopped, say)
+    source, start, (warm_up, loop, process) = _measure_loop(settings, processor, stopped, say)
     say(f"measuring the classifier alone for {rule.seconds:g} s")
     alone = single_stream(classifier, rule, stopped)
     content = settings.model.read_bytes()
@@ -421,20 +421,20 @@ def measure(
 
 
 def _measure_loop(
-    settings: RunSettings, pipeline: Pipeline, stopped: Stopped, say: Callable[[str], object]
+    settings: RunSettings, processor: FrameProcessor, stopped: Stopped, say: Callable[[str], object]
 ) -> tuple[Source, Condition, tuple[WarmUp, Loop, Process]]:
     assert settings.source is not None
-    assert settings.seconds is not None
-    live, again = cameras.live(settings.source), Again(settings.source)
-    inner = sinks.make(settings.sinks[0], Run(live=live))
-    doing = f"measuring the loop for {settings.seconds:g} s"
+    assert settings.duration is not None
+    live, again = cameras.is_live(settings.source), Again(settings.source)
+    inner = sinks.find(settings.sinks[0])(RunInfo(live=live))
+    doing = f"measuring the loop for {settings.duration:g} s"
     with ExitStack() as stack:
-        listener = stack.enter_context(Listener(inner, settings.seconds, began=lambda: say(doing)))
+        listener = stack.enter_context(Listener(inner, settings.duration, began=lambda: say(doing)))
         if live:
-            frames: Iterator[Frame] = stack.enter_context(Newest(cameras.frames(settings.source), stopped))
+            frames: Iterator[Frame] = stack.enter_context(LatestFrame(cameras.frames(settings.source), stopped))
         else:
             frames = stack.enter_context(closing(again.frames()))
-        pipeline.run(frames, [listener], stopped=lambda: stopped() or listener.over())
+        run_loop(processor, frames, [listener], stopped=lambda: stopped() or listener.over())
         result = listener.result(live)
     passes = 1 if live else again.passes
     return Source(settings.source, live, *listener.size, passes), listener.start, result
@@ -442,10 +442,10 @@ def _measure_loop(
 
 def _told(settings: RunSettings, classifier: Classifier) -> dict[str, Any]:
     """Return the settings that had a part in it."""
-    unsure = classifier.card.unsure if settings.unsure is None else settings.unsure
+    unsure = classifier.card.min_confidence if settings.min_confidence is None else settings.min_confidence
     cascade = str(settings.cascade) if settings.cascade else None
-    told = {**asdict(settings), "unsure": unsure, "cascade": cascade, "sinks": list(settings.sinks)}
-    return {key: value for key, value in told.items() if key not in ("source", "model", "frames")}
+    told = {**asdict(settings), "min_confidence": unsure, "cascade": cascade, "sinks": list(settings.sinks)}
+    return {key: value for key, value in told.items() if key not in ("source", "model", "max_frames")}
 
 
 def with_model(path: Path, ours: Classifier, threads: int, rule: Rule, stopped: Stopped) -> Comparison:

@@ -19,7 +19,7 @@ from edge.system import machine
 SCHEMA = 1  # of the JSON; raised when a reader of older reports would misread a newer one
 WIDTH = 100  # columns of the report
 
-_NO_AGE = "not measured: this source is read when it is asked, so that no picture waits"
+_NO_AGE = "not measured: this source is read when it is asked, so that no image waits"
 _AGAIN = " 'edge benchmark --json FILE' writes a report"
 
 
@@ -87,7 +87,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What was counted of the loop. `wait` is the time for a frame to come; what makes it grey is `convert`."""
+    """What was counted of the loop. `wait` is the time for a frame to come; what makes it gray is `convert`."""
 
     frames: int
     seconds: float
@@ -100,7 +100,7 @@ class Loop:
     shares: Mapping[str, float]  # of the loop's time, 0 to 1, by the same names
     # Share of the time not waited that is neither search nor crop nor classify, 0 to 1; the measuring itself left out.
     overhead: float
-    age_ms: Spread | None  # from the picture's arrival until its labels are out; None: not measured
+    age_ms: Spread | None  # from the image's arrival until its labels are out; None: not measured
     verdict: Verdict
 
 
@@ -315,7 +315,7 @@ def _stages(loop: Loop) -> list[str]:
     for stage, taken in loop.stages_ms.items():
         name = "total without wait" if stage == "total" else stage
         lines.append(f"{name:22} {_row(taken)} {loop.shares[stage]:19.1%}")
-    lines.append(f"{'age of the picture':22} {_row(loop.age_ms) if loop.age_ms else '  ' + _NO_AGE}")
+    lines.append(f"{'age of the image':22} {_row(loop.age_ms) if loop.age_ms else '  ' + _NO_AGE}")
     return lines
 
 
@@ -324,7 +324,7 @@ def _alone(alone: Alone | None) -> list[str]:
         return ["the classifier alone: not measured, ended early"]
     asked = f"at least {SINGLE_STREAM.queries:,} queries and {SINGLE_STREAM.seconds:g} s, p90"
     rule = (
-        f"As MLPerf Mobile's single stream asks: {asked}. One fixed picture, no data set: not an MLPerf result."
+        f"As MLPerf Mobile's single stream asks: {asked}. One fixed image, no data set: not an MLPerf result."
         if alone.by_rule
         else f"NOT by MLPerf Mobile's single-stream rule, which asks for {asked}: a first impression only."
     )

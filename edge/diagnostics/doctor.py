@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 from edge.errors import EmotionEdgeError
-from edge.inference import model_file as card
+from edge.inference import model_file
 from edge.system import machine
 from edge.system.machine import BROKEN, ROOT, VideoNode
 
@@ -82,7 +82,7 @@ def examine(found: dict[str, Any], model: Path, source: str | None = None, root:
         *_safely("governor", lambda: _governor(found["governor"], found["clock_driver"])),
         *_safely("memory", lambda: _memory(found["memory_available_mb"], found["memory_mb"])),
         *_safely("disk", lambda: _disk(found["disk_free_mb"])),
-        *_safely("clock", lambda: _clock(datetime.now(UTC), machine.clock_synchronised(root))),
+        *_safely("clock", lambda: _clock(datetime.now(UTC), machine.clock_synchronized(root))),
         *_safely("service", lambda: _service(machine.service())),
     ]
 
@@ -165,9 +165,9 @@ def _opencv() -> Check:
 
 def _face_search() -> Check:
     try:
-        from edge.detection.haar import CASCADE, Detector
+        from edge.detection.haar import CASCADE, HaarDetector
 
-        Detector()
+        HaarDetector()
     except EmotionEdgeError as error:
         return Check("face search", "bad", _said(error), _INSTALL_OPENCV)
     except BROKEN:
@@ -176,13 +176,13 @@ def _face_search() -> Check:
 
 
 def _runtime(versions: dict[str, str | None]) -> Check:
-    if versions["opencv"] is None:  # the classifier prepares its pictures with it
+    if versions["opencv"] is None:  # the classifier prepares its images with it
         return Check("runtime", "absent", "needs OpenCV")
     try:
         from edge.inference.classifier import runtime
-        from edge.system.native_output import silence
+        from edge.system.native_output import suppress_native_output
 
-        with silence(2):
+        with suppress_native_output(2):
             runtime()
     except (EmotionEdgeError, *BROKEN) as error:
         return Check("runtime", "bad", f"none that loads: {error}", _INSTALL_RUNTIME)
@@ -195,7 +195,7 @@ def _runtime(versions: dict[str, str | None]) -> Check:
 
 def _model(path: Path, runtime: str | None, runs: bool) -> list[Check]:
     try:
-        _, about = card.load(path)
+        _, about = model_file.load(path)
     except EmotionEdgeError as error:
         return [Check("model", "bad", _said(error), "copy the file again, or name another with --model")]
     found = f"{path.name} ({about.name}), {len(about.labels)} labels"
@@ -205,25 +205,25 @@ def _model(path: Path, runtime: str | None, runs: bool) -> list[Check]:
 
     try:
         classifier = Classifier(path)
-        seconds = _seconds_for_a_grey_picture(classifier)
+        seconds = _seconds_for_a_gray_image(classifier)
     except (EmotionEdgeError, *BROKEN) as error:
         return [Check("model", "bad", f"{found}: {_said(error)}", "make it anew with 'trainer quantize'")]
     interpreter = classifier._interpreter  # noqa: SLF001 (nothing else can tell what it runs on)
     return [
-        Check("model", "good", f"{found}; a grey picture is read in {1000 * seconds:.1f} ms"),
+        Check("model", "good", f"{found}; a gray image is read in {1000 * seconds:.1f} ms"),
         _kernels(interpreter, runtime),
     ]
 
 
-def _seconds_for_a_grey_picture(classifier: Any) -> float:
+def _seconds_for_a_gray_image(classifier: Any) -> float:
     import numpy as np
 
     from edge.types import Box
 
     face = classifier.prepare(np.full((480, 640), 128, np.uint8), Box(200, 120, 240, 240))
-    classifier.scores(face)  # the first one sets up buffers
+    classifier.classify(face)  # the first one sets up buffers
     start = time.perf_counter()
-    classifier.scores(face)
+    classifier.classify(face)
     return time.perf_counter() - start
 
 
@@ -355,10 +355,10 @@ def _take(source: str, answers: SimpleQueue[str | Exception]) -> None:
         from edge.capture import registry as cameras
 
         with closing(cameras.frames(source)) as frames:
-            height, width = next(frames).grey.shape
+            height, width = next(frames).gray.shape
         answers.put(f"{width} x {height} pixels")
     except StopIteration:
-        answers.put(OSError("it ended without a picture"))
+        answers.put(OSError("it ended without an image"))
     except Exception as error:  # noqa: BLE001 (raised in a thread nobody would hear of it)
         answers.put(error)
 
@@ -423,13 +423,13 @@ def _enough(name: str, value: float, limits: tuple[float, float], found: str, ad
     return Check(name, "warning" if value >= limits[1] else "bad", found, advice)
 
 
-def _clock(now: datetime, synchronised: bool | None) -> Check:
+def _clock(now: datetime, synchronized: bool | None) -> Check:
     found, advice = f"{now:%Y-%m-%d %H:%M} UTC", "sudo timedatectl set-ntp true, and a way to a time server"
     if now.year < OLDEST_YEAR:
         return Check("clock", "bad", f"{found}: it was never set", advice)
-    if synchronised is False:
+    if synchronized is False:
         return Check("clock", "warning", f"{found} (time server: none has set it)", advice)
-    return Check("clock", "good", f"{found} (time server: {'yes' if synchronised else _NOT_HERE})")
+    return Check("clock", "good", f"{found} (time server: {'yes' if synchronized else _NOT_HERE})")
 
 
 def _service(unit: dict[str, str] | None) -> Check:

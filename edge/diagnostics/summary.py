@@ -217,8 +217,8 @@ def _padded(words: str, columns: int) -> str:
 
 SIZE = 860, 420  # of the drawing
 LEFT, TOP, RIGHT, BOTTOM = 64, 56, 190, 40  # margins; the legend is on the right
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  # Okabe and Ito's, for all eyes
-GREY = "#b8b8b8"  # unsure
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  # Okabe and Ito's, for all eyes
+GRAY = "#b8b8b8"  # unsure
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 36_000)  # seconds, between two lines
 LINES = 6  # at most, above the ground line
 
@@ -267,8 +267,8 @@ def _scale_for(longest: float) -> Scale:
 def _lines(scale: Scale) -> Iterator[str]:
     for number in range(scale.lines + 1):
         y = SIZE[1] - BOTTOM - scale.height(number * scale.step)
-        colour = "#dddddd" if number else "#555555"
-        yield f'<line x1="{LEFT}" y1="{y:.1f}" x2="{SIZE[0] - RIGHT}" y2="{y:.1f}" stroke="{colour}"/>'
+        color = "#dddddd" if number else "#555555"
+        yield f'<line x1="{LEFT}" y1="{y:.1f}" x2="{SIZE[0] - RIGHT}" y2="{y:.1f}" stroke="{color}"/>'
         yield _text(LEFT - 8, y + 4, _short(number * scale.step) if number else "0", 12, "end", "#555555")
 
 
@@ -281,7 +281,7 @@ def _short(seconds: int) -> str:
 
 
 def _bars(day: Day, scale: Scale) -> Iterator[str]:
-    colours = _colours(day.labels())
+    colors = _colors(day.labels())
     first, last = (min(day.hours), max(day.hours)) if day.hours else (0, 23)
     step = (SIZE[0] - LEFT - RIGHT) / (last - first + 1)
     width = min(step * 0.72, 60)
@@ -289,34 +289,34 @@ def _bars(day: Day, scale: Scale) -> Iterator[str]:
         middle, ground = LEFT + (hour - first + 0.5) * step, float(SIZE[1] - BOTTOM)
         yield _text(middle, ground + 18, f"{hour:02d}", 12, "middle", "#555555")
         part = day.hours.get(hour, Part())
-        for label, colour in colours.items():
+        for label, color in colors.items():
             if seconds := part.labels[label]:
                 high = scale.height(seconds)
                 ground -= high
                 told = escape(f"{hour:02d}:00, {_name(label)}: {lasting(seconds)} ({_percent(seconds / part.seconds)})")
                 place = f'x="{middle - width / 2:.1f}" y="{ground:.2f}" width="{width:.1f}" height="{high:.2f}"'
-                yield f'<rect {place} fill="{colour}"><title>{told}</title></rect>'
+                yield f'<rect {place} fill="{color}"><title>{told}</title></rect>'
 
 
 def _legend(day: Day) -> Iterator[str]:
     """Yield the labels with their share of the day, in the order of the bars, the uppermost first."""
     shares = dict(day.whole.shares())
     row = min(22.0, (SIZE[1] - TOP - BOTTOM) / max(1, len(shares)))
-    shown = [(label, colour) for label, colour in _colours(day.labels()).items() if label in shares]
-    for number, (label, colour) in enumerate(reversed(shown)):
+    shown = [(label, color) for label, color in _colors(day.labels()).items() if label in shares]
+    for number, (label, color) in enumerate(reversed(shown)):
         x, y = SIZE[0] - RIGHT + 20, TOP + number * row
-        yield f'<rect x="{x}" y="{y:.1f}" width="{row * 0.6:.1f}" height="{row * 0.6:.1f}" fill="{colour}"/>'
+        yield f'<rect x="{x}" y="{y:.1f}" width="{row * 0.6:.1f}" height="{row * 0.6:.1f}" fill="{color}"/>'
         words = _padded(_name(label), min(LABEL, _columns(_name(label))))
         yield _text(x + 20, y + row * 0.5, f"{words} {_percent(shares[label])}", min(13, row * 0.7), "start", "#111111")
 
 
-def _colours(labels: Sequence[str | None]) -> dict[str | None, str]:
-    """Return a colour for each of any number of labels."""
+def _colors(labels: Sequence[str | None]) -> dict[str | None, str]:
+    """Return a color for each of any number of labels."""
     more = [f"hsl({index * 137.5 % 360:.0f},55%,55%)" for index in range(len(labels))]  # 137.5: the golden angle
-    colours = iter([*COLOURS, *more])
-    return {label: GREY if label is None else next(colours) for label in labels}
+    colors = iter([*COLORS, *more])
+    return {label: GRAY if label is None else next(colors) for label in labels}
 
 
-def _text(x: float, y: float, words: str, size: float, anchor: str, colour: str) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" text-anchor="{anchor}" fill="{colour}"'
+def _text(x: float, y: float, words: str, size: float, anchor: str, color: str) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" text-anchor="{anchor}" fill="{color}"'
     return f"<text {place}>{escape(words)}</text>"

@@ -1,7 +1,7 @@
-"""From a box in a grey picture to the pixels that the model sees: THE definition, used on the device and in training.
+"""From a box in a gray image to the pixels that the model sees: THE definition, used on the device and in training.
 
-FER2013's faces are 48 px wide. A network trained on them has never seen finer detail, so a larger face is first shrunk
-to the `detail` of the training pictures and only then brought to the model's input size.
+FER2013's faces are 48 px wide. A network trained on them has never seen finer detail, so a larger face is first downscaled
+to the effective resolution of the training images and only then resized to the model's input size.
 """
 
 from __future__ import annotations
@@ -12,58 +12,61 @@ from numpy.typing import NDArray
 
 from edge.types import Box
 
-# Of its side, by which a face is cut on each side where a model looks at it a second time. The more two looks differ,
-# the more their mean is worth: on PublicTest this is about the best of 0 to -0.06, on Haar's boxes it costs nothing.
-SECOND = -0.03
+# Padding of the crop for flip test-time augmentation. The more two predictions differ, the more their mean is worth: on
+# PublicTest this is about the best of 0 to -0.06, on the cascade's boxes it costs nothing.
+FLIP_PADDING = -0.03
 
 
 def model_input(
-    grey: NDArray[np.uint8], box: Box, *, margin: float, detail: int, size: int, again: bool = False
+    gray: NDArray[np.uint8], box: Box, *, padding: float, effective_resolution: int, size: int, flip: bool = False
 ) -> NDArray[np.uint8]:
-    """Return the (size, size) uint8 pixels that the model gets for the face in `box` of `grey` (height, width).
+    """Return the (size, size) uint8 pixels that the model gets for the face in `box` of `gray` (height, width).
 
     Args:
-        again: for a second look at it.
+        padding: see `crop`.
+        effective_resolution, size: see `resample`.
+        flip: see `flip_crop`.
     """
-    face = cut(grey, box, margin)
-    return resample(second_look(face) if again else face, detail=detail, size=size)
+    face = crop(gray, box, padding)
+    return resample(flip_crop(face) if flip else face, effective_resolution=effective_resolution, size=size)
 
 
-def second_look(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the square `face` for a second opinion: mirrored, and a little tighter, see SECOND."""
+def flip_crop(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the square `face` mirrored and a little tighter, for flip test-time augmentation; see FLIP_PADDING."""
     side = face.shape[0]
-    tighter = cut(face, Box(0, 0, side, side), SECOND)
+    tighter = crop(face, Box(0, 0, side, side), FLIP_PADDING)
     return np.ascontiguousarray(tighter[:, ::-1])
 
 
-def cut(grey: NDArray[np.uint8], box: Box, margin: float) -> NDArray[np.uint8]:
-    """Return the square around `box`, widened on each side by `margin` times its side (-0.4 to 1).
+def crop(gray: NDArray[np.uint8], box: Box, padding: float) -> NDArray[np.uint8]:
+    """Return the square around `box`, padded on each side by `padding` times its side (-0.4 to 1).
 
-    Where the square leaves the picture the border pixels are repeated, so that the face keeps its place in the crop.
+    Outside the image the border pixels are repeated, so that the face keeps its place in the crop. Raises ValueError for
+    a box wholly outside.
     """
-    side = max(1, round(max(box.width, box.height) * (1 + 2 * margin)))
+    side = max(1, round(max(box.width, box.height) * (1 + 2 * padding)))
     left = round(box.x + box.width / 2 - side / 2)
     top = round(box.y + box.height / 2 - side / 2)
-    height, width = grey.shape
+    height, width = gray.shape
     x0, x1 = (int(np.clip(edge, 0, width)) for edge in (left, left + side))
     y0, y1 = (int(np.clip(edge, 0, height)) for edge in (top, top + side))
     if x0 == x1 or y0 == y1:
-        raise ValueError(f"{box} lies outside a picture of {width} x {height}")
-    inside = grey[y0:y1, x0:x1]
+        raise ValueError(f"{box} lies outside an image of {width} x {height}")
+    inside = gray[y0:y1, x0:x1]
     if inside.shape == (side, side):
         return inside
-    around = (y0 - top, top + side - y1, x0 - left, left + side - x1)
-    return cv2.copyMakeBorder(inside, *around, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+    border = (y0 - top, top + side - y1, x0 - left, left + side - x1)
+    return cv2.copyMakeBorder(inside, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
 
 
-def resample(face: NDArray[np.uint8], *, detail: int, size: int) -> NDArray[np.uint8]:
-    """Return the square `face` as (size, size), holding no finer detail than `detail` pixels a side."""
-    return _scale(_scale(face, min(detail, face.shape[0])), size)
+def resample(face: NDArray[np.uint8], *, effective_resolution: int, size: int) -> NDArray[np.uint8]:
+    """Return the square `face` as (size, size), with no finer detail than `effective_resolution` pixels a side."""
+    return _resize(_resize(face, min(effective_resolution, face.shape[0])), size)
 
 
-def _scale(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _resize(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     if face.shape == (size, size):
         return face
-    # Averaging over areas when shrinking keeps the picture free of aliasing; enlarging is linear, as in training.
-    method = cv2.INTER_AREA if size < face.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(face, (size, size), interpolation=method).astype(np.uint8, copy=False)
+    # Area interpolation keeps a downscaled image free of aliasing; upscaling is linear, as in training.
+    interpolation = cv2.INTER_AREA if size < face.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(face, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)

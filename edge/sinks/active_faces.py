@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.types import Reading
+from edge.types import FaceResult
 
 GONE_SECONDS = 1.0  # without being found, after which a face has gone
 
 
-class Presence:
+class ActiveFaces:
     """Keeps the newest reading of each face that is there."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[float, Reading]] = {}  # face -> when it was found last, and how it was
+        self._last: dict[int, tuple[float, FaceResult]] = {}  # face -> when it was found last, and how it was
 
-    def update(self, now: float, readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    def update(self, now: float, readings: Sequence[FaceResult]) -> tuple[FaceResult, ...]:
         """Return the faces that are there at `now` seconds, given what was just read; who came first comes first."""
-        self._last |= {reading.face_id: (now, reading) for reading in readings}
-        for face_id in [face_id for face_id, (last, _) in self._last.items() if now - last > GONE_SECONDS]:
-            del self._last[face_id]
+        self._last |= {reading.track_id: (now, reading) for reading in readings}
+        for track_id in [track_id for track_id, (last, _) in self._last.items() if now - last > GONE_SECONDS]:
+            del self._last[track_id]
         return tuple(reading for _, (_, reading) in sorted(self._last.items()))
 
     def clear(self) -> None:

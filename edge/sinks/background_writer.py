@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 GRACE = 0.5  # seconds: a stop takes less than one in all
 
 
-class Outbox(Generic[Item]):
+class BackgroundWriter(Generic[Item]):
     """Hands items to `work` in their order. A context manager: entering starts the thread, leaving ends it.
 
     In a live run `put` never waits: a thread works, `size` items may wait, and the oldest is dropped for the newest. In
@@ -25,7 +25,7 @@ class Outbox(Generic[Item]):
         name: of the sink, for messages and for the thread's name.
         work: is called with each item; what it raises ends the work, and each `put` after it, and leaving, raises it.
         live: whether the source is a camera, which does not wait.
-        size: items that may wait; keep small what holds pictures.
+        size: items that may wait; keep small what holds images.
         grace: seconds that leaving waits for what is not yet worked on.
         in_hand: seconds more that it waits for the item that is being worked on, where that must not be left half done.
         what: an item's name in the message about dropped ones.

@@ -1,4 +1,4 @@
-"""Keeps a log of the day, without pictures: `csv:FOLDER`, with `days=30` and `max-mb=20`. For a live camera.
+"""Keeps a log of the day, without images: `csv:FOLDER`, with `days=30` and `max-mb=20`. For a live camera.
 
 One file for each day, emotions-2026-11-21.csv, see edge/sinks/daily_log.py; `edge summary FOLDER` tells what is in it. A line is
 written where a face shows another label or is gone, and after SLOT seconds in any case: all lines of that time in one
@@ -25,10 +25,10 @@ from typing import NamedTuple, Self
 from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
 from edge.sinks.active_faces import GONE_SECONDS
-from edge.sinks.background_writer import Outbox
+from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.daily_log import Span, append, days, file_of
 from edge.system import log as journal
-from edge.types import Observation, Reading, Run
+from edge.types import FaceResult, FrameResult, RunInfo
 
 SLOT = 10  # seconds between two writes; a divisor of 900, as time zones differ by quarters of an hour
 BLIND = 15.0  # seconds without any frame after which everybody is: the slowest pace is one in 10 s
@@ -36,10 +36,10 @@ DAYS, MAX_MB = 30, 20
 
 
 class Look(NamedTuple):
-    """What the log is made of: not the frame, whose picture would stay in memory."""
+    """What the log is made of: not the frame, whose image would stay in memory."""
 
     arrived: float  # seconds, monotonic
-    readings: Sequence[Reading]
+    readings: Sequence[FaceResult]
 
 
 @dataclass(eq=False, slots=True)
@@ -53,7 +53,7 @@ class Stay:
     looks: int = 0
     confidences: float = 0.0  # their sum
 
-    def add(self, now: float, reading: Reading) -> None:
+    def add(self, now: float, reading: FaceResult) -> None:
         self.last = now
         self.looks += 1
         self.confidences += reading.confidence
@@ -67,7 +67,7 @@ class Stays:
         self._open: dict[int, Stay] = {}  # by face
         self._before = float("-inf")  # the last look, at whomever
 
-    def see(self, now: float, readings: Sequence[Reading]) -> None:
+    def see(self, now: float, readings: Sequence[FaceResult]) -> None:
         """Take note of all who are seen `now`."""
         for face in [face for face in self._open if self._is_gone(self._open[face], now)]:
             self._end(self._open.pop(face))
@@ -94,13 +94,13 @@ class Stays:
         """Tell whether `stay` is over, whoever is seen now. A slow run may have longer between frames than that."""
         return now - stay.last > (BLIND if stay.last == self._before else GONE_SECONDS)
 
-    def _see_one(self, now: float, reading: Reading) -> None:
-        stay = self._open.get(reading.face_id)
+    def _see_one(self, now: float, reading: FaceResult) -> None:
+        stay = self._open.get(reading.track_id)
         if stay is None or stay.label != reading.label:
             if stay is not None:
                 stay.last = now
                 self._end(stay)
-            stay = self._open[reading.face_id] = Stay(reading.face_id, reading.label, now, now)
+            stay = self._open[reading.track_id] = Stay(reading.track_id, reading.label, now, now)
         stay.add(now, reading)
 
     def _end(self, stay: Stay) -> None:
@@ -111,7 +111,7 @@ class Stays:
 class Sink:
     reopens = True  # what could not be written is kept until then
 
-    def __init__(self, argument: str = "", run: Run = Run()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         folder, options = parse("csv", argument, {"days": number(1, 36_500), "max-mb": number(1, 100_000)})
         if not folder:
             raise UsageError("sink csv: no folder found, expected csv:FOLDER, as csv:log")
@@ -122,7 +122,9 @@ class Sink:
         self._stays = Stays()
         self._slot = 0
         self._today = self._full = date.min
-        self._outbox: Outbox[Look | None] = Outbox(f"csv:{folder}", self._take, live=True, what="frames")
+        self._outbox: BackgroundWriter[Look | None] = BackgroundWriter(
+            f"csv:{folder}", self._take, live=True, what="frames"
+        )
 
     def __enter__(self) -> Self:
         if not self._live:
@@ -137,8 +139,8 @@ class Sink:
         self._outbox.__enter__()
         return self
 
-    def write(self, seen: Observation) -> None:
-        self._outbox.put(Look(seen.frame.arrived, seen.readings))
+    def write(self, seen: FrameResult) -> None:
+        self._outbox.put(Look(seen.frame.captured_at, seen.faces))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -64,7 +64,7 @@ def to_line(span: Span) -> str:
 
 
 def from_line(line: str) -> Span:
-    """Return the span of `line`. Raises ValueError where it is none, as of a line that a power cut has spoilt."""
+    """Return the span of `line`. Raises ValueError where it is none, as of a line that a power cut has corrupted."""
     try:
         (fields,) = csv.reader([line], strict=True)
     except csv.Error as error:

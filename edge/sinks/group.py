@@ -17,15 +17,14 @@ from types import TracebackType
 from typing import Self
 
 from edge.errors import EmotionEdgeError
-from edge.sinks.registry import Sink
 from edge.system import log as journal
-from edge.types import Observation
+from edge.types import FrameResult, Sink
 
 RETRY_SECONDS = 60.0  # a disk that is full does not get empty sooner
 TRIAL_SECONDS = 30.0  # less than RETRY_SECONDS; within which a sink writes what it keeps for a while
 
 
-class Outputs:
+class SinkGroup:
     """The sinks of `sinks`, by their spec as the user wrote it, as one sink.
 
     Args:
@@ -49,7 +48,7 @@ class Outputs:
             raise
         return self
 
-    def write(self, seen: Observation) -> None:
+    def write(self, seen: FrameResult) -> None:
         """Hand `seen` to every sink that is well. Raises what the last one raised, in a run of files any."""
         if self._failed:
             self._retry()
@@ -72,7 +71,7 @@ class Outputs:
         if failed and error is None:
             raise failed[0]
 
-    def _write_apart(self, seen: Observation, bad: Sink, error: Exception) -> None:
+    def _write_apart(self, seen: FrameResult, bad: Sink, error: Exception) -> None:
         """Leave `bad` out, and hand `seen` to those that come after it."""
         specs = list(self._open)
         at = next(number for number, sink in enumerate(self._open.values()) if sink is bad)

@@ -20,28 +20,28 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from edge.errors import SinkError
-from edge.sinks import serialize as plain
-from edge.sinks.background_writer import Outbox
-from edge.types import Observation, Reading, Run
+from edge.sinks import serialize
+from edge.sinks.background_writer import BackgroundWriter
+from edge.types import FaceResult, FrameResult, RunInfo
 
 MODE = 0o666  # less the umask, as of any file
 
 
 class Line(NamedTuple):
-    """What a line is made of: not the frame, whose picture would stay in memory."""
+    """What a line is made of: not the frame, whose image would stay in memory."""
 
     time: float
     frame: int
-    readings: Sequence[Reading]
+    readings: Sequence[FaceResult]
 
 
 class Sink:
-    def __init__(self, argument: str = "", run: Run = Run()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         self._path = Path(argument).expanduser() if argument else None
         self.reopens = self._path is not None
         self._name = f"jsonl:{self._path or 'stdout'}"
         self._live = run.live
-        self._outbox = Outbox(self._name, self._write, live=run.live)
+        self._outbox = BackgroundWriter(self._name, self._write, live=run.live)
         self._file = -1
 
     def __enter__(self) -> Self:
@@ -49,8 +49,8 @@ class Sink:
         self._outbox.__enter__()
         return self
 
-    def write(self, seen: Observation) -> None:
-        self._outbox.put(Line(seen.frame.time, seen.frame.index, seen.readings))
+    def write(self, seen: FrameResult) -> None:
+        self._outbox.put(Line(seen.frame.time, seen.frame.index, seen.faces))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -71,7 +71,7 @@ class Sink:
             raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
 
     def _write(self, line: Line) -> None:
-        content = f"{json.dumps(plain.line(*line), ensure_ascii=False)}\n".encode()
+        content = f"{json.dumps(serialize.frame_to_dict(*line), ensure_ascii=False)}\n".encode()
         written = 0
         try:
             while written < len(content):

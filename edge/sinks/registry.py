@@ -10,29 +10,13 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Protocol, Self
+from types import ModuleType
 
 from edge.errors import EmotionEdgeError, UnknownName, UsageError
-from edge.types import Observation, Run
-
-
-class Sink(Protocol):
-    """An output: opened when entered, closed when left, whatever happened.
-
-    An attribute `reopens`, where it is true, says that one that failed may be entered again and loses nothing by it.
-    """
-
-    def __enter__(self) -> Self: ...
-
-    def write(self, seen: Observation) -> None:
-        """Take one observation. Returns at once; a sink that may wait puts its words into an edge.sinks.background_writer.Outbox."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
+from edge.types import RunInfo, Sink
 
 # Of this folder; all other modules are sinks.
 SUPPORT_MODULES = ("active_faces", "annotate", "background_writer", "daily_log", "group", "registry", "serialize")
@@ -44,27 +28,25 @@ def names() -> list[str]:
     return sorted(module.name for module in modules if module.name not in SUPPORT_MODULES)
 
 
-def make(spec: str, run: Run | None = None) -> Sink:
-    """Return the sink of `spec` for `run`, not yet entered.
+def find(spec: str) -> Callable[[RunInfo], Sink]:
+    """Return what makes the sink of `spec` for a run, not yet entered; it raises UsageError where the argument does not fit.
 
     Args:
         spec: `NAME` or `NAME:ARGUMENT`; the path of a Python file may stand for the name, `./my_sink.py:ARGUMENT`.
-        run: None: none, as where only the spec is checked.
 
-    Raises UnknownName listing the names; UsageError where the file has no sink, or the argument does not fit.
+    Raises UnknownName listing the names; UsageError where the file has no sink.
     """
     name, _, argument = spec.partition(":")
     if name.endswith(".py"):
-        module = _file(Path(name).expanduser())
+        module = _load_file(Path(name).expanduser())
     elif name in names():
         module = importlib.import_module(f"edge.sinks.{name}")
     else:
         raise UnknownName(f"no sink {name!r}; there are {', '.join(names())}, or the path of a file that ends in .py")
-    sink: Sink = module.Sink(argument, run or Run())
-    return sink
+    return partial(module.Sink, argument)
 
 
-def _file(path: Path) -> ModuleType:
+def _load_file(path: Path) -> ModuleType:
     """Return the module of the Python file at `path`, which has a sink."""
     try:
         code = compile(path.read_bytes(), str(path), "exec")

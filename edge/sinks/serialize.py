@@ -1,26 +1,27 @@
-"""Readings as plain values, ready for JSON: the same form in every output."""
+"""Results as plain values, ready for JSON: the same form in every sink. docs/contract.md describes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from edge.types import Reading
+from edge.types import FaceResult
 
 
-def line(time: float, frame: int, readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return what was read in the frame of index `frame`, at `time` seconds on the source's clock."""
-    return {"time": round(time, 4), "frame": frame, "faces": [face(reading) for reading in readings]}
+def frame_to_dict(time: float, index: int, faces: Sequence[FaceResult]) -> dict[str, Any]:
+    """Return the faces of the frame of `index`, at `time` seconds on the source's clock."""
+    return {"time": round(time, 4), "frame": index, "faces": [face_to_dict(face) for face in faces]}
 
 
-def face(reading: Reading) -> dict[str, Any]:
-    """Return one face; `label` is None where the model is unsure."""
-    box = reading.box
+def face_to_dict(face: FaceResult) -> dict[str, Any]:
+    """Return one face; `label` is None where it is uncertain."""
+    box = face.box
     return {
-        "id": reading.face_id,
+        "track_id": face.track_id,
         "box": [box.x, box.y, box.width, box.height],
-        "label": reading.label,
-        "since": round(reading.since, 4),
-        "confidence": round(reading.confidence, 4),
-        "scores": {label: round(share, 4) for label, share in reading.scores.items()},
+        "label": face.label,
+        "since": round(face.since, 4),
+        "age": round(face.age, 4),
+        "confidence": round(face.confidence, 4),
+        "probabilities": {label: round(probability, 4) for label, probability in face.probabilities.items()},
     }

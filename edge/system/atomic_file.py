@@ -29,7 +29,7 @@ def whole(path: Path) -> Iterator[Path]:
             aside.unlink()
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all. Raises FileError."""
     with whole(path) as aside:
         aside.write_bytes(content)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from edge.errors import EmotionEdgeError
-from edge.system.native_output import silence
+from edge.system.native_output import suppress_native_output
 
 ROOT = Path("/")
 UNIT = "emotion-edge.system.systemd"
@@ -183,7 +183,7 @@ def installed(package: str) -> str | None:
         return None
 
 
-def clock_synchronised(root: Path = ROOT) -> bool | None:
+def clock_synchronized(root: Path = ROOT) -> bool | None:
     """Return whether a time server has set the clock; None where systemd does not tell."""
     if (root / "run/systemd/timesync/synchronized").exists():
         return True
@@ -219,8 +219,8 @@ class VideoNode:
     path: Path
     name: str  # of the camera, as the driver calls it; the kernel's name where the driver could not be asked
     driver: str | None  # None: could not be asked
-    captures: bool  # this node itself gives pictures; a webcam's second node only tells about them
-    formats: tuple[str, ...]  # four letters each, the driver's favourite first
+    captures: bool  # this node itself gives images; a webcam's second node only tells about them
+    formats: tuple[str, ...]  # four letters each, the driver's favorite first
     allowed: bool  # this user may read and write it
 
     @property
@@ -298,7 +298,7 @@ def _runtime() -> str | None:
     try:
         from edge.inference.classifier import runtime
 
-        with silence(2):  # a runtime made for another numpy prints a page before it fails
+        with suppress_native_output(2):  # a runtime made for another numpy prints a page before it fails
             module: str = runtime().__name__
     except (EmotionEdgeError, *BROKEN):
         return None

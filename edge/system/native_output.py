@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def silence(*streams: int) -> Iterator[None]:
+def suppress_native_output(*streams: int) -> Iterator[None]:
     """Send what is written to the file descriptors `streams` (2: stderr) to nowhere for the length of the block.
 
     Only for calls whose failures come as exceptions: what they print besides is lost.

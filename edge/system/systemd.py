@@ -16,7 +16,7 @@ from typing import Self
 
 from edge.errors import SettingsError
 from edge.system import machine
-from edge.types import Observation
+from edge.types import FrameResult
 
 STATUS_SECONDS = 5.0  # between two states of `systemctl status`: nobody reads faster
 SEND_SECONDS = 0.5  # that the manager may take to accept a message; a hanging one must not hold up the frames
@@ -60,12 +60,12 @@ class Manager:
         return True
 
 
-class Listener:
+class SystemdNotifier:
     """Stands among the sinks and tells the manager how the run is doing; the last of them, so that it tells first.
 
     Args:
         manager: to be told.
-        warm_up: reads a picture with the model; a run before which nobody stands has not shown yet that it can.
+        warm_up: reads an image with the model; a run before which nobody stands has not shown yet that it can.
         clock: in seconds; another than time's in tests.
         temperature: the board's in degrees C, None where it has none.
     """
@@ -92,11 +92,11 @@ class Listener:
     ) -> None:
         self._manager.tell("STOPPING=1")
 
-    def write(self, seen: Observation) -> None:
+    def write(self, seen: FrameResult) -> None:
         """Take note of a frame that has gone the whole way."""
         now = self._clock()
         if not self._ready:
-            if not seen.readings:
+            if not seen.faces:
                 self._warm_up()
             self._ready = self._manager.tell("READY=1")
         self._feed(now)
@@ -106,7 +106,7 @@ class Listener:
             return
         self._frames += 1
         if now - self._told >= STATUS_SECONDS:
-            self._tell_state(now, len(seen.readings))
+            self._tell_state(now, len(seen.faces))
 
     def waiting(self, why: str) -> None:
         """Take note of a wait for the camera that will end; `why` there is one, in words."""
@@ -131,11 +131,11 @@ class Listener:
         self._told, self._since, self._frames = now, now, 0
 
 
-def listener(warm_up: Callable[[], object], slowest: float | None) -> Listener | None:
+def make_notifier(warm_up: Callable[[], object], slowest: float | None) -> SystemdNotifier | None:
     """Return what tells the service manager how a run is doing; None where none listens.
 
     Args:
-        warm_up: reads a picture with the model.
+        warm_up: reads an image with the model.
         slowest: frames a second that the run may be slowed down to on purpose; None: it is not.
 
     Raises SettingsError where so few frames could not feed the watchdog.
@@ -149,4 +149,4 @@ def listener(warm_up: Callable[[], object], slowest: float | None) -> Listener |
             f"max_fps or idle_fps is {slowest:g}, expected {least:.2g} or more: a watchdog of {manager.watchdog:g} s "
             "(WatchdogSec= of the unit) wants two frames in its time"
         )
-    return Listener(manager, warm_up)
+    return SystemdNotifier(manager, warm_up)

@@ -1,4 +1,4 @@
-"""Where a face went since the last frame, by its likeness: far cheaper than a search, and it also follows profiles."""
+"""Where a face moved since the last frame, by template matching: far cheaper than detection, and it follows profiles."""
 
 from __future__ import annotations
 
@@ -8,53 +8,55 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detection.downscale import shrink
+from edge.detection.downscale import downscale
 from edge.types import Box
 
-SIDE = 20  # pixels of a face as it is compared
-REACH = 0.35  # of the side, in each direction, that a face can go from one frame to the next
-LIKENESS = 0.6  # least normalised correlation, -1 to 1, that still is this face
-FAINT = 0.25  # of the face's contrast, below which it is an even wall whose shading happens to fall as the face's does
+TEMPLATE_SIZE = 20  # pixels a side
+MATCH_RADIUS = 0.35  # of the face's side, in each direction, that a face can move from one frame to the next
+MIN_CORRELATION = 0.6  # least normalized correlation, -1 to 1, that is still this face
+# Of the template's standard deviation, below which a match is an even wall whose shading happens to run as the face's.
+MIN_CONTRAST = 0.25
 
 
-def memorise(grey: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Return what to know the face in `box` of `grey` (height, width) by: its visible part, SIDE pixels a side."""
-    part = _cut(grey, box, 0)[0]
-    return shrink(part, box.width / SIDE)
+def extract_template(gray: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return the visible part of the face in `box` of `gray` (height, width), at TEMPLATE_SIZE pixels a side."""
+    part = _padded(gray, box, 0)[0]
+    return downscale(part, box.width / TEMPLATE_SIZE)
 
 
-def follow(grey: NDArray[np.uint8], box: Box, face: NDArray[np.uint8]) -> Box | None:
-    """Return where in `grey` (height, width) the `face` from `memorise` is that was in `box`; None if nowhere near."""
-    part, x0, y0 = _cut(grey, box, REACH)
-    factor = box.width / SIDE
-    searched = shrink(part, factor)
-    if searched.shape[0] < face.shape[0] or searched.shape[1] < face.shape[1] or face.min() == face.max():
+def match_template(gray: NDArray[np.uint8], box: Box, template: NDArray[np.uint8]) -> Box | None:
+    """Return where in `gray` (height, width) the face of `template` is that was in `box`; None where it is lost."""
+    part, x0, y0 = _padded(gray, box, MATCH_RADIUS)
+    factor = box.width / TEMPLATE_SIZE
+    area = downscale(part, factor)
+    if area.shape[0] < template.shape[0] or area.shape[1] < template.shape[1] or template.min() == template.max():
         return None
-    likeness = cv2.matchTemplate(searched, face, cv2.TM_CCOEFF_NORMED)
-    likeness[~np.isfinite(likeness)] = -1.0  # of an even part, where there is nothing to be like
-    _, best, _, (x, y) = cv2.minMaxLoc(likeness)
-    there = searched[y : y + face.shape[0], x : x + face.shape[1]]
-    if best < LIKENESS or there.std() < FAINT * face.std():
+    correlation = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
+    correlation[~np.isfinite(correlation)] = -1.0  # over an even part it is undefined
+    _, best, _, (x, y) = cv2.minMaxLoc(correlation)
+    match = area[y : y + template.shape[0], x : x + template.shape[1]]
+    if best < MIN_CORRELATION or match.std() < MIN_CONTRAST * template.std():
         return None
-    dx, dy = _between(likeness[y, :], x), _between(likeness[:, x], y)
+    dx, dy = _subpixel_offset(correlation[y, :], x), _subpixel_offset(correlation[:, x], y)
     return Box(x0 + round((x + dx) * factor), y0 + round((y + dy) * factor), box.width, box.height)
 
 
-def _between(likeness: NDArray[Any], place: int) -> float:
-    """Return by how much, -0.5 to 0.5, the top of the parabola through the best place and its neighbours is off it.
+def _subpixel_offset(correlation: NDArray[Any], peak: int) -> float:
+    """Return the offset, -0.5 to 0.5, of the vertex of the parabola through the peak and its neighbors.
 
     A face of 200 pixels is compared at 20, where one pixel is ten.
     """
-    if not 0 < place < len(likeness) - 1:
+    if not 0 < peak < len(correlation) - 1:
         return 0.0
-    before, here, after = (float(value) for value in likeness[place - 1 : place + 2])
-    bend = before - 2 * here + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0
+    before, here, after = (float(value) for value in correlation[peak - 1 : peak + 2])
+    curvature = before - 2 * here + after
+    return 0.5 * (before - after) / curvature if curvature < 0 else 0.0
 
 
-def _cut(grey: NDArray[np.uint8], box: Box, reach: float) -> tuple[NDArray[np.uint8], int, int]:
-    extra = round(box.width * reach)
-    x0, y0 = max(0, box.x - extra), max(0, box.y - extra)
-    x1, y1 = max(x0 + 1, box.x + box.width + extra), max(y0 + 1, box.y + box.height + extra)
-    x0, y0 = min(x0, grey.shape[1] - 1), min(y0, grey.shape[0] - 1)
-    return grey[y0:y1, x0:x1], x0, y0
+def _padded(gray: NDArray[np.uint8], box: Box, padding: float) -> tuple[NDArray[np.uint8], int, int]:
+    """Return the part of `gray` at `box`, padded by `padding` times its side, clipped; and its left and top."""
+    pad = round(box.width * padding)
+    x0, y0 = max(0, box.x - pad), max(0, box.y - pad)
+    x1, y1 = max(x0 + 1, box.x + box.width + pad), max(y0 + 1, box.y + box.height + pad)
+    x0, y0 = min(x0, gray.shape[1] - 1), min(y0, gray.shape[0] - 1)
+    return gray[y0:y1, x0:x1], x0, y0

@@ -1,197 +1,182 @@
-"""Who is where: the search near known faces often and elsewhere in turn, and who is who from frame to frame.
+"""Face tracking: detection often near known faces and in turn elsewhere, and identities from frame to frame.
 
 All times are in seconds, so that a slow board behaves like a fast one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detection.haar import DENSE, MIN_FACE, SCALE, WINDOW, Detector
-from edge.detection.tile_scheduler import Piece, Sweep
-from edge.tracking.template_matching import follow, memorise
-from edge.types import Box, Find, Sighting
+from edge.config.defaults import MIN_FACE_SIZE
+from edge.detection.haar import SCALE_FACTOR, WINDOW, HaarDetector
+from edge.detection.search import detect_tiles
+from edge.detection.tile_scheduler import TileScheduler
+from edge.tracking.template_matching import extract_template, match_template
+from edge.types import Box, Detection, Track
 
-CHECK = 0.1  # seconds between two searches near a face that is followed all the while
-NEAR = 0.5  # of its side, around a face, that such a search covers
-SHRUNK, GROWN = SCALE**-3, SCALE**3  # sizes, of the face's last one, that it looks for: three steps down and up
-SETTLE = 0.1  # seconds after which the size of the last find counts half: Haar's sizes waver more than faces do
-SAME = 0.3  # intersection over union from which a find is the face that was there before
-TWICE = 0.6  # intersection over union from which two faces are one; of one half behind another it is less
-HOLD = 1.0  # seconds for which a face that is followed but no longer found is still believed
-MEMORY = 2.0  # seconds for which somebody who is out of sight keeps the identity
-AWAY = 1.0  # sides of the face, within which somebody comes back to
-CONVINCING = 6  # hits that make a face at once
-STILL = 6  # hits that make a face in a picture on its own, which has no second look but is searched with all care
-LASTING = 3  # searches that have to find a less convincing one
+REDETECT_SECONDS = 0.1  # between two detections near a face that is followed by its template
+REDETECT_PADDING = 0.5  # of the face's side, around it, that such a detection covers
+# Face sizes, relative to the last one, that it looks for: three scale steps down and up.
+REDETECT_MIN_SCALE, REDETECT_MAX_SCALE = SCALE_FACTOR**-3, SCALE_FACTOR**3
+SIZE_HALF_LIFE_SECONDS = 0.1  # of a detection's size in the average: the cascade's sizes waver more than faces do
+MATCH_IOU = 0.3  # from which a detection is the face that was there before
+DUPLICATE_IOU = 0.6  # from which two tracks are one face; of one face half behind another it is less
+MAX_LOST_SECONDS = 1.0  # for which a face that is followed but no longer detected is kept
+TRACK_BUFFER_SECONDS = 2.0  # for which a face that is out of sight keeps its identity
+REIDENTIFY_RADIUS = 1.0  # sides of the face, within which a face that comes back is the same one
+CONFIRM_SCORE = 6  # of one detection that confirms a face at once
+MIN_HITS = 3  # detections that confirm a face with lower scores
 
 
 @dataclass(eq=False)
-class _Track:
-    """One person in front of the camera."""
+class _TrackState:
+    """One face in front of the camera."""
 
-    id: int  # 0 until the face is believed
+    track_id: int  # 0 until the face is confirmed
     box: Box
-    face: NDArray[np.uint8]  # what it is followed by
-    found: float  # seconds, of the last search that found it
-    searched: float  # seconds, of the last search for it
-    finds: int  # searches that found it
-    convinced: bool
+    template: NDArray[np.uint8]
+    detected_at: float  # seconds
+    searched_at: float  # seconds, of the last detection near it, successful or not
+    hits: int  # successful detections
+    scored: bool  # one of them reached CONFIRM_SCORE
 
     @property
-    def believed(self) -> bool:
-        return self.convinced or self.finds >= LASTING
+    def confirmed(self) -> bool:
+        return self.scored or self.hits >= MIN_HITS
 
 
 class Tracker:
-    """Keeps an eye on everybody.
+    """Follows every face.
 
     Args:
-        detector: finds faces in a part of a picture.
-        min_face: side of the smallest face, in pixels of a picture SEARCH_WIDTH wide; of the picture where narrower.
+        detector: finds faces in a part of an image.
+        min_face_size: side of the smallest face, see TileScheduler.
     """
 
-    def __init__(self, detector: Detector, min_face: int = MIN_FACE) -> None:
+    def __init__(self, detector: HaarDetector, min_face_size: int = MIN_FACE_SIZE) -> None:
         self._detector = detector
-        self._sweep = Sweep(min_face, WINDOW)
-        # Near a known face either none of the sizes is tried at every place, or all are. When some were, most hits came
-        # from these, the larger ones, and their mean was 5 % too large.
-        self._sparse, self._dense = detector.own, detector.own * DENSE
-        self._tracks: list[_Track] = []
-        self._gone: list[_Track] = []
+        self._scheduler = TileScheduler(min_face_size, WINDOW)
+        self._tracks: list[_TrackState] = []
+        self._lost: list[_TrackState] = []
         self._last_id = 0
 
-    def still(self, grey: NDArray[np.uint8]) -> tuple[Sighting, ...]:
-        """Return the faces in `grey` (height, width), a picture on its own, the largest first."""
-        self._tracks, self._gone = [], []
-        finds = self._search(grey, self._sweep.whole(grey), self._dense)
-        finds = [find for find in finds if find.support >= STILL]
-        first, self._last_id = self._last_id + 1, self._last_id + len(finds)
-        boxes = sorted((find.box for find in finds), key=lambda box: -box.width)
-        return tuple(Sighting(number, box) for number, box in enumerate(boxes, start=first))
+    def update(self, gray: NDArray[np.uint8], now: float) -> tuple[Track, ...]:
+        """Return the faces in `gray` (height, width), the image at `now` seconds, the longest known first."""
+        tiles, scene_cut = self._scheduler.select_tiles(gray, now, [state.box for state in self._tracks])
+        if scene_cut:
+            self._tracks, self._lost = [], []
+        detections = detect_tiles(self._detector, gray, tiles)
+        nearby: list[Detection] = []
+        for state in self._tracks:
+            self._follow(state, detections, nearby, gray, now)
+        self._drop_lost(now)
+        for detection in detections:
+            if not any(state.box.iou(detection.box) > MATCH_IOU for state in self._tracks):
+                state = _TrackState(0, detection.box, extract_template(gray, detection.box), now, now, 0, scored=False)
+                self._confirm(state, detection, gray, now)
+                self._tracks.append(state)
+        return tuple(Track(state.track_id, state.box) for state in self._tracks if state.track_id)
 
-    def update(self, grey: NDArray[np.uint8], now: float) -> tuple[Sighting, ...]:
-        """Return the faces in `grey` (height, width), the picture of `now` seconds, those known longest first."""
-        pieces, another = self._sweep.look(grey, now, [track.box for track in self._tracks])
-        if another:
-            self._tracks, self._gone = [], []
-        finds = self._search(grey, pieces)
-        nearby: list[Find] = []
-        for track in self._tracks:
-            self._see(track, finds, nearby, grey, now)
-        self._drop(now)
-        for find in finds:
-            if not any(track.box.overlap(find.box) > SAME for track in self._tracks):
-                self._begin(find, grey, now)
-        return tuple(Sighting(track.id, track.box) for track in self._tracks if track.id)
-
-    def _search(self, grey: NDArray[np.uint8], pieces: Sequence[Piece], window: float = WINDOW) -> list[Find]:
-        find = self._detector.find
-        finds = (find(grey, piece.area, piece.smallest, piece.largest, window) for piece in pieces)
-        return apart([found for some in finds for found in some])
-
-    def _take(self, track: _Track, box: Box, finds: list[Find]) -> Find | None:
-        """Return which of `finds` is `track`, thought to be in `box`, and take it off them; None if none is."""
-        best = max(finds, key=lambda find: box.overlap(find.box), default=None)
-        if best is None or box.overlap(best.box) < SAME:
+    def _take_match(self, state: _TrackState, box: Box, detections: list[Detection]) -> Detection | None:
+        """Return which of `detections` is the face of `state`, expected in `box`, and remove it from them."""
+        best = max(detections, key=lambda detection: box.iou(detection.box), default=None)
+        if best is None or box.iou(best.box) < MATCH_IOU:
             return None
-        others = (other.box for other in self._tracks if other is not track)
-        if any(other.overlap(best.box) > box.overlap(best.box) for other in others):
-            return None  # it is who stands before this one
-        finds.remove(best)
+        others = (other.box for other in self._tracks if other is not state)
+        if any(other.iou(best.box) > box.iou(best.box) for other in others):
+            return None  # it is another face, in front of this one
+        detections.remove(best)
         return best
 
-    def _see(self, track: _Track, finds: list[Find], nearby: list[Find], grey: NDArray[np.uint8], now: float) -> None:
-        """Find `track` again, by what the sweep found, by a look near it, or by following it.
+    def _follow(
+        self,
+        state: _TrackState,
+        detections: list[Detection],
+        nearby: list[Detection],
+        gray: NDArray[np.uint8],
+        now: float,
+    ) -> None:
+        """Find the face of `state` again: among `detections`, by detection near it, or by its template.
 
-        What else the looks near faces find comes to be in `nearby`, for those that stand close together. Nobody new is
-        made of it: in leaves or letters a look would lead to another without end.
+        Other faces that the detection near it finds are collected in `nearby`, for tracks that stand close together. They
+        start no track: on foliage or letters one detection would lead to another without end.
         """
-        find = self._take(track, track.box, finds) or self._take(track, track.box, nearby)
-        there = follow(grey, track.box, track.face) if find is None else None
-        if find is None and (there is None or now - track.searched >= CHECK):
-            nearby += self._near(track, there or track.box, grey)
-            find = self._take(track, there or track.box, nearby)
-            track.searched = now
-        if find is not None:
-            self._confirm(track, find, grey, now)
-        elif there is not None:
-            track.box = there
+        detection = self._take_match(state, state.box, detections) or self._take_match(state, state.box, nearby)
+        matched = match_template(gray, state.box, state.template) if detection is None else None
+        if detection is None and (matched is None or now - state.searched_at >= REDETECT_SECONDS):
+            nearby += self._detect_near(state, matched or state.box, gray)
+            detection = self._take_match(state, matched or state.box, nearby)
+            state.searched_at = now
+        if detection is not None:
+            self._confirm(state, detection, gray, now)
+        elif matched is not None:
+            state.box = matched
         else:
-            track.found = -np.inf  # neither found nor followed: out of sight
+            state.detected_at = -np.inf  # neither detected nor matched: out of sight
 
-    def _near(self, track: _Track, box: Box, grey: NDArray[np.uint8]) -> list[Find]:
-        """Search around `box`: cheaply, and with more care for somebody nearly believed, where nobody is found."""
-        extra = round(box.width * NEAR)
-        area = Box(box.x - extra, box.y - extra, box.width + 2 * extra, box.height + 2 * extra)
-        sizes = box.width * SHRUNK, box.width * GROWN
-        finds = self._detector.find(grey, area, *sizes, self._sparse)
-        if not finds and (track.believed or track.finds >= LASTING - 1):
-            finds = self._detector.find(grey, area, *sizes, self._dense)
-        return finds
+    def _detect_near(self, state: _TrackState, box: Box, gray: NDArray[np.uint8]) -> list[Detection]:
+        """Search around `box`: sparsely, and densely for a face that is or is nearly confirmed and was not found.
 
-    def _confirm(self, track: _Track, find: Find, grey: NDArray[np.uint8], now: float) -> None:
-        track.box = _settled(track.box, find.box, now - track.found) if track.finds else find.box
-        track.face = memorise(grey, track.box)
-        track.found = track.searched = now
-        track.finds += 1
-        track.convinced |= find.support >= CONVINCING
-        if track.believed and not track.id:
-            track.id = self._identity(track.box)
+        No face size is tried at every position in the first, all are in the second. Where some were, most hits came from
+        those, the larger ones, and their mean was 5 % too large.
+        """
+        pad = round(box.width * REDETECT_PADDING)
+        area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+        sizes = box.width * REDETECT_MIN_SCALE, box.width * REDETECT_MAX_SCALE
+        detections = self._detector.detect(gray, area, *sizes, self._detector.sparse_window)
+        if not detections and (state.confirmed or state.hits >= MIN_HITS - 1):
+            detections = self._detector.detect(gray, area, *sizes, self._detector.dense_window)
+        return detections
 
-    def _begin(self, find: Find, grey: NDArray[np.uint8], now: float) -> None:
-        track = _Track(0, find.box, memorise(grey, find.box), now, now, 0, convinced=False)
-        self._confirm(track, find, grey, now)
-        self._tracks.append(track)
+    def _confirm(self, state: _TrackState, detection: Detection, gray: NDArray[np.uint8], now: float) -> None:
+        state.box = _average_size(state.box, detection.box, now - state.detected_at) if state.hits else detection.box
+        state.template = extract_template(gray, state.box)
+        state.detected_at = state.searched_at = now
+        state.hits += 1
+        state.scored |= detection.score >= CONFIRM_SCORE
+        if state.confirmed and not state.track_id:
+            state.track_id = self._identify(state.box)
 
-    def _identity(self, box: Box) -> int:
-        """Return the identity of somebody who was here a moment ago, or a new one."""
-        near = [track for track in self._gone if _distance(track.box, box) <= AWAY]
+    def _identify(self, box: Box) -> int:
+        """Return the identity of a face that was lost near `box` a moment ago, or a new one."""
+        near = [state for state in self._lost if _distance(state.box, box) <= REIDENTIFY_RADIUS]
         if near:
-            back = min(near, key=lambda track: _distance(track.box, box))
-            self._gone.remove(back)
-            return back.id
+            returned = min(near, key=lambda state: _distance(state.box, box))
+            self._lost.remove(returned)
+            return returned.track_id
         self._last_id += 1
         return self._last_id
 
-    def _drop(self, now: float) -> None:
-        """Let go of who is out of sight, and of the less sure of two tracks that came to be on one face."""
-        kept: list[_Track] = []
-        for track in sorted(self._tracks, key=lambda track: (-track.found, track.id)):
-            held = HOLD if track.believed else CHECK * 2
-            seen = now - track.found <= held
-            if seen and not any(track.box.overlap(other.box) > TWICE for other in kept):
-                kept.append(track)
-            elif track.id:
-                track.found = now
-                self._gone.append(track)
-                self._sweep.lose(track.box)
-        self._tracks = [track for track in self._tracks if track in kept]
-        self._gone = [track for track in self._gone if now - track.found <= MEMORY]
+    def _drop_lost(self, now: float) -> None:
+        """Drop tracks that are out of sight, and the less recent one of two that came to be on one face."""
+        kept: list[_TrackState] = []
+        for state in sorted(self._tracks, key=lambda state: (-state.detected_at, state.track_id)):
+            max_lost_seconds = MAX_LOST_SECONDS if state.confirmed else 2 * REDETECT_SECONDS
+            recent = now - state.detected_at <= max_lost_seconds
+            if recent and not any(state.box.iou(other.box) > DUPLICATE_IOU for other in kept):
+                kept.append(state)
+            elif state.track_id:
+                state.detected_at = now
+                self._lost.append(state)
+                self._scheduler.invalidate(state.box)
+        self._tracks = [state for state in self._tracks if state in kept]
+        self._lost = [state for state in self._lost if now - state.detected_at <= TRACK_BUFFER_SECONDS]
 
 
-def apart(finds: Sequence[Find]) -> list[Find]:
-    """Return `finds` without those that are another one's face once more, from an overlapping piece."""
-    kept: list[Find] = []
-    for find in sorted(finds, key=lambda find: -find.support):
-        if not any(find.box.overlap(other.box) > SAME for other in kept):
-            kept.append(find)
-    return kept
-
-
-def _settled(before: Box, found: Box, seconds: float) -> Box:
-    """Return the square `found`, its size averaged with that of `before`, found so many `seconds` earlier."""
-    kept = 0.5 ** (max(0.0, seconds) / SETTLE)
-    side = round(before.width**kept * found.width ** (1 - kept))
-    return Box(round(found.x + (found.width - side) / 2), round(found.y + (found.height - side) / 2), side, side)
+def _average_size(before: Box, detected: Box, seconds: float) -> Box:
+    """Return the square `detected`, its size averaged with that of `before`, detected `seconds` earlier."""
+    weight = 0.5 ** (max(0.0, seconds) / SIZE_HALF_LIFE_SECONDS)
+    side = round(before.width**weight * detected.width ** (1 - weight))
+    return Box(
+        round(detected.x + (detected.width - side) / 2), round(detected.y + (detected.height - side) / 2), side, side
+    )
 
 
 def _distance(box: Box, other: Box) -> float:
-    """Return how far apart two boxes' centres are, in sides of the larger."""
+    """Return the distance of two boxes' centers, in sides of the larger."""
     dx = box.x + box.width / 2 - other.x - other.width / 2
     dy = box.y + box.height / 2 - other.y - other.height / 2
     return float(np.hypot(dx, dy)) / max(box.width, other.width)

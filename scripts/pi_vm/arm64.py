@@ -27,12 +27,12 @@ COMMITTED = ROOT / "docs/arm64.json"
 EDGE = "/opt/emotion-edge/current/venv/bin"
 PACKAGES = ("opencv-python-headless", "ai-edge-litert", "numpy")
 PROCESSOR = "cortex-a72"  # of a Raspberry Pi 4
-FRAMES, FPS, NOISE = 240, 10, 4.0  # one period of the synthetic camera; grey levels
+FRAMES, FPS, NOISE = 240, 10, 4.0  # one period of the synthetic camera; gray levels
 COUNTED = 60  # frames: six seconds, in which both faces move and change
 SLACK = 0.02  # of the instructions that were committed
 SECONDS = 3600.0  # that a run may take: the counting board does one thing at a time
 
-# Pictures are the same on both, crops within a grey level. The kernels of the model round in other places, and fifty
+# Images are the same on both, crops within a gray level. The kernels of the model round in other places, and fifty
 # int8 layers make more of it: on x86-64 alone the runtime's own two sets of kernels are as far apart.
 PIXELS = 2  # of a side of a box
 SHARE = 0.02  # of a score, at the mean
@@ -99,8 +99,8 @@ def make_clip(path: Path) -> None:
     stage, rng = Stage(faces=2), np.random.default_rng(1)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), FPS, (stage.width, stage.height))
     for index in range(FRAMES):
-        picture = stage.picture(index / FPS) + rng.normal(0, NOISE, (stage.height, stage.width))
-        writer.write(cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR))
+        image = stage.image(index / FPS) + rng.normal(0, NOISE, (stage.height, stage.width))
+        writer.write(cv2.cvtColor(np.clip(image, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR))
     writer.release()
 
 

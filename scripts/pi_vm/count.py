@@ -19,10 +19,10 @@ from itertools import islice
 from typing import Any
 
 from edge.capture import registry as cameras
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
-from edge.inference.smoothing import Steadier
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 
@@ -74,16 +74,16 @@ def main() -> None:
     count = Instructions()
     classifier = Classifier(shipped_model())
     pipeline = Pipeline(
-        Counting(Tracker(Detector()), {"update": "search"}, total, count),
+        Counting(Tracker(HaarDetector()), {"update": "detect"}, total, count),
         Counting(classifier, {"prepare": "crop", "scores": "classify"}, total, count),
-        Steadier(classifier.card.unsure),
+        TemporalSmoother(classifier.card.min_confidence),
         classifier.card.labels,
     )
     frames = cameras.frames(video)
     for frame in islice(frames, WARM_UP):
-        pipeline.observe(frame)
+        pipeline.process(frame)
     total.clear()
-    read = len([pipeline.observe(frame).readings for frame in islice(frames, wanted)])
+    read = len([pipeline.process(frame).faces for frame in islice(frames, wanted)])
     if read < wanted:
         raise SystemExit(f"{video}: {WARM_UP + read} frames, expected {WARM_UP + wanted}")
     print(json.dumps({stage: value / wanted for stage, value in total.items()}))

@@ -1,4 +1,4 @@
-"""Print the picture that the emulated board's camera sees: a face of the synthetic camera's, which is nobody's.
+"""Print the image that the emulated board's camera sees: a face of the synthetic camera's, which is nobody's.
 
 usage: scripts/pi_vm/face.py >face.yuyv
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 640, 480
 SIDE = 240  # of the face, pixels
-WALL = 90  # grey level behind it
+WALL = 90  # gray level behind it
 FACES = Path(__file__).resolve().parents[2] / "edge/capture/faces.npz"
 
 
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def read_face(name: str) -> tuple[bytes, int]:
-    """Return the grey levels of face `name`, row by row, and its side in pixels."""
+    """Return the gray levels of face `name`, row by row, and its side in pixels."""
     with zipfile.ZipFile(FACES) as faces:
         data = faces.read(f"{name}.npy")
     start = 10 + int.from_bytes(data[8:10], "little")  # numpy's format 1.0: magic, version, length, then a dict
@@ -34,15 +34,15 @@ def read_face(name: str) -> tuple[bytes, int]:
 
 
 def yuyv(face: tuple[bytes, int]) -> bytes:
-    """Return the picture with `face` in its middle: of each pixel a grey level, and half of a colour, which is none."""
-    picture = bytearray((WALL, 128)) * (WIDTH * HEIGHT)
+    """Return the image with `face` in its middle: of each pixel a gray level, and half of a color, which is none."""
+    image = bytearray((WALL, 128)) * (WIDTH * HEIGHT)
     left, top = (WIDTH - SIDE) // 2, (HEIGHT - SIDE) // 2
     for y in range(SIDE):
         for x in range(SIDE):
             share = soft_mask(x, y)
             level = share * enlarged(face, x, y) + (1 - share) * WALL
-            picture[2 * ((top + y) * WIDTH + left + x)] = round(level)
-    return bytes(picture)
+            image[2 * ((top + y) * WIDTH + left + x)] = round(level)
+    return bytes(image)
 
 
 def soft_mask(x: int, y: int) -> float:
@@ -53,7 +53,7 @@ def soft_mask(x: int, y: int) -> float:
 
 
 def enlarged(face: tuple[bytes, int], x: int, y: int) -> float:
-    """Return the grey level of `face` at a pixel of its SIDE x SIDE enlargement (bilinear)."""
+    """Return the gray level of `face` at a pixel of its SIDE x SIDE enlargement (bilinear)."""
     levels, side = face
     across, down = (value / (SIDE - 1) * (side - 1) for value in (x, y))
     x0, y0 = min(int(across), side - 2), min(int(down), side - 2)

@@ -146,7 +146,7 @@ set_up_root() {
     mv host-key.part host-key.pub
 }
 
-# The kernel's test camera, as /dev/video0. It takes its picture from an output that it also has, /dev/video1, and there
+# The kernel's test camera, as /dev/video0. It takes its image from an output that it also has, /dev/video1, and there
 # a face is shown whenever the camera is plugged in. 40 frames a second are the fewest that the driver has a timing for,
 # and more than an emulated processor should be busy with: three of four are dropped.
 set_up_camera() {

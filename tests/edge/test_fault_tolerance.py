@@ -12,8 +12,8 @@ import pytest
 from edge.capture import latest_frame as newest
 from edge.capture import reconnecting as reopen
 from edge.capture import registry as cameras
-from edge.capture.latest_frame import Newest
-from edge.capture.reconnecting import Reopening
+from edge.capture.latest_frame import LatestFrame
+from edge.capture.reconnecting import ReconnectingCamera
 from edge.errors import CameraError, UsageError
 from edge.types import Frame
 from tests.conftest import frame
@@ -56,7 +56,7 @@ def lines(path):
 
 
 def test_a_camera_that_is_missing_at_start_is_waited_for_and_the_start_takes_its_time(device, told, plug_in):
-    with Run("run", f"usb:{device}", "--retry", extra=FAST, manager=told, watchdog=30) as run:
+    with Run("run", f"usb:{device}", "--reconnect", extra=FAST, manager=told, watchdog=30) as run:
         assert f"{device}: no such camera; found " in run.until("waiting for it")
         told.until("EXTEND_TIMEOUT_USEC=")
         told.until("STATUS=waiting for the camera: ")
@@ -70,7 +70,7 @@ def test_a_camera_that_is_missing_at_start_is_waited_for_and_the_start_takes_its
 def test_a_camera_that_is_pulled_out_and_plugged_in_again_goes_on_in_the_same_process(device, plug_in, tmp_path):
     plug_in()
     log = tmp_path / "log.jsonl"
-    with Run("run", f"usb:{device}", "--retry", "-s", f"jsonl:{log}", extra=FAST) as run:
+    with Run("run", f"usb:{device}", "--reconnect", "-s", f"jsonl:{log}", extra=FAST) as run:
         run.until("the camera stopped delivering after 5 frames; check plug and cable, or other users of it; waiting")
         device.unlink()
         run.until("no such camera")
@@ -87,7 +87,7 @@ def test_a_camera_that_is_pulled_out_and_plugged_in_again_goes_on_in_the_same_pr
 
 def test_a_camera_that_another_program_has_is_waited_for_and_told_once(device, plug_in):
     plug_in(b"no video")
-    with Run("run", f"usb:{device}", "--retry", extra=FAST + COUNT_TRIES) as run:
+    with Run("run", f"usb:{device}", "--reconnect", extra=FAST + COUNT_TRIES) as run:
         run.until("cannot be opened; taken by another program")
         for _ in range(3):
             run.until("tried")
@@ -109,7 +109,7 @@ usb._open = opened
 def test_a_camera_that_hangs_ends_the_process_and_feeds_no_watchdog(device, told):
     os.mkfifo(device)  # opening it waits in the library, where nothing of ours can reach it
     with Run(
-        "run", f"usb:{device}", "--retry", "--idle-fps", 0, extra="newest.SILENCE = 1.0", manager=told, watchdog=0.1
+        "run", f"usb:{device}", "--reconnect", "--idle-fps", 0, extra="newest.SILENCE = 1.0", manager=told, watchdog=0.1
     ) as run:
         assert run.end() == 1
     assert run.lines == ["edge: error: the camera hangs: no frame and no error for 1 s; plug it out and in again"]
@@ -125,20 +125,20 @@ def test_a_stop_does_not_wait_for_a_camera_that_hangs(device, tmp_path):
 
 
 def test_a_stop_does_not_wait_for_a_camera_that_is_missing(device):
-    with Run("run", f"usb:{device}", "--retry") as run:
+    with Run("run", f"usb:{device}", "--reconnect") as run:
         run.until("waiting for it")
         assert run.stop() < 1.5
     assert run.process.returncode == 0
 
 
 def test_a_run_for_some_seconds_ends_though_the_camera_is_missing(device):
-    with Run("run", f"usb:{device}", "--retry", "--seconds", 0.5) as run:
+    with Run("run", f"usb:{device}", "--reconnect", "--duration", 0.5) as run:
         assert run.end() == 0
     assert run.lines[-1].startswith("0 frames")
 
 
 def test_a_camera_that_stays_away_is_left_to_a_new_process(device):
-    with Run("run", f"usb:{device}", "--retry", extra=f"{FAST}reopen.GIVE_UP = 0.5") as run:
+    with Run("run", f"usb:{device}", "--reconnect", extra=f"{FAST}reopen.GIVE_UP = 0.5") as run:
         assert run.end() == 1
     assert run.lines[-1].startswith(f"edge: error: {device}: no such camera; found ")
     assert run.lines[-1].endswith("; waited 1 s for it")
@@ -161,7 +161,7 @@ from pathlib import Path
 from edge.capture import usb
 usb.present = lambda: ({str(device)!r}, "found Webcam") if Path({str(device)!r}).exists() else (None, "")
 """
-    with Run("run", "--retry", extra=FAST + found) as run:
+    with Run("run", "--reconnect", extra=FAST + found) as run:
         run.until("no camera module and no USB camera was found; waiting for it")
         plug_in()
         run.until(f"source: usb:{device} (found Webcam)")
@@ -180,7 +180,7 @@ sys.modules["picamera2"] = ModuleType("picamera2")
 sys.modules["picamera2"].Picamera2 = Told
 sys.modules["libcamera"] = Libcamera("libcamera")
 """
-    with Run("run", "picamera", "--retry", extra=FAST + module) as run:
+    with Run("run", "picamera", "--reconnect", extra=FAST + module) as run:
         assert run.end() == 1
     assert run.lines[0] == "opened"
     assert run.lines[1].startswith("edge: error: picamera: the camera stopped delivering after 3 frames")
@@ -188,7 +188,7 @@ sys.modules["libcamera"] = Libcamera("libcamera")
 
 
 def test_only_cameras_that_leave_nothing_behind_are_opened_again():
-    assert {name for name in cameras.names() if cameras.reopens(f"{name}:")} == {"usb"}
+    assert {name for name in cameras.names() if cameras.can_reconnect(f"{name}:")} == {"usb"}
 
 
 # The waits, by a clock that needs no time
@@ -221,7 +221,7 @@ class Camera:
         self.clock, self.script, self.again, self.lasts = clock, list(script), again, lasts
         self.tries: list[float] = []
         self.said: list[tuple[str, bool]] = []
-        self.reopening = Reopening(self.open, lambda text, bad: self.said.append((text, bad)))
+        self.reopening = ReconnectingCamera(self.open, lambda text, bad: self.said.append((text, bad)))
 
     def open(self):
         self.tries.append(self.clock.now)
@@ -233,7 +233,7 @@ class Camera:
             raise step
         for index in range(step):
             self.clock.now += self.lasts
-            yield replace(frame(time=index, index=index), arrived=self.clock.now)
+            yield replace(frame(time=index, index=index), captured_at=self.clock.now)
         raise CameraError(f"lost after {step}")
 
     def run(self):
@@ -332,7 +332,7 @@ def test_what_is_no_fault_of_the_camera_is_not_waited_out(clock):
 def silent(monkeypatch):
     """A camera that hangs until the event is set."""
     monkeypatch.setattr(newest, "SILENCE", 0.0)
-    monkeypatch.setattr(newest, "LISTEN", 0.01)
+    monkeypatch.setattr(newest, "POLL_SECONDS", 0.01)
     event = Event()
     yield event
     event.set()
@@ -344,7 +344,7 @@ def hanging(event):
 
 
 def test_a_camera_that_is_silent_for_too_long_is_an_error(silent):
-    camera = Newest(hanging(silent))
+    camera = LatestFrame(hanging(silent))
     camera._thread.start()
     with pytest.raises(CameraError, match="the camera hangs: no frame and no error for 0 s"):
         next(camera)
@@ -359,5 +359,5 @@ def test_silence_that_is_known_is_none(silent):
             silent.set()
         return True
 
-    with Newest(hanging(silent), waiting=waiting) as camera:
+    with LatestFrame(hanging(silent), waiting=waiting) as camera:
         assert next(camera).index == 0

@@ -7,45 +7,45 @@ import numpy as np
 import pytest
 
 from edge import pipeline as module
-from edge.capture.frame_rate import Pace
-from edge.detection.haar import Detector
-from edge.inference.smoothing import EVERY, Steadier
+from edge.capture.frame_rate import FrameRateLimiter
+from edge.detection.haar import HaarDetector
+from edge.inference.smoothing import EVERY, TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
-from edge.types import Box, Frame, Sighting
+from edge.types import Box, Frame, Track
 from tests.conftest import FACE, frame
 
 LABELS = ("calm", "cross")
 BOX = Box(10, 10, 40, 40)
 
 
-class Watcher:
-    """Sees one person in every picture that is not black."""
+class FaceTracker:
+    """Sees one person in every image that is not black."""
 
     def __init__(self):
         self.times, self.stills = [], 0
 
-    def update(self, grey, now):
+    def update(self, gray, now):
         self.times.append(now)
-        return (Sighting(1, BOX),) if grey.any() else ()
+        return (Track(1, BOX),) if gray.any() else ()
 
-    def still(self, grey):
+    def still(self, gray):
         self.stills += 1
-        return (Sighting(1, BOX),) if grey.any() else ()
+        return (Track(1, BOX),) if gray.any() else ()
 
 
 class Reader:
-    """Reads the level of the picture as the share of calm, in percent."""
+    """Reads the level of the image as the share of calm, in percent."""
 
     def __init__(self):
         self.looks = 0
         self.again: list[bool] = []
 
-    def prepare(self, grey, box, *, again=False):
+    def prepare(self, gray, box, *, again=False):
         self.again.append(again)
-        return grey[box.y : box.y + box.height, box.x : box.x + box.width]
+        return gray[box.y : box.y + box.height, box.x : box.x + box.width]
 
-    def scores(self, face):
+    def classify(self, face):
         self.looks += 1
         share = face.mean() / 100
         return np.array([share, 1 - share], np.float32)
@@ -74,7 +74,7 @@ class Ticks:
 
 @pytest.fixture
 def watcher():
-    return Watcher()
+    return FaceTracker()
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def reader():
 
 @pytest.fixture
 def pipeline(watcher, reader):
-    return Pipeline(watcher, reader, Steadier(unsure=0.55, half_life=0), LABELS)
+    return Pipeline(watcher, reader, TemporalSmoother(unsure=0.55, half_life=0), LABELS)
 
 
 def frames(*levels: int):
@@ -96,46 +96,46 @@ def test_every_sink_gets_every_frame_in_order(pipeline):
     pipeline.run(frames(80, 0, 60), sinks)
     for sink in sinks:
         assert [seen.frame.index for seen in sink.seen] == [0, 1, 2]
-        assert [len(seen.readings) for seen in sink.seen] == [1, 0, 1]
+        assert [len(seen.faces) for seen in sink.seen] == [1, 0, 1]
 
 
 def test_a_reading_says_who_where_and_what_in_plain_values(pipeline):
-    (reading,) = pipeline.observe(frame(level=80)).readings
-    assert (reading.face_id, reading.box, reading.label) == (1, BOX, "calm")
-    assert reading.scores == pytest.approx({"calm": 0.8, "cross": 0.2})
-    assert reading.confidence == reading.scores["calm"]
-    assert {type(share) for share in reading.scores.values()} == {float}
+    (reading,) = pipeline.process(frame(level=80)).faces
+    assert (reading.track_id, reading.box, reading.label) == (1, BOX, "calm")
+    assert reading.probabilities == pytest.approx({"calm": 0.8, "cross": 0.2})
+    assert reading.confidence == reading.probabilities["calm"]
+    assert {type(share) for share in reading.probabilities.values()} == {float}
 
 
 def test_an_unsure_reading_has_no_label_and_the_confidence_of_the_strongest(pipeline):
-    (reading,) = pipeline.observe(frame(level=48)).readings
+    (reading,) = pipeline.process(frame(level=48)).faces
     assert reading.label is None
     assert reading.confidence == pytest.approx(0.52)
 
 
 def test_a_label_that_stays_has_its_own_confidence_though_another_is_stronger(watcher, reader):
-    pipeline = Pipeline(watcher, reader, Steadier(half_life=0), LABELS)
-    pipeline.observe(frame(level=60))
-    (reading,) = pipeline.observe(frame(level=48, time=0.1)).readings
+    pipeline = Pipeline(watcher, reader, TemporalSmoother(half_life=0), LABELS)
+    pipeline.process(frame(level=60))
+    (reading,) = pipeline.process(frame(level=48, time=0.1)).faces
     assert reading.label == "calm"
     assert reading.confidence == pytest.approx(0.48)
 
 
 def test_a_reading_says_since_when_it_has_its_label(pipeline):
     told = [
-        pipeline.observe(frame(level=level, time=now)) for level, now in ((80, 1.0), (90, 2.0), (10, 3.0), (9, 4.0))
+        pipeline.process(frame(level=level, time=now)) for level, now in ((80, 1.0), (90, 2.0), (10, 3.0), (9, 4.0))
     ]
-    assert [seen.readings[0].since for seen in told] == [1, 1, 3, 3]
+    assert [seen.faces[0].since for seen in told] == [1, 1, 3, 3]
 
 
-@pytest.mark.parametrize("name", ["", "picture.png"])
-def test_the_small_picture_is_searched_and_the_face_is_read_in_the_large_one(pipeline, name):
-    sharp, small = frame(level=80, size=(192, 128)), frame(level=20).grey
-    (reading,) = pipeline.observe(replace(sharp, small=small, name=name)).readings
+@pytest.mark.parametrize("name", ["", "image.png"])
+def test_the_small_image_is_searched_and_the_face_is_read_in_the_large_one(pipeline, name):
+    sharp, small = frame(level=80, size=(192, 128)), frame(level=20).gray
+    (reading,) = pipeline.process(replace(sharp, search_image=small, name=name)).faces
     assert reading.box == BOX.scaled(2)
-    assert reading.scores["calm"] == pytest.approx(0.8)
-    dark = replace(sharp, small=np.zeros_like(small), name=name)
-    assert not pipeline.observe(dark).readings
+    assert reading.probabilities["calm"] == pytest.approx(0.8)
+    dark = replace(sharp, search_image=np.zeros_like(small), name=name)
+    assert not pipeline.process(dark).faces
 
 
 def test_who_is_where_is_asked_by_the_time_of_the_frames(pipeline, watcher):
@@ -146,24 +146,24 @@ def test_who_is_where_is_asked_by_the_time_of_the_frames(pipeline, watcher):
 
 def test_a_face_is_read_only_as_often_as_its_steadying_takes(pipeline, reader):
     for number in range(61):
-        (reading,) = pipeline.observe(frame(time=number / 60, level=80)).readings
+        (reading,) = pipeline.process(frame(time=number / 60, level=80)).faces
         assert reading.label == "calm"  # told in each frame all the same
     assert reader.looks == pytest.approx(1 / EVERY, abs=1)
 
 
-def test_every_second_look_at_a_face_is_another_one_and_a_picture_on_its_own_is_read_as_it_is(pipeline, reader):
+def test_every_second_look_at_a_face_is_another_one_and_a_image_on_its_own_is_read_as_it_is(pipeline, reader):
     for number in range(3):
-        pipeline.observe(frame(number / 10, number, level=80))
+        pipeline.process(frame(number / 10, number, level=80))
     assert reader.again == [False, True, False]
     for number in range(3, 6):
-        pipeline.observe(frame(number / 10, number, name=f"{number}.png", level=80))
+        pipeline.process(frame(number / 10, number, name=f"{number}.png", level=80))
     assert reader.again[3:] == [False] * 3
 
 
-def test_each_picture_of_a_folder_is_read_anew_whatever_came_before(pipeline, watcher, reader):
+def test_each_image_of_a_folder_is_read_anew_whatever_came_before(pipeline, watcher, reader):
     levels = (80, 20, 80, 20)
-    pictures = [frame(time=0.0, index=index, level=level, name=f"{index}.png") for index, level in enumerate(levels)]
-    told = [pipeline.observe(picture).readings[0] for picture in pictures]
+    images = [frame(time=0.0, index=index, level=level, name=f"{index}.png") for index, level in enumerate(levels)]
+    told = [pipeline.process(image).faces[0] for image in images]
     assert [reading.label for reading in told] == ["calm", "cross", "calm", "cross"]
     assert [reading.confidence for reading in told] == pytest.approx([0.8] * 4)
     assert (watcher.stills, watcher.times, reader.looks) == (4, [], 4)
@@ -187,7 +187,7 @@ def test_a_run_that_is_stopped_ends_after_the_frame_in_hand(pipeline):
     assert (summary.frames, len(sink.seen)) == (2, 2)
 
 
-class Slowly(Pace):
+class Slowly(FrameRateLimiter):
     """Notes what it is asked and told."""
 
     def __init__(self):
@@ -205,9 +205,9 @@ def test_the_pace_is_asked_before_each_frame_and_told_whether_it_showed_anybody(
     pace = Slowly()
 
     def source():
-        for picture in frames(80, 0):
+        for image in frames(80, 0):
             assert pace.said[-1] == "wait"
-            yield picture
+            yield image
 
     pipeline.run(source(), pace=pace)
     assert pace.said == ["wait", True, "wait", False, "wait"]
@@ -215,13 +215,13 @@ def test_the_pace_is_asked_before_each_frame_and_told_whether_it_showed_anybody(
 
 def test_a_source_without_frames_gives_an_empty_summary(pipeline):
     summary = pipeline.run(iter(()))
-    assert (summary.frames, summary.skipped, summary.readings, summary.faces) == (0, 0, 0, set())
+    assert (summary.frames, summary.skipped, summary.faces, summary.faces) == (0, 0, 0, set())
     assert summary.emotions == {"calm": 0, "cross": 0}
 
 
 def test_the_summary_counts_frames_faces_and_mean_shares(pipeline):
     summary = pipeline.run(frames(80, 0, 60, 70))
-    assert (summary.frames, summary.readings, summary.faces) == (4, 3, {1})
+    assert (summary.frames, summary.faces, summary.faces) == (4, 3, {1})
     assert summary.emotions == pytest.approx({"calm": 0.7, "cross": 0.3})
 
 
@@ -239,7 +239,7 @@ def test_frames_a_second_are_counted_on_the_wall_clock(pipeline):
 def test_the_time_of_every_stage_is_told_with_the_frame_and_summed(pipeline):
     sink = Listener()
     summary = pipeline.run(frames(80, 80), [sink])
-    stages = {"wait", "convert", "search", "crop", "classify", "steady"}
+    stages = {"capture", "convert", "detect", "crop", "classify", "smooth"}
     assert all(set(seen.timings) == stages for seen in sink.seen)
     assert set(summary.stages) == stages | {"sinks"}
     for stage in stages:
@@ -248,14 +248,14 @@ def test_the_time_of_every_stage_is_told_with_the_frame_and_summed(pipeline):
 
 @pytest.mark.parametrize(("waited", "wait"), [(0.25, 0.25), (-0.01, 0.0)])
 def test_the_camera_says_how_long_its_conversion_took_and_waiting_is_the_rest(pipeline, waited, wait):
-    timings = pipeline.observe(replace(frame(), convert=0.004), waited).timings
+    timings = pipeline.process(replace(frame(), convert_seconds=0.004), waited).timings
     assert (timings["convert"], timings["wait"]) == (0.004, wait)
 
 
 def test_what_a_camera_converts_while_it_is_asked_is_not_waiting(pipeline, monkeypatch):
     monkeypatch.setattr(module, "time", Ticks())
     sink = Listener()
-    pipeline.run(iter([replace(frame(), convert=0.75)]), [sink])
+    pipeline.run(iter([replace(frame(), convert_seconds=0.75)]), [sink])
     assert sink.seen[0].timings["wait"] == pytest.approx(0.25)
 
 
@@ -270,20 +270,20 @@ def test_an_error_of_a_sink_ends_the_run(pipeline):
 
 @pytest.mark.parametrize("name", ["", "portrait.png"])
 def test_the_real_parts_together_read_a_real_face(portrait, classifier, name):
-    joined = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
-    grey = np.ascontiguousarray(portrait[..., 1])
+    joined = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
+    gray = np.ascontiguousarray(portrait[..., 1])
     for index in range(3):
-        (reading,) = joined.observe(Frame(grey, lambda: portrait, index / 10, index, name)).readings
+        (reading,) = joined.process(Frame(gray, lambda: portrait, index / 10, index, name)).faces
         assert reading.label == "happy"
-        assert reading.box.overlap(FACE) > 0.7
-        assert tuple(reading.scores) == classifier.card.labels
-        assert reading.face_id == (index + 1 if name else 1)
+        assert reading.box.iou(FACE) > 0.7
+        assert tuple(reading.probabilities) == classifier.card.labels
+        assert reading.track_id == (index + 1 if name else 1)
 
 
-def test_the_real_parts_together_read_a_real_face_that_they_searched_in_a_small_picture(portrait, classifier):
-    joined = Pipeline(Tracker(Detector()), classifier, Steadier(), classifier.card.labels)
+def test_the_real_parts_together_read_a_real_face_that_they_searched_in_a_small_image(portrait, classifier):
+    joined = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
     small = np.ascontiguousarray(portrait[..., 1])
     large = cv2.resize(small, None, fx=2, fy=2).astype(np.uint8)
-    (reading,) = joined.observe(Frame(large, lambda: portrait, 0.0, 0, small=small)).readings
+    (reading,) = joined.process(Frame(large, lambda: portrait, 0.0, 0, search_image=small)).faces
     assert reading.label == "happy"
-    assert reading.box.overlap(FACE.scaled(2)) > 0.7
+    assert reading.box.iou(FACE.scaled(2)) > 0.7

@@ -6,7 +6,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from edge.types import Box, Face, Find, Sighting
+from edge.types import Box, Detection, Face, Track
 from tests.conftest import frame, reading, seen
 
 BOX = Box(10, 10, 20, 20)
@@ -24,15 +24,15 @@ BOX = Box(10, 10, 20, 20)
     ],
 )
 def test_overlap_is_intersection_over_union_whichever_box_is_asked(other, expected):
-    assert BOX.overlap(other) == pytest.approx(expected)
-    assert other.overlap(BOX) == pytest.approx(expected)
+    assert BOX.iou(other) == pytest.approx(expected)
+    assert other.iou(BOX) == pytest.approx(expected)
 
 
 def test_boxes_without_area_overlap_nothing():
-    assert Box(5, 5, 0, 0).overlap(Box(5, 5, 0, 0)) == 0
+    assert Box(5, 5, 0, 0).iou(Box(5, 5, 0, 0)) == 0
 
 
-def test_a_box_is_in_the_same_place_of_a_picture_of_another_size():
+def test_a_box_is_in_the_same_place_of_a_image_of_another_size():
     assert Box(10, 21, 40, 35).scaled(2) == Box(20, 42, 80, 70)
     assert Box(-10, 21, 40, 35).scaled(1.5) == Box(-15, 32, 60, 52)
 
@@ -42,15 +42,15 @@ def test_a_frame_arrives_when_it_is_made_unless_its_camera_knows_better():
     made = frame()
     assert begin <= made.arrived <= monotonic()
     assert made.convert == 0
-    assert replace(made, arrived=3.5, convert=0.25).arrived == 3.5
+    assert replace(made, captured_at=3.5, convert_seconds=0.25).arrived == 3.5
 
 
 @pytest.mark.parametrize(
     ("value", "field"),
     [
         (BOX, "x"),
-        (Find(BOX, 5), "support"),
-        (Sighting(1, BOX), "id"),
+        (Detection(BOX, 5), "support"),
+        (Track(1, BOX), "id"),
         (Face(BOX, np.ones(1, np.float32), 1, 0, 2.5), "since"),
         (frame(), "index"),
         (reading(), "label"),

@@ -32,10 +32,10 @@ from edge.capture.synthetic import Stage
 from edge.types import Box, Frame
 from tests.libcamera.virtual import adapt
 
-PICTURES = Path("/srv/emotion-edge-film")  # which the virtual camera films, named in virtual.yaml
+IMAGES = Path("/srv/emotion-edge-film")  # which the virtual camera films, named in virtual.yaml
 SIZE = (1280, 960)
-SHOWN, COUNT, RATE = "happy", 8, 20  # the face's emotion, how many pictures of it, and how many of them are a second
-REDDISH = 60  # columns at the left border that are painted red, to see colour by
+SHOWN, COUNT, RATE = "happy", 8, 20  # the face's emotion, how many images of it, and how many of them are a second
+REDDISH = 60  # columns at the left border that are painted red, to see color by
 PATIENCE = 60  # seconds for any process
 
 # `edge` as installed, but for the camera; PROGRAM's {before} is what happens to the camera before.
@@ -106,20 +106,20 @@ SENSORS = {
 
 
 def moments() -> Iterator[tuple[NDArray[np.uint8], Box]]:
-    """Yield the pictures that are filmed, (height, width, 3) BGR, and where the face is in each."""
+    """Yield the images that are filmed, (height, width, 3) BGR, and where the face is in each."""
     stage = Stage(*SIZE)
     for number in range(COUNT):
         seconds = 3.0 * stage.emotions.index(SHOWN) + 0.5 + number / RATE
-        picture = np.repeat(stage.picture(seconds)[..., np.newaxis], 3, axis=2)
-        picture[:, :REDDISH] = (60, 60, 200)
-        yield picture, stage.actors(seconds)[0].box
+        image = np.repeat(stage.image(seconds)[..., np.newaxis], 3, axis=2)
+        image[:, :REDDISH] = (60, 60, 200)
+        yield image, stage.actors(seconds)[0].box
 
 
 def film() -> None:
-    """Write the pictures for the virtual camera."""
-    PICTURES.mkdir(exist_ok=True)
-    for number, (picture, _) in enumerate(moments()):
-        cv2.imwrite(str(PICTURES / f"{number}.jpg"), picture)
+    """Write the images for the virtual camera."""
+    IMAGES.mkdir(exist_ok=True)
+    for number, (image, _) in enumerate(moments()):
+        cv2.imwrite(str(IMAGES / f"{number}.jpg"), image)
 
 
 # The checks
@@ -134,7 +134,7 @@ def found() -> str:
 
 
 def configured() -> str:
-    """It is configured once for the whole run: one large picture, and one of half the size"""
+    """It is configured once for the whole run: one large image, and one of half the size"""
     picamera2, cameras = adapt(), []
     begin = picamera2.__init__
 
@@ -154,17 +154,17 @@ def configured() -> str:
 
 
 def luma() -> str:
-    """Each frame's grey is the luma of a picture that was filmed; the small one is the same view"""
+    """Each frame's gray is the luma of an image that was filmed; the small one is the same view"""
     adapt()
-    shown = [grey_of(path) for path in PICTURES.glob("*.jpg")]
+    shown = [gray_of(path) for path in IMAGES.glob("*.jpg")]
     with closing(picamera.frames("")) as source:
         taken = take(source, 40)
-    off = max(min(distance(frame.grey, picture) for picture in shown) for frame in taken)
-    small = max(distance(halved(frame.grey), frame.small) for frame in taken)
+    off = max(min(distance(frame.gray, image) for image in shown) for frame in taken)
+    small = max(distance(halved(frame.gray), frame.search_image) for frame in taken)
     assert off < 0.5, off
     assert small < 2, small
-    assert len({frame.grey.tobytes() for frame in taken}) == COUNT
-    return f"{len(taken)} frames off by {off:.2f} grey levels a pixel at most, the small ones by {small:.2f}"
+    assert len({frame.gray.tobytes() for frame in taken}) == COUNT
+    return f"{len(taken)} frames off by {off:.2f} gray levels a pixel at most, the small ones by {small:.2f}"
 
 
 def timed() -> str:
@@ -179,35 +179,35 @@ def timed() -> str:
     return f"60 frames in {times[-1]:.2f} s, each later than the one before"
 
 
-def coloured() -> str:
-    """The colour that a sink asks for is right"""
+def colored() -> str:
+    """The color that a sink asks for is right"""
     adapt()
     with closing(picamera.frames("")) as source:
-        picture = take(source, 1)[0].colour()
-    blue, green, red = picture[:, : REDDISH - 10].reshape(-1, 3).mean(axis=0)
-    assert picture.shape == (SIZE[1], SIZE[0], 3), picture.shape
+        image = take(source, 1)[0].color()
+    blue, green, red = image[:, : REDDISH - 10].reshape(-1, 3).mean(axis=0)
+    assert image.shape == (SIZE[1], SIZE[0], 3), image.shape
     assert min(red - blue, red - green) > 100, (blue, green, red)
     return f"painted blue 60, green 60, red 200; seen {blue:.0f}, {green:.0f}, {red:.0f}"
 
 
 def sized() -> str:
-    """A size that is asked for is had, and a small picture is not made twice"""
+    """A size that is asked for is had, and a small image is not made twice"""
     adapt()
     with closing(picamera.frames("0,size=640x480")) as source:
         frame = take(source, 1)[0]
-    assert frame.grey.shape == (480, 640), frame.grey.shape
-    assert frame.small is None
+    assert frame.gray.shape == (480, 640), frame.gray.shape
+    assert frame.search_image is None
     return "640 x 480, nothing smaller"
 
 
 def read() -> str:
-    """`edge run picamera --frames 300 --sink jsonl` reads the face that is filmed, at its place, and ends by itself"""
-    run = edge("run", "picamera", "--frames", "300", "--sink", "jsonl")
+    """`edge run picamera --max-frames 300 --sink jsonl` reads the face that is filmed, at its place, and ends by itself"""
+    run = edge("run", "picamera", "--max-frames", "300", "--sink", "jsonl")
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     places = [box for _, box in moments()]
     faces = [face for line in lines for face in line["faces"]]
-    right = [face for face in faces if any(Box(*face["box"]).overlap(place) > 0.5 for place in places)]
+    right = [face for face in faces if any(Box(*face["box"]).iou(place) > 0.5 for place in places)]
     assert len(lines) == 300, len(lines)
     assert len(right) == len(faces) > 270, (len(right), len(faces))
     assert {face["id"] for face in faces} == {1}, faces
@@ -226,7 +226,7 @@ def stopped() -> str:
         process.terminate()
         process.communicate(timeout=PATIENCE)
         seconds = time.monotonic() - begin
-    again = edge("run", "picamera", "--frames", "10", "--sink", "jsonl")
+    again = edge("run", "picamera", "--max-frames", "10", "--sink", "jsonl")
     assert (process.returncode, again.returncode) == (0, 0), again.stderr
     assert seconds < 3, seconds  # a third of one, on a machine that has nothing else to do
     return f"ended after {seconds:.2f} s; then 10 frames in another process"
@@ -251,7 +251,7 @@ def taken() -> str:
 
 
 def unallocated() -> str:
-    """A start that fails, for want of memory for pictures: libcamera's reason, status 1"""
+    """A start that fails, for want of memory for images: libcamera's reason, status 1"""
     return failure("run", "picamera", expected="picamera:0: cannot be opened (", DMA_HEAP_IS_FULL="yes")
 
 
@@ -284,7 +284,7 @@ def whole() -> str:
 
 
 CHECKS: tuple[Callable[[], str], ...] = (
-    *(found, configured, luma, timed, coloured, sized, read, stopped, released),
+    *(found, configured, luma, timed, colored, sized, read, stopped, released),
     *(taken, unallocated, missing, absent, silent, whole),
 )
 
@@ -296,21 +296,21 @@ def take(source: Iterator[Frame], count: int) -> list[Frame]:
     return list(islice(source, count))
 
 
-def grey_of(path: Path) -> NDArray[np.uint8]:
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    assert picture is not None, path
-    return picture.astype(np.uint8, copy=False)
+def gray_of(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert image is not None, path
+    return image.astype(np.uint8, copy=False)
 
 
-def distance(picture: NDArray[np.uint8], other: NDArray[np.uint8] | None) -> float:
-    """Return by how many grey levels two pictures differ, a pixel, on the average."""
+def distance(image: NDArray[np.uint8], other: NDArray[np.uint8] | None) -> float:
+    """Return by how many gray levels two images differ, a pixel, on the average."""
     assert other is not None
-    return float(cv2.absdiff(picture, other).mean())
+    return float(cv2.absdiff(image, other).mean())
 
 
-def halved(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = picture.shape
-    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+def halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape
+    return cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def descriptors() -> int:
@@ -346,7 +346,7 @@ def failure(*arguments: str, expected: str, before: str = "", **variables: str) 
 
 def mode(name: str, *, ours: bool) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the size that picamera2 has sensor `name` deliver, and how many of its pixels it sees; for our
-    configuration, or for a picture of 640x480 and nothing said of the sensor."""
+    configuration, or for an image of 640x480 and nothing said of the sensor."""
     sensor, modes = SENSORS[name]
     picamera2 = adapt()
     picamera2._get_raw_modes = lambda _: [{"format": f"SRGGB{bits}_CSI2P", "size": size} for size, bits, _ in modes]
@@ -379,7 +379,7 @@ def alone(name: str) -> str | None:
     names = {check.__name__: check for check in CHECKS}
     if name not in names:
         return f"no check {name!r}; there are {', '.join(names)}"
-    if not PICTURES.exists():
+    if not IMAGES.exists():
         film()
     print(names[name]())
     return None

@@ -1,5 +1,5 @@
 /*
- * Stands in for the kernel's DMA heap, which libcamera takes its picture buffers from and which few machines but a
+ * Stands in for the kernel's DMA heap, which libcamera takes its image buffers from and which few machines but a
  * Raspberry Pi have: /dev/dma_heap/linux,cma can be opened, and what is allocated from it is plain shared memory.
  *
  * Preloaded (LD_PRELOAD) into a process with libcamera. Everything else that is opened or asked goes to the kernel. With

@@ -1,10 +1,10 @@
 """Makes picamera2 take libcamera's virtual camera, which is no Raspberry Pi's.
 
 What is changed of picamera2, and why:
-- its imports of pykms and pidng, which show and store pictures and are not for every machine: empty stand-ins;
+- its imports of pykms and pidng, which show and store images and are not for every machine: empty stand-ins;
 - the raw modes of the sensor: the virtual camera has none, and picamera2 asks each camera for them;
 - who allocates buffers: libcamera, as the virtual camera needs two planes where picamera2's own buffers have one;
-- how often it looks for pictures: the virtual camera has the next ones as soon as it is asked, so it is asked seldom.
+- how often it looks for images: the virtual camera has the next ones as soon as it is asked, so it is asked seldom.
 
 Everything else is picamera2's and libcamera's own code, the event loop, requests and time-outs included.
 """
@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 from unittest.mock import MagicMock
 
-TURN = 1 / 30  # seconds between two turns, of as many pictures as there are buffers
+TURN = 1 / 30  # seconds between two turns, of as many images as there are buffers
 
 
 @cache

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.inference import model_file as card
+from edge.config.models import shipped_model
+from edge.inference import model_file
 from tests.support.board import TARGET, Board, stand_ins
 from tests.support.paths import ROOT
 
@@ -67,7 +68,7 @@ def test_the_boards_targets_are_locked_and_bring_the_same_packages():
         ([], "target is ''"),
         (["--target", "armv6-py3.9"], "target is 'armv6-py3.9', expected arm64-py3.11"),
         (["--target"], "--target wants a value"),
-        (["--colour"], "unknown: --colour"),
+        (["--color"], "unknown: --color"),
     ],
 )
 def test_a_wrong_command_line_is_told(arguments, words):
@@ -84,7 +85,7 @@ def test_a_target_without_chosen_versions_says_how_to_choose_them(tmp_path):
 
 def test_a_model_without_a_card_is_refused_before_anything_is_fetched(tmp_path):
     bad = tmp_path / "bad.tflite"
-    bad.write_bytes(card.shipped_model().read_bytes()[:5000])
+    bad.write_bytes(shipped_model().read_bytes()[:5000])
     result = make("--target", "arm64-py3.13", "--model", bad, "--out", tmp_path)
     assert result.returncode == 78
     assert "without a card, or cut short" in result.stderr
@@ -192,7 +193,7 @@ def edge(board: Board, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_release_made_of_it_reads_faces(board):
-    result = edge(board, "run", "synthetic:fast", "--frames", "30", "--sink", "jsonl")
+    result = edge(board, "run", "synthetic:fast", "--max-frames", "30", "--sink", "jsonl")
     assert result.returncode == 0, result.stderr
     readings = [json.loads(line) for line in result.stdout.splitlines()]
     assert any(reading["faces"] for reading in readings)
@@ -208,8 +209,8 @@ def test_the_room_that_it_says_it_takes_is_what_it_takes(board, unpacked):
 
 @pytest.mark.slow
 def test_another_model_is_used_by_the_service_and_a_cut_one_is_refused(board, tmp_path):
-    model, about = card.load(card.shipped_model())
-    card.attach(model, replace(about, name="another"), tmp_path / "another.tflite")
+    model, about = model_file.load(shipped_model())
+    model_file.attach(model, replace(about, name="another"), tmp_path / "another.tflite")
     result = board.installer("model", tmp_path / "another.tflite")
     assert result.returncode == 0, result.stdout
     assert edge(board, "info").stdout.splitlines()[2].split() == ["name", "another"]

@@ -606,7 +606,7 @@ def test_without_a_release_there_is_neither_a_way_back_nor_another_model(kiosks,
     assert "one has nothing installed yet" in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["--target"], ["--colour", "one"], ["--probe", "soon", "one"]])
+@pytest.mark.parametrize("arguments", [[], ["--target"], ["--color", "one"], ["--probe", "soon", "one"]])
 def test_a_command_line_that_is_wrong_reaches_no_board(kiosks, arguments):
     result = kiosks.deploy(*arguments)
     assert result.returncode == 2

@@ -14,10 +14,10 @@ from pi_vm import board as pi_vm_board
 from pi_vm import e2e as pi_vm_e2e
 from pi_vm import face as pi_vm_face
 
-from edge.detection.haar import Detector
+from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.errors import ModelError
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import shipped_model
 from edge.types import Box
 from tests.support.paths import ROOT
 
@@ -99,13 +99,13 @@ def test_the_process_of_another_program_is_never_taken_for_the_board(tmp_path):
 
 def test_the_face_before_the_camera_is_found_and_read_as_what_it_is():
     raw = np.frombuffer(pi_vm_face.yuyv(pi_vm_face.read_face("happy")), np.uint8)
-    grey = raw.reshape(pi_vm_face.HEIGHT, pi_vm_face.WIDTH, 2)[..., 0]
-    finds = Detector().find(grey)
-    assert [find.box.overlap(Box(200, 120, 240, 240)) > 0.6 for find in finds] == [True]
+    gray = raw.reshape(pi_vm_face.HEIGHT, pi_vm_face.WIDTH, 2)[..., 0]
+    finds = HaarDetector().find(gray)
+    assert [find.box.iou(Box(200, 120, 240, 240)) > 0.6 for find in finds] == [True]
     model = Classifier(shipped_model())
-    scores = model.scores(model.prepare(grey, finds[0].box))
+    scores = model.classify(model.prepare(gray, finds[0].box))
     assert model.card.labels[int(scores.argmax())] == "happy"
-    assert cv2.cvtColor(raw.reshape(480, 640, 2), cv2.COLOR_YUV2GRAY_YUYV).tolist() == grey.tolist()
+    assert cv2.cvtColor(raw.reshape(480, 640, 2), cv2.COLOR_YUV2GRAY_YUYV).tolist() == gray.tolist()
 
 
 def test_the_face_is_enlarged_smoothly_and_fades_into_the_wall():
@@ -238,7 +238,7 @@ def test_readings_of_other_frames_are_not_compared():
 
 
 def test_instructions_may_change_by_two_percent_either_way():
-    before = {"search": 1000.0, "crop": 100.0}
-    assert pi_vm_arm64.dearer({"search": 1019.0, "crop": 98.1}, before) == []
-    assert pi_vm_arm64.dearer({"search": 1021.0, "crop": 97.9}, before) == ["search: +2.1%", "crop: -2.1%"]
+    before = {"detect": 1000.0, "crop": 100.0}
+    assert pi_vm_arm64.dearer({"detect": 1019.0, "crop": 98.1}, before) == []
+    assert pi_vm_arm64.dearer({"detect": 1021.0, "crop": 97.9}, before) == ["search: +2.1%", "crop: -2.1%"]
     assert pi_vm_arm64.dearer({"crop": 100.0}, before) == ["search: -100.0%"]

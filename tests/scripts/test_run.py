@@ -42,13 +42,13 @@ def run(clone: Path, *arguments: str) -> list[str]:
 
 
 def test_a_fresh_clone_runs_with_the_base_package_alone(clone):
-    assert run(clone, "synthetic", "--frames", "5") == ["installs .", "edge run synthetic --frames 5"]
+    assert run(clone, "synthetic", "--max-frames", "5") == ["installs .", "edge run synthetic --max-frames 5"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "extras"),
     [
-        (("--sink", "web:8080,picture"), ".[web]"),
+        (("--sink", "web:8080,image"), ".[web]"),
         (("-s", "mqtt:nas.local", "--sink=window"), ".[mqtt,window]"),
         (("--sink", "console", "-s", "jsonl:web.jsonl"), "."),
         (("web.mp4",), "."),

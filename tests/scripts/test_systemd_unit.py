@@ -9,7 +9,7 @@ import pytest
 
 from edge.capture import latest_frame as newest
 from edge.capture import reconnecting as reopen
-from edge.config.settings import abouts
+from edge.config.settings import setting_specs
 from edge.errors import ModelError, SettingsError, UsageError
 from edge.system import systemd as service
 from tests.support.paths import ROOT
@@ -122,7 +122,7 @@ def test_what_a_restart_cannot_help_is_not_restarted():
 
 def test_the_slowest_pace_feeds_the_watchdog(monkeypatch):
     watchdog = int(value("WatchdogSec"))
-    slowest = min(about.low or 0 for name, about in abouts().items() if name.endswith("_fps"))
+    slowest = min(about.low or 0 for name, about in setting_specs().items() if name.endswith("_fps"))
     assert 1 / slowest + watchdog * service.FEED < watchdog
     monkeypatch.setenv("NOTIFY_SOCKET", "@edge-test-nobody")
     monkeypatch.setenv("WATCHDOG_USEC", f"{watchdog}000000")

@@ -10,10 +10,10 @@ from typing import Any
 from edge.diagnostics import benchmark
 from edge.diagnostics.benchmark import WARM_UP_FRAMES, Listener
 from edge.diagnostics.benchmark_report import SCHEMA, Alone, Condition, Model, Report, Source, Spread, to_json
-from edge.types import Observation
+from edge.types import FrameResult
 from tests.conftest import frame, reading
 
-STAGES = ("wait", "convert", "search", "crop", "classify", "steady")
+STAGES = ("capture", "convert", "detect", "crop", "classify", "smooth")
 
 
 class Clock:
@@ -59,10 +59,10 @@ def slow(clock, seconds) -> Any:
 
 def look(clock, listener, index, *, wait=0.06, search=0.02, faces=1):
     """Let the loop read one frame: it came after `wait`, was there 10 ms ago, and took `search` and 15 ms more."""
-    timings = dict.fromkeys(STAGES, 0.0) | {"wait": wait, "search": search, "classify": 0.01, "steady": 0.005}
+    timings = dict.fromkeys(STAGES, 0.0) | {"capture": wait, "detect": search, "classify": 0.01, "smooth": 0.005}
     clock.now += sum(timings.values())
-    shown = replace(frame(index / 10, index), arrived=clock.now - 0.01)
-    listener.write(Observation(shown, tuple(reading(face_id=n) for n in range(faces)), timings))
+    shown = replace(frame(index / 10, index), captured_at=clock.now - 0.01)
+    listener.write(FrameResult(shown, tuple(reading(track_id=n) for n in range(faces)), timings))
 
 
 def listened(clock, frames=100, step=1, **options):

@@ -1,4 +1,4 @@
-"""A display of its own for a test, without a screen: Xvfb, whose picture can be looked at and whose keys pressed."""
+"""A display of its own for a test, without a screen: Xvfb, whose image can be looked at and whose keys pressed."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.detection.haar import Detector
+from edge.detection.haar import HaarDetector
 from edge.sinks.window import palette
 from edge.types import Box
 
-SEARCHED = 640  # pixels that a picture of the screen is shrunk to before faces are searched: it is asked often
+SEARCHED = 640  # pixels that an image of the screen is shrunk to before faces are searched: it is asked often
 
 NEEDED = [program for program in ("Xvfb", "xdotool") if shutil.which(program) is None]
-XWD_NUMBERS, XWD_COLOUR = 25, 12  # 32-bit numbers of an XWD file's head, bytes of each colour after it
+XWD_NUMBERS, XWD_COLOR = 25, 12  # 32-bit numbers of an XWD file's head, bytes of each color after it
 
 
 class Display:
     """Xvfb with one screen of `size` (width, height). A context manager.
 
     Args:
-        folder: where it keeps its picture.
+        folder: where it keeps its image.
         number: of the display, as one that another had before; None: any that is free.
     """
 
@@ -74,12 +74,12 @@ class Display:
             left.unlink(missing_ok=True)
         return self._number
 
-    def picture(self) -> NDArray[np.uint8]:
+    def image(self) -> NDArray[np.uint8]:
         """Return what is on the screen, (height, width, 3) RGB."""
         content = (self._folder / "Xvfb_screen0").read_bytes()  # the XWD format: XWDFile.h
         head = np.frombuffer(content, ">u4", XWD_NUMBERS)
-        width, height, row, colours = (int(head[at]) for at in (4, 5, 12, 19))
-        pixels = np.frombuffer(content, np.uint8, row * height, int(head[0]) + XWD_COLOUR * colours)
+        width, height, row, colors = (int(head[at]) for at in (4, 5, 12, 19))
+        pixels = np.frombuffer(content, np.uint8, row * height, int(head[0]) + XWD_COLOR * colors)
         return np.ascontiguousarray(pixels.reshape(height, row // 4, 4)[:, :width, 2::-1])
 
     def window(self) -> str:
@@ -93,29 +93,29 @@ class Display:
         return subprocess.run(command, capture_output=True, text=True, check=True, env=self.environment).stdout.strip()
 
 
-def share_of(picture: NDArray[np.uint8], colour: palette.Colour) -> float:
-    """Return the share of the pixels of `picture`, RGB, that have exactly `colour`."""
-    return float((cv2.inRange(picture, colour, colour) > 0).mean())
+def share_of(image: NDArray[np.uint8], color: palette.Color) -> float:
+    """Return the share of the pixels of `image`, RGB, that have exactly `color`."""
+    return float((cv2.inRange(image, color, color) > 0).mean())
 
 
-def shows(colours: Iterable[palette.Colour], least: float = 0.001) -> Callable[[NDArray[np.uint8]], bool]:
-    """Return what tells whether one of `colours` is on a picture of the screen."""
-    return lambda picture: any(share_of(picture, colour) > least for colour in colours)
+def shows(colors: Iterable[palette.Color], least: float = 0.001) -> Callable[[NDArray[np.uint8]], bool]:
+    """Return what tells whether one of `colors` is on an image of the screen."""
+    return lambda image: any(share_of(image, color) > least for color in colors)
 
 
-def plates(count: int = 7) -> list[palette.Colour]:
-    """Return the colours that say what was read, of a model with `count` labels."""
+def plates(count: int = 7) -> list[palette.Color]:
+    """Return the colors that say what was read, of a model with `count` labels."""
     return [palette.bright(number, count) for number in range(count)]
 
 
-def faces_in(picture: NDArray[np.uint8]) -> list[Box]:
-    """Return where faces are in `picture`, RGB."""
-    scale = min(1.0, SEARCHED / max(picture.shape))
-    grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    found = [find.box for find in _detector().find(np.asarray(grey, np.uint8)) if find.support > 4]
+def faces_in(image: NDArray[np.uint8]) -> list[Box]:
+    """Return where faces are in `image`, RGB."""
+    scale = min(1.0, SEARCHED / max(image.shape))
+    gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    found = [find.box for find in _detector().find(np.asarray(gray, np.uint8)) if find.score > 4]
     return [Box(*(round(side / scale) for side in (box.x, box.y, box.width, box.height))) for box in found]
 
 
 @cache
-def _detector() -> Detector:
-    return Detector()
+def _detector() -> HaarDetector:
+    return HaarDetector()

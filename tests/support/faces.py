@@ -81,11 +81,11 @@ def ferplus_lines(dataset):
     return lines
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
-def encode(picture, ending=".png"):
-    return cv2.imencode(ending, picture)[1].tobytes()
+def encode(image, ending=".png"):
+    return cv2.imencode(ending, image)[1].tobytes()
 
 
 def kaggle_files(dataset, ending=".png"):

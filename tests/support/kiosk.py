@@ -147,7 +147,7 @@ class Run:
 
 
 def recording(path: Path, frames: int) -> Path:
-    """Write a video of even grey pictures."""
+    """Write a video of even gray images."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (640, 480))
     for _ in range(frames):
         writer.write(np.full((480, 640, 3), 100, np.uint8))

@@ -8,7 +8,7 @@ DATA = faces.tiny(training=16, public=4, private=1)
 
 
 def add_tiny_backbone():
-    """Add the network `tiny`: all that the loop has to care for, batch normalisation above all."""
+    """Add the network `tiny`: all that the loop has to care for, batch normalization above all."""
     from trainer import keras_backend as framework
 
     framework.load()

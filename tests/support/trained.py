@@ -1,4 +1,4 @@
-"""Fixtures of a run that is trained and quantised once for all tests; a plugin: `pytest_plugins = ["tests.support.trained"]`.
+"""Fixtures of a run that is trained and quantized once for all tests; a plugin: `pytest_plugins = ["tests.support.trained"]`.
 
 Keras is imported when one is first used, so that the tests can be collected where it is not installed.
 """

@@ -102,11 +102,11 @@ def test_skip_bad_says_how_many_rows_were_skipped(trainer, tmp_path):
     lines[1:3] = ["0,1 2 3,Training", "9,1 2 3,Training"]
     table = faces.write_lines(tmp_path / "fer2013.csv", lines)
     status, out, err = trainer("evaluate", faces.SHIPPED, "--data", table, "--skip-bad")
-    assert (status, err) == (0, f"{table}: 2 bad rows or pictures skipped\n")
+    assert (status, err) == (0, f"{table}: 2 bad rows or images skipped\n")
     assert "14 faces" in out
 
 
-# --- pictures and pages ---------------------------------------------------------------------------------------------
+# --- images and pages ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.keras
@@ -168,7 +168,7 @@ def files(table, tmp_path):
 REFUSALS = [
     ("evaluate MODEL --data NONE", 1, "none.keras: not found; name fer2013.csv, an archive with it, or a folder"),
     ("evaluate MODEL --data BAD", 1, "bad.csv line 3: unknown label '9', expected 0 to 6"),
-    ("evaluate MODEL --data FOLDER", 1, "folder: neither fer2013.csv nor class folders with pictures"),
+    ("evaluate MODEL --data FOLDER", 1, "folder: neither fer2013.csv nor class folders with images"),
     ("evaluate MODEL --data OTHERS", 1, "others: the model's labels are angry, "),
     ("evaluate MODEL --data DATA --split Test", 1, "fer2013.csv: no rows of split Test; found: Training (7), "),
     ("evaluate MODEL --data DATA --json FOLDER", 1, "folder: cannot be written (Is a directory)"),
@@ -246,7 +246,7 @@ def test_the_installed_command_refuses_in_one_line_and_says_nothing_else(tmp_pat
     done = process("evaluate", faces.SHIPPED, "--data", folder)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"trainer: error: {folder}/happy/1.png: does not decode as a picture; mend or remove it, or use --skip-bad\n"
+        f"trainer: error: {folder}/happy/1.png: does not decode as an image; mend or remove it, or use --skip-bad\n"
     )
 
 
@@ -292,7 +292,7 @@ def test_own_classes_go_from_folders_through_train_quantize_and_evaluate_to_a_re
     assert trainer("evaluate", model, "--data", data, "--json", result)[0] == 0
     assert json.loads(result.read_text())["labels"] == list(names)
 
-    options = ["--model", model, "--sink", "jsonl", "--unsure", "0"]
+    options = ["--model", model, "--sink", "jsonl", "--min-confidence", "0"]
     read = process("run", portrait_file, *options, command=COMMAND.with_name("edge"))
     assert read.returncode == 0
     (face,) = json.loads(read.stdout.splitlines()[0])["faces"]

@@ -28,7 +28,7 @@ app = new_app(
 Data = Annotated[
     Path,
     typer.Option(
-        help="fer2013.csv, a zip or tar.gz with it, or picture folders (train/CLASS/*, test/CLASS/*, or CLASS/*)."
+        help="fer2013.csv, a zip or tar.gz with it, or image folders (train/CLASS/*, test/CLASS/*, or CLASS/*)."
     ),
 ]
 FerPlus = Annotated[Path | None, typer.Option(help="FER+'s fer2013new.csv: the ten votes on each row of fer2013.csv.")]
@@ -42,7 +42,7 @@ HeadEpochs = Annotated[int, typer.Option(help="Epochs of the head alone, on a fr
 Batch = Annotated[int, typer.Option(help="Faces a step.")]
 Rate = Annotated[float, typer.Option(help="Highest learning rate of fine-tuning.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn at random.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows or pictures out and count them.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows or images out and count them.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback for an error.")]
 
 
@@ -67,7 +67,7 @@ def _silent(text: str) -> None:
 def _read(data: Path, ferplus: Path | None = None, skip_bad: bool = False) -> fer2013.Dataset:
     dataset = fer2013.read(data, ferplus=ferplus, skip_bad=skip_bad)
     if dataset.skipped:
-        _say(f"{data}: {dataset.skipped} bad rows or pictures skipped")
+        _say(f"{data}: {dataset.skipped} bad rows or images skipped")
     return dataset
 
 
@@ -116,7 +116,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Fine-tune a network on the Training rows; the best epoch on PublicTest is kept as RUN/best.keras."""
-    dataset = _labelled(_read(data, ferplus, skip_bad), label_set, classes)
+    dataset = _labeled(_read(data, ferplus, skip_bad), label_set, classes)
     layers = _layers(unfreeze)
     if devices not in ("one", "all"):
         raise UsageError(f"--devices is {devices!r}, expected one or all")
@@ -151,7 +151,7 @@ def train(
     typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")
 
 
-def _labelled(dataset: fer2013.Dataset, label_set: str, classes: str) -> fer2013.Dataset:
+def _labeled(dataset: fer2013.Dataset, label_set: str, classes: str) -> fer2013.Dataset:
     if label_set not in ("own", "ferplus"):
         raise UsageError(f"--label-set is {label_set!r}, expected own or ferplus")
     if label_set == "ferplus":
@@ -251,7 +251,7 @@ def speed(
     skip_bad: SkipBad = False,
     debug: Debug = False,
 ) -> None:
-    """Measure whether making pictures holds up training, and how it compares with Keras' ImageDataGenerator."""
+    """Measure whether making images holds up training, and how it compares with Keras' ImageDataGenerator."""
     dataset = _read(data, skip_bad=skip_bad)
     framework.load()
     from trainer.training.input_benchmark import measure_speeds
@@ -278,7 +278,7 @@ def evaluate(
         bool, typer.Option("--two-looks", help="Also by the mean of two looks, as 'edge run' has of a face that stays.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(help="Write all of it, with pictures, to this .html (with --robust inside).")
+        Path | None, typer.Option(help="Write all of it, with images, to this .html (with --robust inside).")
     ] = None,
     mistakes: Annotated[
         bool, typer.Option("--mistakes/--no-mistakes", help="Store faces of the worst mistakes in the report.")
@@ -296,7 +296,7 @@ def evaluate(
     found = judge(model, dataset, split, beside=beside, robust=robust, two_looks=two_looks, say=say)
     typer.echo(tables.judged(found))
     if json_file:
-        files.write_whole(json_file, (json.dumps(found.as_json(), indent=1) + "\n").encode())
+        files.atomic_write(json_file, (json.dumps(found.as_json(), indent=1) + "\n").encode())
     if plot:
         from trainer.reports import plots
 

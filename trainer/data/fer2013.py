@@ -1,7 +1,7 @@
 """What the public has of FER2013, and data sets like it, as arrays.
 
 Read are `fer2013.csv` of the Kaggle challenge (also as `icml_face_data.csv`), a zip or tar archive that holds it or the
-picture folders, the picture folders `train/<emotion>/*` and `test/<emotion>/*`, and any folder with one folder a class.
+image folders, the image folders `train/<emotion>/*` and `test/<emotion>/*`, and any folder with one folder a class.
 FER+ (Barsoum et al., ICMI 2016) adds ten votes a row to the CSV, in its row order.
 """
 
@@ -45,8 +45,8 @@ FERPLUS_VOTES = (
 SIDE = 48  # pixels of a FER2013 face
 TRAINING, PUBLIC, PRIVATE = "Training", "PublicTest", "PrivateTest"
 SPLITS = (TRAINING, PUBLIC, PRIVATE)
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
-HELD_OUT = 10  # of a folder without splits every tenth picture is held out for validation
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
+HELD_OUT = 10  # of a folder without splits every tenth image is held out for validation
 
 # Folder names that mean a split. `test` beside a folder `val` is the final test, else it is what one selects on.
 _TRAIN_FOLDERS = ("train", "training")
@@ -72,7 +72,7 @@ class Dataset:
     splits: NDArray[np.str_]  # (n,), one of SPLITS
     names: tuple[str, ...]
     votes: NDArray[np.uint8] | None = None  # (n, 10) FER+ votes in the order of FERPLUS_VOTES, rows without votes are 0
-    skipped: int = 0  # bad rows or pictures left out
+    skipped: int = 0  # bad rows or images left out
     source: str = ""  # where it came from, for messages and the model's card
 
     def __len__(self) -> int:
@@ -135,7 +135,7 @@ def read(path: Path, *, ferplus: Path | None = None, size: int = 224, skip_bad: 
     Args:
         path: a CSV, an archive (.zip, .tar, .tar.gz, .tgz) or a folder.
         ferplus: FER+'s fer2013new.csv; only with FER2013's CSV, whose row order it shares.
-        size: pictures in folders are cut square, made grey and kept at the median of their sides, at most this.
+        size: images in folders are cut square, made gray and kept at the median of their sides, at most this.
         skip_bad: leave bad rows out and count them, instead of ending at the first.
 
     Raises:
@@ -153,7 +153,7 @@ def read(path: Path, *, ferplus: Path | None = None, size: int = 224, skip_bad: 
     if ferplus is None:
         return dataset
     if rows is None:
-        raise DataError(f"{ferplus}: FER+ votes go by the row order of fer2013.csv, and {path} holds pictures")
+        raise DataError(f"{ferplus}: FER+ votes go by the row order of fer2013.csv, and {path} holds images")
     return replace(dataset, votes=read_ferplus(ferplus, dataset, *rows))
 
 
@@ -162,9 +162,7 @@ def _read(path: Path, size: int, skip_bad: bool) -> tuple[Dataset, tuple[list[in
     if path.is_dir():
         table = path / "fer2013.csv"
         return (
-            _read(table, size, skip_bad)
-            if table.is_file()
-            else (_read_pictures(path, _walk(path), size, skip_bad), None)
+            _read(table, size, skip_bad) if table.is_file() else (_read_images(path, _walk(path), size, skip_bad), None)
         )
     if path.suffix.lower() == ".csv":
         with path.open("rb") as raw:
@@ -265,12 +263,12 @@ def read_ferplus(path: Path, dataset: Dataset, rows: list[int], total: int) -> N
     return votes
 
 
-# --- pictures and archives ------------------------------------------------------------------------------------------
+# --- images and archives ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A picture in a folder or archive: its path below the top and how to get its bytes."""
+    """An image in a folder or archive: its path below the top and how to get its bytes."""
 
     name: str
     content: Callable[[], bytes]
@@ -281,7 +279,7 @@ def _walk(folder: Path) -> list[_Member]:
     shown = {name: path for name, path in paths.items() if not _hidden(name)}
     for path in shown.values():
         if path.is_dir() and all(_hidden(inside.name) for inside in path.iterdir()):
-            raise DataError(f"{path}: the class folder is empty; add pictures or remove the folder")
+            raise DataError(f"{path}: the class folder is empty; add images or remove the folder")
     return [_Member(name, path.read_bytes) for name, path in shown.items() if path.is_file()]
 
 
@@ -301,7 +299,7 @@ def _read_zip(path: Path, size: int, skip_bad: bool) -> tuple[Dataset, tuple[lis
             for info in sorted(archive.infolist(), key=lambda info: info.filename)
             if not info.is_dir()
         ]
-        return _read_pictures(path, members, size, skip_bad), None
+        return _read_images(path, members, size, skip_bad), None
 
 
 def _read_tar(path: Path, size: int, skip_bad: bool) -> tuple[Dataset, tuple[list[int], int] | None]:
@@ -313,12 +311,12 @@ def _read_tar(path: Path, size: int, skip_bad: bool) -> tuple[Dataset, tuple[lis
                 continue
             if _is_table(info.name):
                 return _read_csv(file, info.size, f"{path}/{info.name}", skip_bad)
-            if info.name.lower().endswith(PICTURES):
-                # A compressed tar cannot be read out of order, so the (small) encoded pictures are kept in memory.
+            if info.name.lower().endswith(IMAGES):
+                # A compressed tar cannot be read out of order, so the (small) encoded images are kept in memory.
                 content = file.read()
                 members.append(_Member(info.name, lambda content=content: content))  # type: ignore[misc]
         _require_end(archive)
-    return _read_pictures(path, sorted(members, key=lambda member: member.name), size, skip_bad), None
+    return _read_images(path, sorted(members, key=lambda member: member.name), size, skip_bad), None
 
 
 def _require_end(archive: tarfile.TarFile) -> None:
@@ -329,15 +327,15 @@ def _require_end(archive: tarfile.TarFile) -> None:
         raise tarfile.ReadError("no end mark")
 
 
-def _read_pictures(path: Path, members: list[_Member], size: int, skip_bad: bool) -> Dataset:
-    pictures = [member for member in members if member.name.lower().endswith(PICTURES) and not _hidden(member.name)]
-    if not pictures:
-        raise DataError(f"{path}: neither fer2013.csv nor class folders with pictures ({', '.join(PICTURES)}) in it")
-    folders = {part.lower() for member in pictures for part in PurePosixPath(member.name).parts[:-1]}
+def _read_images(path: Path, members: list[_Member], size: int, skip_bad: bool) -> Dataset:
+    images = [member for member in members if member.name.lower().endswith(IMAGES) and not _hidden(member.name)]
+    if not images:
+        raise DataError(f"{path}: neither fer2013.csv nor class folders with images ({', '.join(IMAGES)}) in it")
+    folders = {part.lower() for member in images for part in PurePosixPath(member.name).parts[:-1]}
     rows = _Collector(skip_bad)
-    with _bar(f"reading {path.name}", len(pictures)) as progress:
-        for member in progress(pictures):
-            rows.add(lambda member=member: _parse_picture(path, member, folders, size))  # type: ignore[misc]
+    with _bar(f"reading {path.name}", len(images)) as progress:
+        for member in progress(images):
+            rows.add(lambda member=member: _parse_image(path, member, folders, size))  # type: ignore[misc]
     names = _label_order({str(label) for label in rows.labels})
     rows.labels = [names.index(label) for label in rows.labels]
     side = round(float(np.median([face.shape[0] for face in rows.faces]))) if rows.faces else SIDE
@@ -347,17 +345,17 @@ def _read_pictures(path: Path, members: list[_Member], size: int, skip_bad: bool
     return _dataset(rows, names, str(path))
 
 
-def _parse_picture(path: Path, member: _Member, folders: set[str], size: int) -> tuple[NDArray[np.uint8], str, str]:
+def _parse_image(path: Path, member: _Member, folders: set[str], size: int) -> tuple[NDArray[np.uint8], str, str]:
     parts = PurePosixPath(member.name).parts
     if len(parts) < 2 or parts[-2].lower() in (*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS, *_TEST_FOLDERS):
         raise DataError(f"{path / member.name}: lies in no class folder; put it into a folder named by its class")
     content = np.frombuffer(member.content(), np.uint8)
-    grey = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
-    if grey is None:
-        raise DataError(f"{path / member.name}: does not decode as a picture; mend or remove it, or use --skip-bad")
-    height, width = grey.shape
+    gray = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
+    if gray is None:
+        raise DataError(f"{path / member.name}: does not decode as an image; mend or remove it, or use --skip-bad")
+    height, width = gray.shape
     side = min(height, width)
-    square = cut(grey.astype(np.uint8, copy=False), Box((width - side) // 2, (height - side) // 2, side, side), 0.0)
+    square = cut(gray.astype(np.uint8, copy=False), Box((width - side) // 2, (height - side) // 2, side, side), 0.0)
     label = parts[-2].lower()
     return (
         resample(square, detail=min(side, size), size=min(side, size)),
@@ -367,7 +365,7 @@ def _parse_picture(path: Path, member: _Member, folders: set[str], size: int) ->
 
 
 def _split(parts: tuple[str, ...], folders: set[str]) -> str:
-    """Return the split that a picture's file name or folders tell.
+    """Return the split that an image's file name or folders tell.
 
     Kaggle's folder `test` holds PublicTest and PrivateTest together; its file names tell them apart.
     """
@@ -383,7 +381,7 @@ def _split(parts: tuple[str, ...], folders: set[str]) -> str:
 
 
 def _hold_out(labels: Sequence[int]) -> list[str]:
-    """Return a split for each row: of each class every tenth picture, at least one, is held out as PublicTest."""
+    """Return a split for each row: of each class every tenth image, at least one, is held out as PublicTest."""
     seen: dict[int, int] = {}
     splits = []
     for label in labels:

@@ -33,21 +33,21 @@ def subset(dataset: Dataset, names: Sequence[str]) -> Dataset:
         raise DataError(f"classes {', '.join(names)}: expected at least two, none of them twice")
     place = np.full(len(dataset.names), -1, np.int64)
     place[[dataset.names.index(name) for name in names]] = np.arange(len(names))
-    return _relabelled(dataset, place[dataset.labels], tuple(names))
+    return _relabeled(dataset, place[dataset.labels], tuple(names))
 
 
 def ferplus(dataset: Dataset) -> Dataset:
-    """Return the faces that FER+'s voters mostly gave one of its eight emotions, labelled by that.
+    """Return the faces that FER+'s voters mostly gave one of its eight emotions, labeled by that.
 
     Left out are faces that most called no face or unknown, and ties. Raises DataError when there are no votes.
     """
-    return _relabelled(dataset, _majority(dataset), FERPLUS)
+    return _relabeled(dataset, _majority(dataset), FERPLUS)
 
 
 def ferplus_seven(dataset: Dataset) -> Dataset:
     """Return the same with FER2013's seven names, without contempt. Raises DataError when there are no votes."""
     place = np.array([LABELS.index(_SEVEN[name]) if name in _SEVEN else -1 for name in FERPLUS] + [-1])
-    return _relabelled(dataset, place[_majority(dataset)], LABELS)
+    return _relabeled(dataset, place[_majority(dataset)], LABELS)
 
 
 def fit(dataset: Dataset, names: Sequence[str]) -> Dataset:
@@ -77,6 +77,6 @@ def _majority(dataset: Dataset) -> NDArray[np.int64]:
     return np.where(clear & (winner < len(FERPLUS)), winner, -1)
 
 
-def _relabelled(dataset: Dataset, labels: NDArray[np.int64], names: tuple[str, ...]) -> Dataset:
+def _relabeled(dataset: Dataset, labels: NDArray[np.int64], names: tuple[str, ...]) -> Dataset:
     kept = np.flatnonzero(labels >= 0)
     return replace(dataset.take(kept), labels=labels[kept], names=names)

@@ -42,7 +42,7 @@ class Coverage:
 
 
 def tempered(scores: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Return `scores` (n, classes) raised to 1/`temperature` and normalised, row by row as edge.inference.classifier does it."""
+    """Return `scores` (n, classes) raised to 1/`temperature` and normalized, row by row as edge.inference.classifier does it."""
     powered = np.maximum(scores, 0) ** np.float32(1 / temperature)
     total = powered.sum(axis=1, keepdims=True)
     shares: NDArray[np.float32] = np.where(total > 0, powered / np.where(total > 0, total, 1), 1 / scores.shape[1])
@@ -52,7 +52,7 @@ def tempered(scores: NDArray[np.float32], temperature: float) -> NDArray[np.floa
 def fit_temperature(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Return the temperature, 0.2 to 5, at which `scores` (n, classes) explain `labels` (n,) best.
 
-    It minimises the negative log likelihood (Guo et al., ICML 2017). No answer changes: the order of the classes stays.
+    It minimizes the negative log likelihood (Guo et al., ICML 2017). No answer changes: the order of the classes stays.
     The likelihood has one peak in 1/T, so a ternary search finds it. It is made for int8 scores: shares under 1/512
     count as 1/512, which hides a part of the overconfidence of float scores (a true 2.5 is found as 2.05).
     """

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inference.classifier import runtime
-from edge.system.atomic_file import write_whole
-from edge.system.native_output import silence
+from edge.system.atomic_file import atomic_write
+from edge.system.native_output import suppress_native_output
 from trainer.data.fer2013 import Dataset
 from trainer.errors import TrainingError
 from trainer.evaluation.metrics import Result, load_keras
@@ -86,7 +86,7 @@ def compare(runs: Sequence[Path], dataset: Dataset, say: Callable[[str], None] =
 
     Raises TrainingError when a folder holds no finished epoch, and what quantize raises.
     """
-    abouts = [_about(folder) for folder in runs]
+    setting_specs = [_about(folder) for folder in runs]
     contents: list[bytes] = []
     found = []
     for folder in runs:
@@ -112,7 +112,7 @@ def compare(runs: Sequence[Path], dataset: Dataset, say: Callable[[str], None] =
             int8_ms=times[2 * number + 1],
             seconds=about["seconds"],
         )
-        for number, (folder, about, result) in enumerate(zip(runs, abouts, found, strict=True))
+        for number, (folder, about, result) in enumerate(zip(runs, setting_specs, found, strict=True))
     ]
 
 
@@ -141,7 +141,7 @@ def latencies(contents: Sequence[bytes]) -> list[float]:
 
 
 def _ready(content: bytes) -> Any:
-    with silence(2):
+    with suppress_native_output(2):
         interpreter = runtime().Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
     (details,) = interpreter.get_input_details()
@@ -168,11 +168,11 @@ def as_csv(rows: Sequence[Compared]) -> str:
 
 
 def write(rows: Sequence[Compared], path: Path) -> None:
-    """Write the rows to `path`: .md or .csv as a table, anything else as a picture."""
+    """Write the rows to `path`: .md or .csv as a table, anything else as an image."""
     if path.suffix == ".md":
-        write_whole(path, as_markdown(rows).encode())
+        atomic_write(path, as_markdown(rows).encode())
     elif path.suffix == ".csv":
-        write_whole(path, as_csv(rows).encode())
+        atomic_write(path, as_csv(rows).encode())
     else:
         points = [(row.name, row.int8_ms, row.int8_result.accuracy, row.int8_bytes) for row in rows]
         plots.tradeoff(points, path)

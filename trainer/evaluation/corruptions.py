@@ -1,7 +1,7 @@
-"""What is left of the accuracy when a Pi's camera and Haar's boxes are not as kind as FER2013's pictures.
+"""What is left of the accuracy when a Pi's camera and Haar's boxes are not as kind as FER2013's images.
 
 Each condition changes the stored faces of a split, from one fixed seed, and everything after that is as always: two
-models are shown the very same pictures.
+models are shown the very same images.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def jitter(faces: Faces) -> Faces:
 def turn(faces: Faces) -> Faces:
     """Turn every other face by 15 degrees to the left, the others to the right."""
     side = faces.shape[1]
-    centre = ((side - 1) / 2, (side - 1) / 2)
-    turns = [cv2.getRotationMatrix2D(centre, angle, 1.0) for angle in (15, -15)]
+    center = ((side - 1) / 2, (side - 1) / 2)
+    turns = [cv2.getRotationMatrix2D(center, angle, 1.0) for angle in (15, -15)]
     return np.stack([_warp(face, turns[number % 2]) for number, face in enumerate(faces)])
 
 
 def dim(faces: Faces) -> Faces:
-    """Take three quarters of the light away; what is left is rounded to whole grey levels, as in a camera."""
+    """Take three quarters of the light away; what is left is rounded to whole gray levels, as in a camera."""
     left: Faces = np.rint(faces * 0.25).astype(np.uint8)
     return left
 
@@ -66,13 +66,13 @@ def blur(faces: Faces) -> Faces:
 
 
 def noise(faces: Faces) -> Faces:
-    """Add Gaussian noise of 15 grey levels: a small sensor in the evening."""
+    """Add Gaussian noise of 15 gray levels: a small sensor in the evening."""
     grain = np.random.default_rng(SEED).normal(0, 15, faces.shape)
     return np.clip(np.rint(faces + grain), 0, 255).astype(np.uint8)
 
 
 def shrink(faces: Faces, side: int) -> Faces:
-    """Return the faces as if they had been `side` pixels wide in the picture, at their old size."""
+    """Return the faces as if they had been `side` pixels wide in the image, at their old size."""
     own = faces.shape[1]
     return np.stack([resample(face, detail=min(side, own), size=own) for face in faces])
 

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detection.haar import Detector
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
 from edge.inference.preprocess import model_input
 from edge.types import Box
 from trainer.data.fer2013 import Dataset
 
 MARGINS = (-0.15, -0.10, -0.05, 0.0, 0.05, 0.10, 0.15, 0.20)
-ENLARGED = 160  # pixels a side of a face in its picture: more than Haar needs
+ENLARGED = 160  # pixels a side of a face in its image: more than Haar needs
 BORDER = 48  # pixels on each side
 _AROUND = (BORDER, BORDER, BORDER, BORDER)
 
@@ -31,7 +31,7 @@ class Margins:
 
     faces: int  # of the split
     found: int  # with exactly one find
-    width: float  # median width of the box, as a share of the face's picture
+    width: float  # median width of the box, as a share of the face's image
     whole: float  # accuracy on those faces without a search, 0 to 1: FER2013's own framing
     accuracy: dict[float, float]  # margin -> accuracy, 0 to 1
 
@@ -47,8 +47,8 @@ def measure_margins(classifier: Classifier, rows: Dataset, margins: Sequence[flo
     labels = rows.labels[[number for number, _, _ in found]]
 
     def accuracy(boxes: Sequence[Box], margin: float) -> float:
-        pairs = zip((picture for _, picture, _ in found), boxes, strict=True)
-        said = np.array([_answer(classifier, picture, box, margin) for picture, box in pairs], np.int64)
+        pairs = zip((image for _, image, _ in found), boxes, strict=True)
+        said = np.array([_answer(classifier, image, box, margin) for image, box in pairs], np.int64)
         return float((said == labels).mean()) if found else 0.0
 
     inner = [Box(BORDER, BORDER, ENLARGED, ENLARGED)] * len(found)
@@ -63,17 +63,17 @@ def measure_margins(classifier: Classifier, rows: Dataset, margins: Sequence[flo
 
 
 def _found(rows: Dataset) -> Iterator[tuple[int, NDArray[np.uint8], Box]]:
-    """Yield the number, the picture and the box of each face with exactly one find."""
-    detector = Detector()
+    """Yield the number, the image and the box of each face with exactly one find."""
+    detector = HaarDetector()
     for number, face in enumerate(rows.faces):
         enlarged = cv2.resize(face, (ENLARGED, ENLARGED), interpolation=cv2.INTER_LINEAR)
-        picture = cv2.copyMakeBorder(enlarged, *_AROUND, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-        boxes = [find.box for find in detector.find(picture)]
+        image = cv2.copyMakeBorder(enlarged, *_AROUND, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+        boxes = [find.box for find in detector.find(image)]
         if len(boxes) == 1:
-            yield number, picture, boxes[0]
+            yield number, image, boxes[0]
 
 
-def _answer(classifier: Classifier, picture: NDArray[np.uint8], box: Box, margin: float) -> int:
+def _answer(classifier: Classifier, image: NDArray[np.uint8], box: Box, margin: float) -> int:
     card = classifier.card
-    face = model_input(picture, box, margin=margin, detail=card.detail, size=card.input_size)
-    return int(classifier.scores(face).argmax())
+    face = model_input(image, box, margin=margin, detail=card.effective_resolution, size=card.input_size)
+    return int(classifier.classify(face).argmax())

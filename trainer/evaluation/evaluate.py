@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inference import model_file as cards
-from edge.inference.preprocess import second_look
+from edge.inference.preprocess import flip_crop
 from trainer.data import label_mapping as labels
 from trainer.data.fer2013 import LABELS, Dataset
 from trainer.evaluation import corruptions as robustness
@@ -84,7 +84,7 @@ def judge(
         dataset: with rows of `split`; with FER+'s votes the model is also held against their majority.
         split: one of fer2013.SPLITS.
         beside: a second model with the same labels, as the float one that an int8 one came from.
-        robust: measure each also on spoilt faces, see trainer.evaluation.corruptions.
+        robust: measure each also on corrupted faces, see trainer.evaluation.corruptions.
         two_looks: measure the first also by the mean of two looks at each face, as a device has of one that stays.
         say: is told what is being measured.
 
@@ -95,16 +95,16 @@ def judge(
     subjects = [first, *([open_model(beside, rows)] if beside else [])]
     for subject in subjects[1:]:
         labels.fit(rows, subject.labels)
-    models, spoilt = [], {}
+    models, corrupted = [], {}
     for name, subject in zip(_names(subjects), subjects, strict=True):
         say(f"measuring {name} on {len(rows)} {split} faces")
         scores = subject.scores(rows)
         models.append(Measured(name, measure(scores, rows), scores))
         if robust:
-            spoilt[name] = _robustness(subject, rows, models[-1].result)
+            corrupted[name] = _robustness(subject, rows, models[-1].result)
     unsure = cards.load(path)[1].unsure if path.suffix == ".tflite" else UNSURE
     both = _two_looks(first, rows, models[0].scores) if two_looks else None
-    return Judged(rows, tuple(models), unsure, spoilt, _ferplus(first, dataset, split), both)
+    return Judged(rows, tuple(models), unsure, corrupted, _ferplus(first, dataset, split), both)
 
 
 def _names(subjects: Sequence[Subject]) -> list[str]:
@@ -116,14 +116,14 @@ def _names(subjects: Sequence[Subject]) -> list[str]:
 def _robustness(subject: Subject, rows: Dataset, as_it_is: Result) -> dict[str, Result]:
     found = {}
     for name, change in robustness.conditions().items():
-        spoilt = robustness.under(rows, change)
-        found[name] = as_it_is if spoilt.faces is rows.faces else measure(subject.scores(spoilt), spoilt)
+        corrupted = robustness.under(rows, change)
+        found[name] = as_it_is if corrupted.faces is rows.faces else measure(subject.scores(corrupted), corrupted)
     return found
 
 
 def _two_looks(subject: Subject, rows: Dataset, first: NDArray[np.float32]) -> Result:
     """Return the result of two looks; `first` (n, labels) is what the first said."""
-    again = subject.scores(robustness.under(rows, lambda faces: np.stack([second_look(face) for face in faces])))
+    again = subject.scores(robustness.under(rows, lambda faces: np.stack([flip_crop(face) for face in faces])))
     return measure(((first + again) / 2).astype(np.float32), rows)
 
 
@@ -145,11 +145,11 @@ def facts(path: Path) -> dict[str, str]:
     return about | {
         "name": card.name,
         "labels": ", ".join(card.labels),
-        "input": f"{card.input_size} x {card.input_size} grey pixels, uint8",
-        "detail": f"{card.detail} pixels a side; larger faces are first shrunk to this",
-        "margin": f"{card.margin:.0%} of the face box added on each side",
+        "input": f"{card.input_size} x {card.input_size} gray pixels, uint8",
+        "detail": f"{card.effective_resolution} pixels a side; larger faces are first shrunk to this",
+        "margin": f"{card.crop_padding:.0%} of the face box added on each side",
         "temperature": f"{card.temperature:.3f}",
-        "unsure": f"below {card.unsure:.0%}",
+        "unsure": f"below {card.min_confidence:.0%}",
         "trained on": card.data,
         "version": card.version,
     }

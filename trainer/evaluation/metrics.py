@@ -66,8 +66,8 @@ class Result:
     def interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy (Wilson 1927): what another draw of as many faces could give."""
         z, n, p = 1.96, self.n, self.accuracy
-        centre, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return float((centre - half) / (1 + z * z / n)), float((centre + half) / (1 + z * z / n))
+        center, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return float((center - half) / (1 + z * z / n)), float((center + half) / (1 + z * z / n))
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values: split, n, accuracy, accuracy_95, macro_f1, loss, per_class, labels, confusion."""
@@ -139,15 +139,15 @@ def open_model(path: Path, dataset: Dataset) -> Subject:
     names = told.labels if told else dataset.names
     if model.output_shape[-1] != len(names):
         raise DataError(f"{path}: {model.output_shape[-1]} outputs, but the data set has {len(names)} classes")
-    detail = told.detail if told else dataset.side
+    detail = told.effective_resolution if told else dataset.side
     return Subject(path, names, int(model.input_shape[1]), lambda rows: predict_keras(model, rows, detail))
 
 
 def predict_tflite(classifier: Classifier, dataset: Dataset) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Return (n, labels) shares by the device's own preprocessing and classifier, and the card's labels."""
     card = classifier.card
-    faces = (resample(face, detail=card.detail, size=card.input_size) for face in dataset.faces)
-    return np.stack([classifier.scores(face) for face in faces]), card.labels
+    faces = (resample(face, detail=card.effective_resolution, size=card.input_size) for face in dataset.faces)
+    return np.stack([classifier.classify(face) for face in faces]), card.labels
 
 
 # --- .keras files ---------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def load_keras(path: Path) -> Any:
         case (None, int(height), int(width), 1) if height == width:
             return model
         case shape:
-            raise ModelError(f"{path}: its input is {shape}, expected square grey pixels (None, size, size, 1)")
+            raise ModelError(f"{path}: its input is {shape}, expected square gray pixels (None, size, size, 1)")
 
 
 def predict_keras(model: Any, dataset: Dataset, detail: int | None = None) -> NDArray[np.float32]:

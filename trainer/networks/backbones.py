@@ -36,7 +36,7 @@ class Backbone:
 def _small_cnn(input_shape: tuple[int, int, int], alpha: float, weights: str | None) -> keras.Model:
     """Return a plain network, for data or devices too small for the others: 0.4 M parameters at alpha 1.
 
-    Four times convolution, batch normalisation, ReLU and pooling, the channels doubled as the sides are halved
+    Four times convolution, batch normalization, ReLU and pooling, the channels doubled as the sides are halved
     (Simonyan and Zisserman, ICLR 2015). Maps of (n, size/16, size/16, 256 alpha) come out.
     """
     layers = keras.layers
@@ -100,7 +100,7 @@ def build(name: str, size: int, alpha: float, weights: str, momentum: float) -> 
         alpha: width multiplier, more than 0; 1 for a network without widths.
         weights: "imagenet" (downloaded by Keras), "none", or the path of a weights file of the network without its
             top, as Keras saves it (.weights.h5) or used to (.h5).
-        momentum: of the moving statistics of batch normalisation, 0 to 1. Keras' own 0.999 lags behind by several
+        momentum: of the moving statistics of batch normalization, 0 to 1. Keras' own 0.999 lags behind by several
             epochs of a data set as small as FER2013.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The network that is trained: raw grey pixels in, one share a label out, its pixel scaling inside."""
+"""The network that is trained: raw gray pixels in, one share a label out, its pixel scaling inside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def build(
 ) -> Any:
     """Return a Keras model from (n, size, size, 1) pixels of 0 to 255 to (n, classes) shares.
 
-    The grey plane is scaled as the backbone expects and repeated three times, which keeps every pretrained weight. As
+    The gray plane is scaled as the backbone expects and repeated three times, which keeps every pretrained weight. As
     the scaling is a layer, the int8 model takes raw uint8 pixels: no mean or std exists at run time.
 
     Args:
@@ -53,9 +53,9 @@ def unfreeze(model: Any, last: int | None) -> None:
     """Make the last `last` layers of the backbone of `model` trainable and freeze those before them.
 
     Counted are the layers that have weights, in the order of the backbone's `layers` and so of its `summary()`, from
-    the end. A convolution and the batch normalisation behind it are two, a separable convolution is one; activations,
+    the end. A convolution and the batch normalization behind it are two, a separable convolution is one; activations,
     pooling and additions are none. Of branches side by side each layer counts. What is frozen runs as it does in use:
-    a frozen batch normalisation normalises with its moving statistics, in training too, and leaves them as they are.
+    a frozen batch normalization normalizes with its moving statistics, in training too, and leaves them as they are.
     The head, that is every layer outside the backbone, is trainable afterwards. The order of the model's variables
     stays. A compiled model has to be compiled anew.
 

@@ -2,7 +2,7 @@
 
 A 3 x 3 depthwise kernel that looks for an edge sums to about zero; rounded, it no longer does, and on a bright or
 saturated input its channel is off by a constant. The first two blocks of MobileNetV2 cost a whole point of accuracy
-that way. The constant is the mean input seen through the rounding errors, and it is put into the batch normalisation
+that way. The constant is the mean input seen through the rounding errors, and it is put into the batch normalization
 behind the convolution, or into the convolution's own bias, from where conversion folds it into the int32 biases.
 (Nagel et al., "Data-free quantization through weight equalization and bias correction", ICCV 2019, section 4.2; here
 with the means of real faces instead of assumed ones.)
@@ -21,7 +21,7 @@ LEVELS = 127  # of symmetric int8 weights, on each side of zero
 def correct_biases(model: keras.Model, pixels: NDArray[np.float32]) -> None:
     """Shift the channels of the backbone of `model` in place, for weights that will be rounded to int8.
 
-    Plain, depthwise and separable convolutions are corrected; one with neither a batch normalisation behind it nor a
+    Plain, depthwise and separable convolutions are corrected; one with neither a batch normalization behind it nor a
     bias has nothing that could take the shift, and stays as it is.
 
     Args:
@@ -34,27 +34,27 @@ def correct_biases(model: keras.Model, pixels: NDArray[np.float32]) -> None:
     followers = {
         id(layer.input): layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)
     }
-    # Only behind a linear output normalisation is folded: behind an activation it is an op of its own.
+    # Only behind a linear output normalization is folded: behind an activation it is an op of its own.
     linear = keras.activations.linear
     folded = [followers.get(id(layer.output)) if layer.activation is linear else None for layer in convolutions]
     errors = [rounding_errors(layer, norm) for layer, norm in zip(convolutions, folded, strict=True)]
     shifts = _mean_responses(model, convolutions, errors, pixels)
-    for layer, normalisation, shift in zip(convolutions, folded, shifts, strict=True):
-        if normalisation is not None:
-            normalisation.moving_mean.assign(np.asarray(normalisation.moving_mean) + shift)
+    for layer, normalization, shift in zip(convolutions, folded, shifts, strict=True):
+        if normalization is not None:
+            normalization.moving_mean.assign(np.asarray(normalization.moving_mean) + shift)
         elif layer.use_bias:  # added before the activation, if there is one
             layer.bias.assign(np.asarray(layer.bias) - shift)
 
 
 def rounding_errors(
-    layer: keras.layers.Layer, normalisation: keras.layers.BatchNormalization | None
+    layer: keras.layers.Layer, normalization: keras.layers.BatchNormalization | None
 ) -> list[NDArray[np.float32]]:
     """Return what int8 adds to each kernel of the convolution `layer`, in the kernel's own shape.
 
     A separable convolution has two kernels, depthwise and pointwise, and becomes two ops; the others have one. The
-    scale of the batch normalisation behind it, if one is folded, goes into the last.
+    scale of the batch normalization behind it, if one is folded, goes into the last.
     """
-    scale = None if normalisation is None else _scale(normalisation)
+    scale = None if normalization is None else _scale(normalization)
     if isinstance(layer, keras.layers.SeparableConv2D):
         return [_error(layer.depthwise_kernel, None, 2), _error(layer.pointwise_kernel, scale, 3)]
     return [_error(layer.kernel, scale, 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else 3)]
@@ -77,10 +77,10 @@ def _error(variable: keras.Variable, scale: NDArray[np.float64] | None, axis: in
     return error
 
 
-def _scale(normalisation: keras.layers.BatchNormalization) -> NDArray[np.float64]:
-    variance = np.asarray(normalisation.moving_variance, np.float64)
-    gamma = np.asarray(normalisation.gamma, np.float64) if normalisation.scale else np.ones_like(variance)
-    scale: NDArray[np.float64] = gamma / np.sqrt(variance + normalisation.epsilon)
+def _scale(normalization: keras.layers.BatchNormalization) -> NDArray[np.float64]:
+    variance = np.asarray(normalization.moving_variance, np.float64)
+    gamma = np.asarray(normalization.gamma, np.float64) if normalization.scale else np.ones_like(variance)
+    scale: NDArray[np.float64] = gamma / np.sqrt(variance + normalization.epsilon)
     return scale
 
 
@@ -105,7 +105,7 @@ def _mean_response(layer: keras.layers.Layer, errors: list[NDArray[np.float32]],
     """Return what `errors` in the kernels of `layer` add to its mean output (channels,) for `inputs`."""
     how = {"strides": layer.strides, "padding": layer.padding, "dilation_rate": layer.dilation_rate}
     if isinstance(layer, keras.layers.SeparableConv2D):
-        # The pointwise half has no neighbours to look at: it sees a mean as it sees every place.
+        # The pointwise half has no neighbors to look at: it sees a mean as it sees every place.
         depthwise, pointwise = errors
         rounded = np.asarray(layer.depthwise_kernel) + depthwise
         added, whole = (_mean(keras.ops.depthwise_conv(inputs, kernel, **how)) for kernel in (depthwise, rounded))

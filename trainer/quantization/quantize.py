@@ -20,7 +20,7 @@ from edge.inference import model_file as cards
 from edge.inference.classifier import Classifier, runtime
 from edge.inference.model_file import ModelCard
 from edge.inference.preprocess import resample
-from edge.system.native_output import silence
+from edge.system.native_output import suppress_native_output
 from trainer.data import label_mapping as labels
 from trainer.data.fer2013 import PUBLIC, TRAINING, Dataset
 from trainer.errors import QuantizeError
@@ -69,7 +69,7 @@ def quantize(
     """Convert the .keras file `source` and write it to `out` with its card, whole or not at all.
 
     Args:
-        source: a model from grey pixels (n, size, size, 1) to shares (n, classes).
+        source: a model from gray pixels (n, size, size, 1) to shares (n, classes).
         dataset: Training gives the representative faces, PublicTest the figures of the card.
         out: the .tflite file.
         samples: representative faces, of all classes alike.
@@ -88,7 +88,7 @@ def quantize(
     dataset = labels.fit(dataset, told.labels)
     rows = dataset.split(PUBLIC)
     say(f"measuring {source.name} on {len(rows)} {PUBLIC} faces")
-    before = predict_keras(model, rows, told.detail)
+    before = predict_keras(model, rows, told.effective_resolution)
     pixels = representative(dataset.split(TRAINING), int(model.input_shape[1]), samples)
     if any(layer.name == "backbone" for layer in model.layers):
         from trainer.quantization.bias_correction import correct_biases
@@ -100,7 +100,7 @@ def quantize(
     floats = float_tensors(content)
     if floats:
         raise QuantizeError(f"{source}: not full int8, nothing written; float stayed in {', '.join(floats[:5])}")
-    card = _card(model, dataset, name, told.detail, margin)
+    card = _card(model, dataset, name, told.effective_resolution, margin)
     say("measuring the int8 model as the device runs it")
     compared, card = _judge(before, source, content, replace(card, unsure=unsure), rows)
     cards.attach(content, card, out)
@@ -141,7 +141,7 @@ def representative(training: Dataset, size: int, samples: int) -> NDArray[np.flo
     pixels = np.stack(faces).astype(np.float32)[..., np.newaxis]
     low, high = pixels[0].min(), pixels[0].max()
     pixels[0] = (pixels[0] - low) / max(high - low, 1) * 255
-    pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255  # also where that face is one flat grey
+    pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255  # also where that face is one flat gray
     return pixels
 
 
@@ -184,7 +184,7 @@ def _converter(model: Any) -> tuple[Any, Any]:
 
 def _converted(converter: Any, model: Any) -> bytes:
     try:
-        with silence(1, 2):  # the converter prints hundreds of lines
+        with suppress_native_output(1, 2):  # the converter prints hundreds of lines
             return bytes(converter.convert())
     except Exception as error:  # TensorFlow's ConverterError is a bare Exception without a public name
         raise QuantizeError(f"TensorFlow cannot convert {model.name}: {' '.join(str(error).split())[:300]}") from error
@@ -219,14 +219,14 @@ def _judge(
         size = path.stat().st_size
     temperature = round(fit_temperature(raw, rows.labels), 3)
     after = tempered(raw, temperature)
-    covered, accuracy_covered = coverage(after, rows.labels).at(card.unsure)
+    covered, accuracy_covered = coverage(after, rows.labels).at(card.min_confidence)
     compared = Comparison(
         measure(before, rows),
         measure(after, rows),
         float((before.argmax(axis=1) == after.argmax(axis=1)).mean()),
         temperature,
         (reliability(raw, rows.labels).error, reliability(after, rows.labels).error),
-        card.unsure,
+        card.min_confidence,
         covered,
         accuracy_covered,
         source.stat().st_size,

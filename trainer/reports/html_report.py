@@ -1,6 +1,6 @@
-"""One page that says how good a model is: figures, pictures and what they do not say, in one HTML file.
+"""One page that says how good a model is: figures, images and what they do not say, in one HTML file.
 
-The file needs nothing else: style and pictures are inside, there is no script, and nothing is fetched.
+The file needs nothing else: style and images are inside, there is no script, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.system.atomic_file import write_whole
+from edge.system.atomic_file import atomic_write
 from trainer.data.fer2013 import LABELS, PRIVATE, PUBLIC, TRAINING, Dataset
 from trainer.evaluation import calibration
 from trainer.evaluation.metrics import Result
@@ -130,7 +130,7 @@ def write(report: Report, path: Path) -> None:
     body = _tag("body", _tag("h1", title), *_lead(report), _tag("nav", *links), _tag("main", *main))
     page = _tag("html", head, body, lang="en")
     indent(page, "")
-    write_whole(path, f"<!DOCTYPE html>\n{tostring(page, 'unicode', method='html')}\n".encode(errors="replace"))
+    atomic_write(path, f"<!DOCTYPE html>\n{tostring(page, 'unicode', method='html')}\n".encode(errors="replace"))
 
 
 # --- sections -------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def _sections(report: Report) -> list[tuple[str, Sequence[Element]]]:
     result = report.model.result
     return [
         ("Summary", [_summary(report)]),
-        ("Classes", [_classes(report), _picture(plots.per_class, result, alt=_per_class_in_words(result))]),
+        ("Classes", [_classes(report), _image(plots.per_class, result, alt=_per_class_in_words(result))]),
         ("Confusion matrix", _confusion(result)),
         ("Confidence", _confidence(report)),
         ("Robustness", _robustness(report)),
@@ -216,7 +216,7 @@ def _confusion(result: Result) -> list[Element]:
     rows = [(name, *map(str, row)) for name, row in zip(result.names, result.confusion.tolist(), strict=True)]
     table = _table(("true \\ predicted", *result.names), rows, "number of faces")
     alt = "Confusion matrix: a row for each true class, a column for each predicted one; its numbers stand below"
-    return [_picture(plots.confusion, result, alt=alt), _tag("details", _tag("summary", "The numbers alone"), table)]
+    return [_image(plots.confusion, result, alt=alt), _tag("details", _tag("summary", "The numbers alone"), table)]
 
 
 def _confidence(report: Report) -> list[Element]:
@@ -228,11 +228,9 @@ def _confidence(report: Report) -> list[Element]:
             "p",
             f"The answers are on average {sure:.1%} sure, and {report.model.result.accuracy:.1%} of them are right.",
         ),
-        _picture(plots.reliability, reliability, alt=f"Reliability diagram, expected calibration error {error:.3f}"),
+        _image(plots.reliability, reliability, alt=f"Reliability diagram, expected calibration error {error:.3f}"),
         _tag("p", "On the dashed line 80% sure means right in 80% of the cases; below it the model is too sure."),
-        _picture(
-            partial(plots.coverage, threshold=report.threshold), coverage, alt="Right answers over faces answered"
-        ),
+        _image(partial(plots.coverage, threshold=report.threshold), coverage, alt="Right answers over faces answered"),
         _tag("p", f"Each dot is a threshold below which no answer is given; here it is {report.threshold:.0%}."),
     ]
 
@@ -250,7 +248,7 @@ def _robustness(report: Report) -> list[Element]:
     return [
         _tag("p", "The same faces, each changed as a camera may change it. In brackets: points against the first row."),
         _table(("condition", *head), rows, "accuracy and macro-F1 under each condition"),
-        _picture(plots.robustness, report.robustness, alt=f"Accuracy of {name}: {said}"),
+        _image(plots.robustness, report.robustness, alt=f"Accuracy of {name}: {said}"),
     ]
 
 
@@ -264,7 +262,7 @@ def _compared(found: Mapping[str, Result], condition: str) -> tuple[str, str]:
 def _training(report: Report) -> list[Element]:
     if report.history is None:
         return []
-    return [_picture(plots.curves, report.history, alt="Loss and accuracy over the epochs, training and validation")]
+    return [_image(plots.curves, report.history, alt="Loss and accuracy over the epochs, training and validation")]
 
 
 def _mistakes(report: Report) -> list[Element]:
@@ -274,7 +272,7 @@ def _mistakes(report: Report) -> list[Element]:
     for row in plots.mistaken(scores, dataset.labels):
         answer = int(scores[row].argmax())
         true, said = dataset.names[dataset.labels[row]], dataset.names[answer]
-        face = _tag("img", src=_data("image/png", _png(dataset.faces[row])), alt=f"face labelled {true}")
+        face = _tag("img", src=_data("image/png", _png(dataset.faces[row])), alt=f"face labeled {true}")
         items.append(_tag("li", face, f"{true} \N{RIGHTWARDS ARROW} {said} {scores[row, answer]:.0%}"))
     if not items:
         return [_tag("p", "There is no wrong answer.")]
@@ -322,7 +320,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str, kin
     return _tag("div", _tag("table", *said, _tag("thead", top), _tag("tbody", *body)), class_="wide")
 
 
-def _picture(draw: Callable[..., None], *what: object, alt: str) -> Element:
+def _image(draw: Callable[..., None], *what: object, alt: str) -> Element:
     """Return a figure of what `draw`, one of trainer.reports.plots, makes of `what`."""
     stream = io.BytesIO()
     draw(*what, stream)

@@ -1,4 +1,4 @@
-"""Pictures of a run and of what was measured. Matplotlib without a screen.
+"""Images of a run and of what was measured. Matplotlib without a screen.
 
 Each drawing goes to a path, whose ending names the format (.png, .svg, .pdf), or as SVG into a binary stream.
 """
@@ -20,11 +20,11 @@ from trainer.data.fer2013 import Dataset
 from trainer.evaluation.calibration import Coverage, Reliability
 from trainer.evaluation.metrics import Result
 
-BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"  # told apart by colour-blind people (Okabe, Ito)
-GREY, DARK = "#999999", "#333333"
-COLOURS = (BLUE, ORANGE, GREEN, RED)
+BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"  # told apart by color-blind people (Okabe, Ito)
+GRAY, DARK = "#999999", "#333333"
+COLORS = (BLUE, ORANGE, GREEN, RED)
 DPI = 120
-GAP, LINE, LETTER = 8, 18, 8.2  # pixels of a contact sheet: between pictures, height of a line, width of a wide letter
+GAP, LINE, LETTER = 8, 18, 8.2  # pixels of a contact sheet: between images, height of a line, width of a wide letter
 LEAST_COVERED = 0.02  # share of the faces below which their accuracy is left to chance, and not drawn
 MISTAKES = 40  # most that a sheet of mistakes shows
 
@@ -127,7 +127,7 @@ def reliability(reliability: Reliability, path: Target) -> None:
     confidence, accuracy, n = reliability.confidence, reliability.accuracy, reliability.n
     figure = _figure(5.4, 5.8)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    above.plot((0, 1), (0, 1), "--", color=GREY, lw=1, label="as right as sure")
+    above.plot((0, 1), (0, 1), "--", color=GRAY, lw=1, label="as right as sure")
     above.vlines(confidence, accuracy, confidence, color=RED, lw=5, alpha=0.35, label="gap")
     reach = [_interval(share, count) for share, count in zip(accuracy, n, strict=True)]
     whiskers = np.abs(np.array(reach).T - accuracy)
@@ -187,7 +187,7 @@ def mistaken(scores: NDArray[np.float32], labels: NDArray[np.int64], most: int =
 def mistakes(dataset: Dataset, scores: NDArray[np.float32], path: Target, most: int = MISTAKES) -> None:
     """Draw the faces of `dataset` that `scores` (n, classes) names wrong, at most `most`, the surest first, to `path`.
 
-    The picture stores faces of the data set: it may be passed on only where the data set may.
+    The image stores faces of the data set: it may be passed on only where the data set may.
     """
     rows = mistaken(scores, dataset.labels, most)
     answers, names = scores[rows].argmax(axis=1), dataset.names
@@ -209,7 +209,7 @@ def enlarged(face: NDArray[np.uint8], least: int) -> NDArray[np.uint8]:
 
 
 def sheet(
-    pictures: Sequence[NDArray[np.uint8]],
+    images: Sequence[NDArray[np.uint8]],
     path: Target,
     *,
     columns: int,
@@ -218,32 +218,32 @@ def sheet(
     left: Sequence[str] = (),
     above: Sequence[str] = (),
 ) -> None:
-    """Draw `pictures`, grey squares of one size, row by row at their own pixels to `path`.
+    """Draw `images`, gray squares of one size, row by row at their own pixels to `path`.
 
     Args:
-        pictures: each (side, side) uint8; may be none, the title then stands alone.
+        images: each (side, side) uint8; may be none, the title then stands alone.
         path: .png keeps the pixels as they are.
-        columns: pictures a row.
+        columns: images a row.
         title: above all of it.
-        below: a text under each picture, or none.
+        below: a text under each image, or none.
         left: a text beside each row, or none.
         above: a text over each column, or none.
     """
-    side = len(pictures[0]) if pictures else 0
+    side = len(images[0]) if images else 0
     wide = max(side, round(LETTER * _longest((*below, *above)))) + GAP
     high = side + LINE * max((text.count("\n") + 1 for text in below), default=0) + GAP
     x0 = GAP + round(LETTER * _longest(left)) + (GAP if left else 0)
     y0 = 2 * LINE + (LINE if above else 0)
-    width = max(x0 + wide * min(columns, len(pictures)), round(LETTER * len(title)) + 2 * GAP)
-    # Three channels, as a colour map changes some pixels by a level.
-    canvas = np.full((y0 + high * -(-len(pictures) // columns), width, 3), 255, np.uint8)
+    width = max(x0 + wide * min(columns, len(images)), round(LETTER * len(title)) + 2 * GAP)
+    # Three channels, as a color map changes some pixels by a level.
+    canvas = np.full((y0 + high * -(-len(images) // columns), width, 3), 255, np.uint8)
     figure = _figure(width / DPI, len(canvas) / DPI, layout=None)
     axis = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(len(canvas), 0))
     axis.axis("off")
     inset = (wide - GAP - side) // 2
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         top, edge = y0 + number // columns * high, x0 + number % columns * wide
-        canvas[top : top + side, edge + inset : edge + inset + side] = picture[..., np.newaxis]
+        canvas[top : top + side, edge + inset : edge + inset + side] = image[..., np.newaxis]
         if below:
             axis.text(edge + (wide - GAP) / 2, top + side + 3, below[number], ha="center", va="top", fontsize=8)
     for number, text in enumerate(left):
@@ -321,8 +321,8 @@ def _bars(
         places = np.arange(len(groups)) + (number - (len(bars) - 1) / 2) * thick
         ends = np.array(reach[number]) if reach else np.column_stack([values, values])  # (groups, 2)
         whiskers = np.abs(ends.T - values) if reach else None
-        colours = {"color": COLOURS[number % len(COLOURS)], "ecolor": DARK}
-        drawn.append(axis.barh(places, values, thick * 0.92, xerr=whiskers, capsize=1.5, **colours))
+        colors = {"color": COLORS[number % len(COLORS)], "ecolor": DARK}
+        drawn.append(axis.barh(places, values, thick * 0.92, xerr=whiskers, capsize=1.5, **colors))
         for place, value, end in zip(places, values, ends[:, 1], strict=True):
             axis.text(end + 0.008, place, look.format(value), va="center", fontsize=7.5)
     axis.set_yticks(range(len(groups)), groups)

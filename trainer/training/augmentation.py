@@ -1,8 +1,8 @@
-"""Training pictures made anew each epoch: some spoiled as small cameras do, then moved as Haar's boxes do, and re-lit.
+"""Training images made anew each epoch: some spoiled as small cameras do, then moved as Haar's boxes do, and re-lit.
 
-One affine map takes a stored face straight to the model's input size, so the picture is interpolated once, as it is for
-validation. Its ranges imitate what Haar boxes do on FER2013-like pictures: a side of 0.71 to 1.16 of the face's
-(5 % to 95 %) and a centre off by 10 %. What comes before it imitates light, lens and sensor: without it the first model
+One affine map takes a stored face straight to the model's input size, so the image is interpolated once, as it is for
+validation. Its ranges imitate what Haar boxes do on FER2013-like images: a side of 0.71 to 1.16 of the face's
+(5 % to 95 %) and a center off by 10 %. What comes before it imitates light, lens and sensor: without it the first model
 fell from 69 % to 35 % on blurred, 42 % on tiny, 44 % on noisy and 55 % on dark faces (`trainer evaluate --robust`).
 """
 
@@ -20,18 +20,18 @@ from edge.inference.preprocess import resample
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training picture may be changed; 0 everywhere (and no flip) leaves it as it is."""
+    """How far a training image may be changed; 0 everywhere (and no flip) leaves it as it is."""
 
     flip: bool = True  # mirrored, every other time
     rotate: float = 12.0  # degrees, to either side
     shift: float = 0.10  # of the side, in each direction
     zoom: float = 0.15  # of the side, in and out
-    contrast: float = 0.25  # share, up and down, around the picture's own mean
-    brightness: float = 30.0  # grey levels of 0 to 255, up and down
+    contrast: float = 0.25  # share, up and down, around the image's own mean
+    brightness: float = 30.0  # gray levels of 0 to 255, up and down
     soften: float = 0.25  # chance of a blur or of a loss of pixels, as out of focus, in motion or far away
     dim: float = 0.2  # chance that 20 % to 85 % of the light is gone
-    noise: float = 0.25  # chance of a sensor's noise, of up to 20 grey levels
-    erase: float = 0.25  # chance that a rectangle of 4 % to 16 % of the picture becomes flat grey (Zhong et al. 2017)
+    noise: float = 0.25  # chance of a sensor's noise, of up to 20 gray levels
+    erase: float = 0.25  # chance that a rectangle of 4 % to 16 % of the image becomes flat gray (Zhong et al. 2017)
 
 
 OFF = Augmentation(flip=False, rotate=0, shift=0, zoom=0, contrast=0, brightness=0, soften=0, dim=0, noise=0, erase=0)
@@ -59,8 +59,8 @@ def affine(side: int, size: int, how: Augmentation, rng: np.random.Generator) ->
     mirror = -1.0 if how.flip and rng.random() < 0.5 else 1.0
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
-    centre = (side - 1) / 2 + rng.uniform(-how.shift, how.shift, 2) * side
-    return np.column_stack([turn, centre - turn @ np.full(2, (size - 1) / 2)])
+    center = (side - 1) / 2 + rng.uniform(-how.shift, how.shift, 2) * side
+    return np.column_stack([turn, center - turn @ np.full(2, (size - 1) / 2)])
 
 
 def spoil(face: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -73,8 +73,8 @@ def spoil(face: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) 
     light = rng.uniform(0.15, 0.8) if dimmed else 1.0
     grain = rng.normal(0, rng.uniform(3, 20), face.shape) if noisy else 0.0
     levels: NDArray[Any] = face * light + grain
-    spoilt: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return spoilt
+    corrupted: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return corrupted
 
 
 def soften(face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -95,7 +95,7 @@ def relight(face: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
 
 
 def erase(face: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return `face` with, at the chance `how.erase`, one rectangle of a flat random grey."""
+    """Return `face` with, at the chance `how.erase`, one rectangle of a flat random gray."""
     if rng.random() >= how.erase:
         return face
     size = face.shape[0]

@@ -21,7 +21,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edge.system.atomic_file import whole, write_whole
+from edge.system.atomic_file import atomic_write, whole
 from trainer.data.fer2013 import Dataset
 from trainer.errors import TrainingError
 from trainer.evaluation.metrics import describe
@@ -54,7 +54,7 @@ class Run:
 
     def describe(self, about: Mapping[str, Any]) -> None:
         """Make the folder and write down what the run was told."""
-        write_whole(self._settings, (json.dumps(about, indent=1) + "\n").encode())
+        atomic_write(self._settings, (json.dumps(about, indent=1) + "\n").encode())
 
     def resume(self, about: Mapping[str, Any]) -> Progress:
         """Return how far the run in the folder is.
@@ -107,7 +107,7 @@ class Run:
             with self._history.open(newline="") as file:
                 kept = [line for line in csv.DictReader(file) if int(line["epoch"]) < row["epoch"]]
         lines = [",".join(row), *(",".join(map(str, line.values())) for line in (*kept, row))]
-        write_whole(self._history, ("\n".join(lines) + "\n").encode())
+        atomic_write(self._history, ("\n".join(lines) + "\n").encode())
         plots.curves(self._history, self._curves)
 
 

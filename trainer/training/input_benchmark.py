@@ -1,4 +1,4 @@
-"""Whether the making of pictures ever keeps the training waiting, and how it compares with Keras' own loader."""
+"""Whether the making of images ever keeps the training waiting, and how it compares with Keras' own loader."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Speeds:
 
     @property
     def feeding_ratio(self) -> float:
-        """1: training never waits for a picture."""
+        """1: training never waits for an image."""
         return self.steps / self.steps_on_constant
 
 
@@ -118,7 +118,7 @@ def _generator() -> Any:
 
 
 class _Constant(keras.utils.PyDataset):
-    """The same batch over and over: what training would do if pictures cost nothing."""
+    """The same batch over and over: what training would do if images cost nothing."""
 
     def __init__(self, batch: Any, steps: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ from trainer.training.checkpoints import Progress, Run
 
 HEAD, FINE = "head", "fine-tune"
 WORKERS = 2  # threads that make batches
-STATISTICS = 4096  # unchanged Training faces from which batch normalisation is measured for the averaged weights
+STATISTICS = 4096  # unchanged Training faces from which batch normalization is measured for the averaged weights
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Settings:
     warm_up: float = 0.5  # epochs
     weight_decay: float = 1e-2
     average: float = 0.998  # of the weights, a step: a memory of about one epoch
-    momentum: float = 0.9  # of batch normalisation; Keras' 0.999 lags epochs behind on so few steps
+    momentum: float = 0.9  # of batch normalization; Keras' 0.999 lags epochs behind on so few steps
     dropout: float = 0.3
     label_smoothing: float = 0.1  # ten people's majority names FER2013's label on two faces of three
     seed: int = 1
@@ -215,7 +215,7 @@ def inputs_of(dataset: Dataset, size: int) -> NDArray[np.uint8]:
 class Batches(keras.utils.PyDataset):
     """The augmented training batches; threads make them while the step before runs.
 
-    What is drawn for a picture depends on the seed, the epoch and its place in the epoch alone: neither the number of
+    What is drawn for an image depends on the seed, the epoch and its place in the epoch alone: neither the number of
     threads nor an interruption changes it.
     """
 
@@ -271,7 +271,7 @@ def _blend(batch: NDArray[Any], share: np.float32) -> NDArray[np.float32]:
 
 def compile_for(model: keras.Model, settings: Settings, phase: str, steps: int) -> None:
     """Freeze or free the backbone of `model` and give it optimizer and loss for `phase` of epochs of `steps` steps."""
-    # What is frozen also runs its batch normalisation on ImageNet's statistics: with those of the batch a head looks
+    # What is frozen also runs its batch normalization on ImageNet's statistics: with those of the batch a head looks
     # good in training and bad in validation.
     network.unfreeze(model, 0 if phase == HEAD else settings.unfreeze)
     optimizer = keras.optimizers.AdamW(
@@ -280,7 +280,7 @@ def compile_for(model: keras.Model, settings: Settings, phase: str, steps: int) 
         use_ema=True,
         ema_momentum=settings.average,
     )
-    # Decay is for kernels; on scales and offsets it works against batch normalisation (He et al., CVPR 2019).
+    # Decay is for kernels; on scales and offsets it works against batch normalization (He et al., CVPR 2019).
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     crossentropy = keras.losses.CategoricalCrossentropy
     losses = [crossentropy(label_smoothing=settings.label_smoothing)]
@@ -381,11 +381,11 @@ class Stop(keras.callbacks.Callback):
 
 
 @contextmanager
-def averaged(model: keras.Model, pictures: NDArray[np.uint8]) -> Iterator[None]:
+def averaged(model: keras.Model, images: NDArray[np.uint8]) -> Iterator[None]:
     """Put the optimizer's averaged weights into `model` for the length of the block.
 
-    The moving statistics of batch normalisation belong to the latest weights and are wrong for the averaged ones (35 %
-    instead of 61 % accuracy in an early epoch), so they are measured anew on `pictures` (n, size, size, 1), as for
+    The moving statistics of batch normalization belong to the latest weights and are wrong for the averaged ones (35 %
+    instead of 61 % accuracy in an early epoch), so they are measured anew on `images` (n, size, size, 1), as for
     stochastic weight averaging (Izmailov et al., UAI 2018).
     """
     shadows = model.optimizer._model_variables_moving_average  # noqa: SLF001 (Keras has no public name for them)
@@ -393,21 +393,21 @@ def averaged(model: keras.Model, pictures: NDArray[np.uint8]) -> Iterator[None]:
     try:
         for variable, shadow in zip(model.trainable_variables, shadows, strict=True):
             variable.assign(np.asarray(shadow))  # a copy: JAX would take the shared array away in the next step
-        _measure_statistics(model, pictures)
+        _measure_statistics(model, images)
         yield
     finally:
         for variable, value in own:
             variable.assign(value)
 
 
-def _measure_statistics(model: keras.Model, pictures: NDArray[np.uint8]) -> None:
-    """Set each batch normalisation's moving statistics to the plain mean over all batches of `pictures`."""
+def _measure_statistics(model: keras.Model, images: NDArray[np.uint8]) -> None:
+    """Set each batch normalization's moving statistics to the plain mean over all batches of `images`."""
     backbone = model.get_layer("backbone")
     if not backbone.trainable:  # ImageNet's statistics stay
         return
     layers = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
-    for seen, batch in enumerate(np.array_split(pictures, max(1, len(pictures) // 128))):
+    for seen, batch in enumerate(np.array_split(images, max(1, len(images) // 128))):
         for layer in layers:
             layer.momentum = seen / (seen + 1)
         model(batch, training=True)

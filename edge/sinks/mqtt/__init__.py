@@ -4,7 +4,7 @@
     BASE/state          JSON, retained: the faces that are there, and how the run is doing; on change and every 30 s
     BASE/readings       JSON: all scores; every change, and samples in between
 
-Labels, shares and boxes, never a picture. A thread of its own talks to the broker; no frame waits for it, and a broker
+Labels, shares and boxes, never an image. A thread of its own talks to the broker; no frame waits for it, and a broker
 that is away, slow or hostile does not end the run. Kept for a broker that is away: the state and the last 100 changes.
 
     options.py      what stands behind mqtt:
@@ -26,7 +26,7 @@ from edge.sinks.mqtt import credentials
 from edge.sinks.mqtt.options import parse
 from edge.sinks.mqtt.publish_queue import Desk
 from edge.system import log as journal
-from edge.types import Observation, Run
+from edge.types import FrameResult, RunInfo
 
 try:
     from edge.sinks.mqtt.broker_connection import Link
@@ -40,7 +40,7 @@ PATIENCE = 10.0  # seconds that a run of files, of which nothing may be lost, wa
 
 
 class Sink:
-    def __init__(self, argument: str = "", run: Run = Run()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         self._options, self._run = parse(argument), run
         self._desk = Desk(self._options, run)
         self._link: Link | None = None
@@ -55,9 +55,9 @@ class Sink:
         self._link.start()
         return self
 
-    def write(self, seen: Observation) -> None:
+    def write(self, seen: FrameResult) -> None:
         """Take note of `seen`. In a run of files it waits for a broker that is slow; raises SinkError if in vain."""
-        if self._desk.observe(seen) and self._link:
+        if self._desk.process(seen) and self._link:
             self._link.wake()
 
     def __exit__(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.sinks.mqtt.options import Options
-from edge.types import Run
+from edge.types import RunInfo
 
 MACHINE_ID = Path("/etc/machine-id")
 ID_DIGITS = 12  # hexadecimal: 48 bits, as many as a network card's address has
@@ -39,7 +39,7 @@ def topic(prefix: str, device: str) -> str:
     return f"{prefix}/device/{device}/config"
 
 
-def config(options: Options, run: Run, device: str, *, version: str, board: str | None, thermometer: bool) -> bytes:
+def config(options: Options, run: RunInfo, device: str, *, version: str, board: str | None, thermometer: bool) -> bytes:
     """Return the device's configuration.
 
     Args:
@@ -61,7 +61,7 @@ def config(options: Options, run: Run, device: str, *, version: str, board: str 
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _faces(run: Run) -> dict[str, dict[str, Any]]:
+def _faces(run: RunInfo) -> dict[str, dict[str, Any]]:
     # null, where nobody is there or the model is unsure, becomes Home Assistant's own "unknown".
     choice = {"device_class": "enum", "options": list(run.labels)} if run.labels else {}
     return {

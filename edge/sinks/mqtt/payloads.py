@@ -1,4 +1,4 @@
-"""The JSON of both topics, as docs/mqtt.md describes it. Nothing here knows of a picture."""
+"""The JSON of both topics, as docs/mqtt.md describes it. Nothing here knows of an image."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.sinks import serialize as plain
+from edge.sinks import serialize
 from edge.sinks.mqtt.faces_snapshot import Scene
-from edge.types import Reading
+from edge.types import FaceResult
 
 SHORT = ("id", "label", "confidence", "since")  # of a face, in the state
 
@@ -37,9 +37,9 @@ def state(scene: Scene, figures: Mapping[str, Any]) -> bytes:
     )
 
 
-def _face(reading: Reading, scene: Scene) -> dict[str, Any]:
+def _face(reading: FaceResult, scene: Scene) -> dict[str, Any]:
     since = _stamp(scene.moment - max(0.0, scene.clock - reading.since))
-    return {**plain.face(reading), "since": since}
+    return {**serialize.face_to_dict(reading), "since": since}
 
 
 def _stamp(moment: float) -> str:

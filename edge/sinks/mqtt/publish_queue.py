@@ -14,7 +14,7 @@ from edge.sinks.mqtt import discovery, payloads
 from edge.sinks.mqtt.faces_snapshot import Scene, Watch
 from edge.sinks.mqtt.options import Options
 from edge.system import machine
-from edge.types import Frame, Observation, Run
+from edge.types import Frame, FrameResult, RunInfo
 
 KEPT = 100  # changes that wait for a broker that is away: some minutes of the past, in less than 1 MB
 STATE_SECONDS = 30.0  # between two states while nothing changes
@@ -45,7 +45,7 @@ class Desk:
     def __init__(
         self,
         options: Options,
-        run: Run,
+        run: RunInfo,
         *,
         patience: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
@@ -75,7 +75,7 @@ class Desk:
         with self._room:
             return self._dropped + len(self._changes)
 
-    def observe(self, seen: Observation) -> bool:
+    def process(self, seen: FrameResult) -> bool:
         """Take note of `seen`; return whether there is something new to say.
 
         Raises SinkError in a run of files, when nothing was taken for `patience` seconds.
@@ -84,7 +84,7 @@ class Desk:
         with self._room:
             now = self._clock()
             self._figures.count(frame.index, now)
-            self._scene = scene = self._watch.update(frame, seen.readings, self._moment(frame, now))
+            self._scene = scene = self._watch.update(frame, seen.faces, self._moment(frame, now))
             if scene.changed:
                 self._keep(scene)
             elif not (scene.faces and self._options.rate and frame.time >= self._sample_due):
@@ -158,7 +158,7 @@ class Desk:
 
     def _moment(self, frame: Frame, now: float) -> float:
         """Return when `frame` was taken, in seconds since 1970, so that one label has one moment since when."""
-        apart = self._wall() - max(0.0, now - frame.arrived) - frame.time
+        apart = self._wall() - max(0.0, now - frame.captured_at) - frame.time
         if abs(apart - self._apart) > STRAY_SECONDS:
             self._apart = apart
         return frame.time + self._apart

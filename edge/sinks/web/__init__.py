@@ -1,12 +1,12 @@
 """Serves a page for phone and laptop, an API and metrics, on this device: `web`, `web:PORT`, `web:ADDRESS:PORT`.
 
-Options: `picture` shows the camera's picture, which is off otherwise, `fps=5` pictures a second at most; `no-photo`
+Options: `image` shows the camera's image, which is off otherwise, `fps=5` images a second at most; `no-photo`
 takes no photo to try; `token-file=PATH` holds the token that a visitor must have; `insecure` lets anybody in;
 `host=NAME` is a further name that the page may be called by. Listens on 127.0.0.1:8080 unless told; any other address
 needs a token (or `insecure`), which may also be the systemd credential `web-token` or $EMOTION_EDGE_WEB_TOKEN.
 
-What it says is only ever the newest: who reads slowly misses some, and nothing waits for him. It sends no picture
-unless `picture` is on and somebody looks; it keeps none, and no photo that was tried. docs/web.md has the rest.
+What it says is only ever the newest: who reads slowly misses some, and nothing waits for him. It sends no image
+unless `image` is on and somebody looks; it keeps none, and no photo that was tried. docs/web.md has the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import NamedTuple, Self
 from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
 from edge.system import log as journal
-from edge.types import Observation, Run
+from edge.types import FrameResult, RunInfo
 
 try:
     from edge.sinks.web.access import Access, find_token
@@ -38,7 +38,7 @@ except ModuleNotFoundError as missing:
     raise UsageError("sink web needs tornado: pip install 'emotion-edge[web]'") from missing
 
 HOST, PORT = "127.0.0.1", 8080
-PICTURES = 5.0  # a second
+IMAGES = 5.0  # a second
 BACKLOG = 128  # connections that wait to be taken
 GRACE = 0.4  # seconds at the end for the server to close its connections
 START_SECONDS = 10.0  # for the server's thread to begin; it takes milliseconds, more on a board that swaps
@@ -64,12 +64,12 @@ class Address(NamedTuple):
 class Sink:
     reopens = True
 
-    def __init__(self, argument: str = "", run: Run = Run()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         first, options = parse(
             "web",
             argument,
             {
-                "picture": bool,
+                "image": bool,
                 "fps": number(0.1, 30, float),
                 "no-photo": bool,
                 "token-file": lambda text: Path(text).expanduser(),
@@ -79,11 +79,11 @@ class Sink:
         )
         if "insecure" in options and "token-file" in options:
             raise UsageError("sink web: both token-file and insecure are there, expected one of them")
-        if "fps" in options and "picture" not in options:
-            raise UsageError("sink web: fps is of the camera's picture, which is shown only with the switch 'picture'")
+        if "fps" in options and "image" not in options:
+            raise UsageError("sink web: fps is of the camera's image, which is shown only with the switch 'image'")
         self.address = _parsed(first)
         self._options, self._run = options, run
-        self._watch = Watch(run.labels, keep_picture="picture" in options)
+        self._watch = Watch(run.labels, keep_image="image" in options)
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -103,14 +103,14 @@ class Sink:
             self._watch,
             self._run,
             Access(token, {self.address.host, *filter(None, [self._options.get("host")])}),
-            pictures=self._options.get("fps", PICTURES) if "picture" in self._options else None,
+            images=self._options.get("fps", IMAGES) if "image" in self._options else None,
             photos="no-photo" not in self._options,
         )
         self._start(self._server)
         self._tell(token)
         return self
 
-    def write(self, seen: Observation) -> None:
+    def write(self, seen: FrameResult) -> None:
         if self._error is not None:
             raise SinkError(f"web: the server ended ({type(self._error).__name__}: {self._error})") from self._error
         self._watch.note(seen, time.monotonic())
@@ -141,7 +141,7 @@ class Sink:
     def _tell(self, token: str | None) -> None:
         journal.say(f"web: http://{_reached_by(self.address)}/" + ("" if token is None else " (with the token)"))
         if token is None and not self.address.is_loopback:
-            what = "the camera's picture" if "picture" in self._options else "the readings"
+            what = "the camera's image" if "image" in self._options else "the readings"
             journal.say(f"edge: web: insecure: anybody in the network can see {what}", journal.WARNING)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from edge.sinks import serialize as plain
+from edge.sinks import serialize
 from edge.sinks.web import messages, metrics, photo
 from edge.sinks.web.access import SESSION_SECONDS, Rate
 from edge.sinks.web.run_in_thread import apart
@@ -41,7 +41,7 @@ def application(server: Server) -> Application:
         (r"/metrics", _Metrics, {}),
         (r"/api/reading", _Reading, {}),
         (r"/api/events", _Events, {}),
-        (r"/api/picture", _Picture, {}),
+        (r"/api/image", _Image, {}),
         (r"/api/photo", _Photo, {}),
         (r".*", _Handler, {}),
     ]
@@ -188,7 +188,7 @@ class _Metrics(_Handler):
     async def get(self) -> None:
         server = self.server
         await server.health.refresh()
-        viewers = {"events": len(server.listeners), "picture": len(server.onlookers)}
+        viewers = {"events": len(server.listeners), "image": len(server.onlookers)}
         dropped = server.listeners.dropped + server.onlookers.dropped
         self.set_header("Content-Type", metrics.CONTENT_TYPE)
         self.write(metrics.text(server.watch, server.health, viewers, dropped, server.run.model))
@@ -215,10 +215,10 @@ class _Events(_Handler):
             raise Refusal(503, "Too many are looking; try again later", {"Retry-After": "10"})
 
 
-class _Picture(_Events):
+class _Image(_Events):
     async def get(self) -> None:
-        if self.server.pictures is None:
-            raise Refusal(404, "The camera's picture is not shown; it is with the switch 'picture'")
+        if self.server.images is None:
+            raise Refusal(404, "The camera's image is not shown; it is with the switch 'image'")
         self.admit(self.server.onlookers)
         head = messages.head({"Content-Type": f"multipart/x-mixed-replace; boundary={messages.BOUNDARY}"})
         self.server.onlookers.add(self.detach(), head + messages.FIRST_BOUNDARY + self.server.shown)
@@ -262,10 +262,10 @@ class _Photo(_Handler):
 
     async def _read(self, content: bytes) -> dict[str, Any]:
         # In two steps, as the end of the process waits for one.
-        picture = await apart(lambda: photo.decoded(content), native=True)
-        readings = await apart(lambda: self.server.run.read(picture), native=True)
-        height, width = picture.shape[:2]
-        return {"width": width, "height": height, "faces": [plain.face(reading) for reading in readings]}
+        image = await apart(lambda: photo.decoded(content), native=True)
+        readings = await apart(lambda: self.server.run.analyze_image(image), native=True)
+        height, width = image.shape[:2]
+        return {"width": width, "height": height, "faces": [serialize.face_to_dict(reading) for reading in readings]}
 
     def _check(self) -> None:
         """Refuse what need not even be kept until it is here as a whole."""

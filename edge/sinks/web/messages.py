@@ -1,4 +1,4 @@
-"""What goes over the line as bytes: events, pictures, and the head of an answer that does not end."""
+"""What goes over the line as bytes: events, images, and the head of an answer that does not end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 
 from edge.sinks.annotate import annotate
-from edge.types import Observation
+from edge.types import FrameResult
 
-PICTURE_WIDTH, QUALITY = 960, 75  # pixels at most, and JPEG's: 20 to 80 kB a picture
+IMAGE_WIDTH, QUALITY = 960, 75  # pixels at most, and JPEG's: 20 to 80 kB an image
 SAFE = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'",
@@ -22,8 +22,8 @@ SAFE = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-BOUNDARY = "picture"
-# A browser shows a picture when it sees the next one's boundary: so each is followed by it at once.
+BOUNDARY = "image"
+# A browser shows an image when it sees the next one's boundary: so each is followed by it at once.
 FIRST_BOUNDARY = f"--{BOUNDARY}\r\n".encode()
 
 
@@ -37,13 +37,13 @@ def head(more: Mapping[str, str]) -> bytes:
     return "\r\n".join(["HTTP/1.1 200 OK", *lines, "\r\n"]).encode()
 
 
-def picture_part(seen: Observation) -> bytes:
-    """Return the annotated picture of `seen` as a part of a multipart answer."""
-    picture = annotate(seen)
-    height, width = picture.shape[:2]
-    if width > PICTURE_WIDTH:
-        size = PICTURE_WIDTH, round(height * PICTURE_WIDTH / width)
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment] # uint8 it stays
-    content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+def image_part(seen: FrameResult) -> bytes:
+    """Return the annotated image of `seen` as a part of a multipart answer."""
+    image = annotate(seen)
+    height, width = image.shape[:2]
+    if width > IMAGE_WIDTH:
+        size = IMAGE_WIDTH, round(height * IMAGE_WIDTH / width)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment] # uint8 it stays
+    content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     about = f"Content-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n".encode()
     return about + content + b"\r\n" + FIRST_BOUNDARY

@@ -47,11 +47,11 @@ def _of_run(watch: Watch) -> Iterator[Metric]:
     yield _gauge("last_frame_age_seconds", "Time since the last frame.", since)
     yield Metric("detection_seconds", "histogram", "Time for the search of faces in a frame.", watch.detection)
     yield Metric("inference_seconds", "histogram", "Time for the model on a frame's faces.", watch.inference)
-    yield Metric("picture_age_seconds", "histogram", "Age of a picture when its labels are out.", watch.age)
+    yield Metric("image_age_seconds", "histogram", "Age of an image when its labels are out.", watch.age)
     _, _, readings = watch.reading or (0.0, 0, ())
     yield _gauge("faces", "Faces in the last frame.", len(readings))
     count = max(1, len(readings))
-    shares = {label: sum(each.scores.get(label, 0.0) for each in readings) / count for label in watch.labels}
+    shares = {label: sum(each.probabilities.get(label, 0.0) for each in readings) / count for label in watch.labels}
     samples = [({"emotion": label}, share) for label, share in shares.items()]
     yield Metric("emotion_ratio", "gauge", "Mean share of an emotion over the last frame's faces; 0: no face.", samples)
 

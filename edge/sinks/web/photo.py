@@ -40,12 +40,12 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
     most = PIXELS if size.shrinks else PIXELS_WHOLE
     if not 0 < size.width * size.height <= most:
         raise NoPhoto(f"The photo has {size.width} x {size.height} pixels; {most / 1e6:g} million are the most")
-    picture = _decoded(content, size)
-    scale = SIDE / max(picture.shape)
+    image = _decoded(content, size)
+    scale = SIDE / max(image.shape)
     if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in picture.shape[1::-1])
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    return picture
+        width, height = (max(1, round(side * scale)) for side in image.shape[1::-1])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return image
 
 
 def size_of(content: bytes) -> Size:
@@ -94,9 +94,9 @@ def _decoded(content: bytes, size: Size) -> NDArray[np.uint8]:
     shrink = max((by for by in _REDUCED if max(size.width, size.height) >= SIDE * by), default=1)
     way = _REDUCED[shrink] if size.shrinks and shrink > 1 else cv2.IMREAD_COLOR
     try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), way)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), way)
     except cv2.error:  # more pixels than it was told, or its own limits
-        picture = None
-    if picture is None:
+        image = None
+    if image is None:
         raise NoPhoto("The photo is damaged: it cannot be decoded")
-    return np.asarray(picture, np.uint8)
+    return np.asarray(image, np.uint8)

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.types import Observation, Reading
+from edge.types import FaceResult, FrameResult
 
 HISTORY = 300  # seconds of the timeline
 RATE_SECONDS = 5  # over which frames a second are told
 STALE_SECONDS = 15.0  # without a frame: the slowest pace that a run can be given is one in 10 s
 
 # Upper bounds of the histograms' buckets in seconds: a whole search on a small board takes 0.3, a classifier 0.0005 to
-# 0.05, and a picture is some milliseconds old at its label, unless the board cannot keep up.
+# 0.05, and an image is some milliseconds old at its label, unless the board cannot keep up.
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 # The stage is timed in every frame, also when it is no face's turn. No network answers in less.
 NO_INFERENCE = 20e-6  # seconds
@@ -29,7 +29,7 @@ class Histogram:
         self.counts = [0] * (len(BOUNDS) + 1)  # of values up to each bound and above the one before; last: the rest
         self.sum = 0.0
 
-    def observe(self, value: float) -> None:
+    def process(self, value: float) -> None:
         self.counts[bisect_left(BOUNDS, value)] += 1
         self.sum += value
 
@@ -42,7 +42,7 @@ class Second:
     frames: int = 0  # looked at
     skipped: int = 0  # that the camera gave besides
     faces: int = 0  # readings in all of these frames
-    age: float = 0.0  # seconds from a picture's arrival to its labels, all frames together
+    age: float = 0.0  # seconds from an image's arrival to its labels, all frames together
     shares: list[float] = field(default_factory=list)  # of the labels, in their order, all readings together
 
     def point(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Frames a second and the mean age of their pictures, over the last RATE_SECONDS."""
+    """Frames a second and the mean age of their images, over the last RATE_SECONDS."""
 
     process: float  # looked at
     skipped: float
@@ -70,37 +70,37 @@ class Watch:
 
     Args:
         labels: of the model, in the order of the timeline's shares.
-        keep_picture: whether the newest frame is kept for somebody who may look; only its readings are otherwise.
+        keep_image: whether the newest frame is kept for somebody who may look; only its readings are otherwise.
     """
 
-    def __init__(self, labels: Sequence[str], *, keep_picture: bool = False) -> None:
-        self.labels, self._keep_picture = tuple(labels), keep_picture
+    def __init__(self, labels: Sequence[str], *, keep_image: bool = False) -> None:
+        self.labels, self._keep_image = tuple(labels), keep_image
         self._lock = threading.Lock()
         self._begin: float | None = None
         self._last: float | None = None
         self._next_index: int | None = None
         self._seconds: deque[Second] = deque(maxlen=HISTORY)
-        self._newest: Observation | None = None
-        self.reading: tuple[float, int, tuple[Reading, ...]] | None = None  # source's time, index, faces
+        self._newest: FrameResult | None = None
+        self.reading: tuple[float, int, tuple[FaceResult, ...]] | None = None  # source's time, index, faces
         self.frames = self.skipped = 0
         self.detection, self.inference, self.age = Histogram(), Histogram(), Histogram()
 
-    def note(self, seen: Observation, now: float) -> None:
+    def note(self, seen: FrameResult, now: float) -> None:
         """Take note of a frame that was read at `now`, monotonic seconds."""
         frame = seen.frame
         skipped = max(0, frame.index - self._next_index) if self._next_index is not None else 0
-        age = max(0.0, now - frame.arrived)
+        age = max(0.0, now - frame.captured_at)
         with self._lock:
             self._begin, self._last, self._next_index = self._begin or now, now, frame.index + 1
-            self.reading = frame.time, frame.index, seen.readings
-            self._newest = seen if self._keep_picture else None
+            self.reading = frame.time, frame.index, seen.faces
+            self._newest = seen if self._keep_image else None
             self.frames += 1
             self.skipped += skipped
             self._observe(seen, age)
-            self._add(self._second(int(now - self._begin)), seen.readings, skipped, age)
+            self._add(self._second(int(now - self._begin)), seen.faces, skipped, age)
 
-    def newest(self) -> Observation | None:
-        """Return the newest frame with its picture; None where none is kept, or none has come."""
+    def newest(self) -> FrameResult | None:
+        """Return the newest frame with its image; None where none is kept, or none has come."""
         return self._newest
 
     def since_frame(self, now: float) -> float | None:
@@ -136,23 +136,23 @@ class Watch:
             age = sum(second.age for second in counted) / frames if frames else None
             return Rates(frames / length, skipped / length, age)
 
-    def _observe(self, seen: Observation, age: float) -> None:
-        self.age.observe(age)
-        if "search" in seen.timings:
-            self.detection.observe(seen.timings["search"])
+    def _observe(self, seen: FrameResult, age: float) -> None:
+        self.age.process(age)
+        if "detect" in seen.timings:
+            self.detection.process(seen.timings["detect"])
         if seen.timings.get("classify", 0.0) >= NO_INFERENCE:
-            self.inference.observe(seen.timings["classify"])
+            self.inference.process(seen.timings["classify"])
 
     def _second(self, number: int) -> Second:
         if not self._seconds or self._seconds[-1].number != number:
             self._seconds.append(Second(number, shares=[0.0] * len(self.labels)))
         return self._seconds[-1]
 
-    def _add(self, second: Second, readings: tuple[Reading, ...], skipped: int, age: float) -> None:
+    def _add(self, second: Second, readings: tuple[FaceResult, ...], skipped: int, age: float) -> None:
         second.frames += 1
         second.skipped += skipped
         second.faces += len(readings)
         second.age += age
         for reading in readings:
             for place, label in enumerate(self.labels):
-                second.shares[place] += reading.scores.get(label, 0.0)
+                second.shares[place] += reading.probabilities.get(label, 0.0)

@@ -14,14 +14,14 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
-from edge.sinks import serialize as plain
+from edge.sinks import serialize
 from edge.sinks.web import handlers, messages
 from edge.sinks.web.access import Access, Rate
 from edge.sinks.web.health import Health
 from edge.sinks.web.run_in_thread import apart
 from edge.sinks.web.run_state import Watch
 from edge.sinks.web.subscribers import Viewers
-from edge.types import Run
+from edge.types import RunInfo
 
 PAGE = Path(__file__).with_name("page")
 CONNECTIONS = 200  # a browser has six at most
@@ -31,14 +31,14 @@ GUESSES, GUESS_SECONDS = 5, 60.0  # wrong tokens of one address
 PHOTOS, PHOTO_SECONDS = 20, 60.0  # of one address
 HEAD_BYTES, BODY_BYTES = 16_384, 4_096  # of a request, but for a photo's body
 IDLE_SECONDS, BODY_SECONDS = 60.0, 30.0  # until a connection is closed that sends no request, or not all of it
-EVENT_BUFFER, PICTURE_BUFFER = 32_768, 131_072  # bytes that the kernel keeps for a slow viewer
+EVENT_BUFFER, IMAGE_BUFFER = 32_768, 131_072  # bytes that the kernel keeps for a slow viewer
 
 
 class Server:
     """Answers requests about `run`, whose frames `watch` knows, on the listening socket `bound`.
 
     Args:
-        pictures: of the camera, a second at most; None: none at all.
+        images: of the camera, a second at most; None: none at all.
         photos: whether visitors may try one.
     """
 
@@ -46,20 +46,20 @@ class Server:
         self,
         bound: socket,
         watch: Watch,
-        run: Run,
+        run: RunInfo,
         access: Access,
         *,
-        pictures: float | None,
+        images: float | None,
         photos: bool,
     ) -> None:
         self._bound, self.watch, self.run, self.access = bound, watch, run, access
-        self.pictures, self.photos = pictures, photos
+        self.images, self.photos = images, photos
         self.health = Health(watch, run.model)
-        self.listeners, self.onlookers = Viewers(EVENT_BUFFER), Viewers(PICTURE_BUFFER)
+        self.listeners, self.onlookers = Viewers(EVENT_BUFFER), Viewers(IMAGE_BUFFER)
         self.guesses, self.tries = Rate(GUESSES, GUESS_SECONDS), Rate(PHOTOS, PHOTO_SECONDS)
         self.photo_turn, self.photos_here = asyncio.Lock(), 0
         self.page = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in handlers.KINDS}
-        self.shown = b""  # the last picture, while somebody looks
+        self.shown = b""  # the last image, while somebody looks
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
 
@@ -76,7 +76,7 @@ class Server:
             body_timeout=BODY_SECONDS,
         )
         http.add_socket(self._bound)
-        tasks = [asyncio.create_task(work) for work in (self._tell(), *([self._show()] if self.pictures else []))]
+        tasks = [asyncio.create_task(work) for work in (self._tell(), *([self._show()] if self.images else []))]
         ending = asyncio.create_task(self._stopped.wait())
         ready()
         try:
@@ -99,7 +99,7 @@ class Server:
         now = time.monotonic()
         about = {
             "labels": self.run.labels,
-            "picture": self.pictures is not None,
+            "image": self.images is not None,
             "photo": self.photos,
             "token": not self.access.is_open,
             "points": self.watch.points(-1, now),
@@ -113,7 +113,7 @@ class Server:
         seconds, index, readings = self.watch.reading or (None, None, ())
         line: dict[str, Any] = {"time": None, "frame": None, "faces": []}
         if seconds is not None and index is not None:
-            line = plain.line(seconds, index, readings)
+            line = serialize.frame_to_dict(seconds, index, readings)
         return {**line, "second": self.watch.second(now)}
 
     async def _tell(self) -> None:
@@ -139,17 +139,17 @@ class Server:
                 self.listeners.send(b"".join(events))
 
     async def _show(self) -> None:
-        """Send pictures to those who look: each is made once, for all."""
-        assert self.pictures
+        """Send images to those who look: each is made once, for all."""
+        assert self.images
         shown = None
         while True:
-            await asyncio.sleep(1 / self.pictures)
+            await asyncio.sleep(1 / self.images)
             seen = self.watch.newest()
             if not self.onlookers:
                 self.shown, shown = b"", None
             elif seen is not None and seen is not shown:
                 shown = seen
-                self.shown = await apart(partial(messages.picture_part, seen), native=True)
+                self.shown = await apart(partial(messages.image_part, seen), native=True)
                 self.onlookers.send(self.shown)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from tornado.iostream import IOStream, StreamClosedError
 
-MOST = 50  # of events and of pictures each
+MOST = 50  # of events and of images each
 PATIENCE = 10.0  # seconds that a viewer may take for what it was sent, before it is dropped
 
 

@@ -1,16 +1,16 @@
-"""The kiosk's screen: the camera's picture with what was read in it, or, as `no-picture`, an emblem and words alone.
+"""The kiosk's screen: the camera's image with what was read in it, or, as `no-image`, an emblem and words alone.
 
-Argument: options, all of them optional, as in `window:no-picture,rotate=90`:
+Argument: options, all of them optional, as in `window:no-image,rotate=90`:
 
-    no-picture      an emblem drawn from the scores in place of the picture, which then does not even leave the run
+    no-image      an emblem drawn from the scores in place of the image, which then does not even leave the run
     rotate=DEGREES  0, 90, 180 or 270, clockwise, for a screen that hangs on its side
-    mirror          the picture as a mirror shows it
+    mirror          the image as a mirror shows it
     windowed        a window that can be resized, in place of the full screen
     nobody=TEXT     what is shown while nobody is there
     unsure=TEXT     what is shown in place of a label when the model is unsure
 
-Esc, q, or closing the window ends the run as Ctrl-C does. A camera's pictures are shown as fast as the screen takes
-them, up to 30 a second, always the newest; a video is shown at its own speed, a picture for 2 s.
+Esc, q, or closing the window ends the run as Ctrl-C does. A camera's images are shown as fast as the screen takes
+them, up to 30 a second, always the newest; a video is shown at its own speed, an image for 2 s.
 
 Needs pygame, see docs/window.md.
 """
@@ -28,10 +28,10 @@ from edge.errors import SinkError, UsageError
 from edge.sinks.window import display
 from edge.sinks.window.messages import Look
 from edge.sinks.window.process import ScreenProcess
-from edge.types import Observation, Run
+from edge.types import FrameResult, RunInfo
 
 RATE_SECONDS = 2.0  # over which frames are counted
-STILL_SECONDS = 2.0  # that a picture stays, where each file is one
+STILL_SECONDS = 2.0  # that an image stays, where each file is one
 
 
 def _degrees(text: str) -> int:
@@ -41,7 +41,7 @@ def _degrees(text: str) -> int:
 
 
 OPTIONS: dict[str, Any] = {
-    "no-picture": bool,
+    "no-image": bool,
     "rotate": _degrees,
     "mirror": bool,
     "windowed": bool,
@@ -55,7 +55,7 @@ class Sink:
 
     reopens = True
 
-    def __init__(self, argument: str = "", run: Run = Run()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         self._look, self._live = _look(argument, run.labels), run.live
         if importlib.util.find_spec("pygame") is None:
             where = "pip install 'emotion-edge[window]', or apt install python3-pygame"
@@ -74,12 +74,12 @@ class Sink:
         self._opened_before = True
         return self
 
-    def write(self, seen: Observation) -> None:
+    def write(self, seen: FrameResult) -> None:
         assert self._screen is not None
-        if not (self._live or seen.frame.name):
+        if not (self._live or seen.frame.source_name):
             self._wait_for(seen)
         self._screen.show(seen, self._rate())
-        if seen.frame.name:
+        if seen.frame.source_name:
             self._screen.wait_closed(STILL_SECONDS)
 
     def __exit__(
@@ -88,7 +88,7 @@ class Sink:
         assert self._screen is not None
         self._screen.end()
 
-    def _wait_for(self, seen: Observation) -> None:
+    def _wait_for(self, seen: FrameResult) -> None:
         """Return when the time of a video's frame has come."""
         assert self._screen is not None
         now = time.monotonic()
@@ -111,4 +111,4 @@ def _look(argument: str, labels: tuple[str, ...]) -> Look:
     if first:
         raise UsageError(f"sink window: no option {first!r}; there are {', '.join(OPTIONS)}")
     words = {name: given[name] for name in ("rotate", "mirror", "nobody", "unsure") if name in given}
-    return Look(labels, picture="no-picture" not in given, full_screen="windowed" not in given, **words)
+    return Look(labels, image="no-image" not in given, full_screen="windowed" not in given, **words)

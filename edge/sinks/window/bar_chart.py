@@ -7,9 +7,9 @@ from typing import NamedTuple
 from edge.sinks.window import palette
 from edge.sinks.window import primitives as shapes
 from edge.sinks.window import text as lettering
-from edge.sinks.window.palette import Colour
-from edge.sinks.window.primitives import Picture
-from edge.types import Reading
+from edge.sinks.window.palette import Color
+from edge.sinks.window.primitives import Image
+from edge.types import FaceResult
 
 PITCH, WIDE_PITCH = 8.1, 11.0  # hundredths of the screen's shorter side from row to row, at least and at most
 EM = 0.68  # letters of the pitch: from one row to the next
@@ -25,18 +25,20 @@ class Area(NamedTuple):
     height: int
 
 
-def draw(picture: Picture, reading: Reading, area: Area, pitch: float) -> None:
+def draw(image: Image, reading: FaceResult, area: Area, pitch: float) -> None:
     """Draw as many bars as `area` has room for, `pitch` pixels each: all in the labels' order, or the strongest."""
-    labels, count = list(reading.scores), max(0, int(area.height / pitch))
+    labels, count = list(reading.probabilities), max(0, int(area.height / pitch))
     shown = labels if count >= len(labels) else strongest(reading, count)
     for row, label in enumerate(shown):
         line = Area(area.left, round(area.top + row * pitch), area.width, round(pitch * 0.86))
-        _draw_bar(picture, line, label, reading.scores[label], _colour(reading, labels.index(label)), round(pitch * EM))
+        _draw_bar(
+            image, line, label, reading.probabilities[label], _color(reading, labels.index(label)), round(pitch * EM)
+        )
 
 
-def strongest(reading: Reading, count: int) -> list[str]:
+def strongest(reading: FaceResult, count: int) -> list[str]:
     """Return the `count` labels with the largest shares, the largest first."""
-    return sorted(reading.scores, key=lambda label: -reading.scores[label])[:count]
+    return sorted(reading.probabilities, key=lambda label: -reading.probabilities[label])[:count]
 
 
 def percent(share: float) -> str:
@@ -44,22 +46,22 @@ def percent(share: float) -> str:
     return f"{share:.0%}"
 
 
-def _draw_bar(picture: Picture, area: Area, label: str, share: float, colour: Colour, em: int) -> None:
+def _draw_bar(image: Image, area: Area, label: str, share: float, color: Color, em: int) -> None:
     left, top, width, height = area
-    shapes.bar(picture, left, top, width, height, share, palette.TRACK, colour)
+    shapes.bar(image, left, top, width, height, share, palette.TRACK, color)
     pad, room = round(em * 0.45), width
     if width > PERCENT_FROM * em:
         number = lettering.mask(percent(share), em)
-        shapes.stamp(picture, number, left + width - pad - number.shape[1], _middle(area, number), palette.PALE)
+        shapes.stamp(image, number, left + width - pad - number.shape[1], _middle(area, number), palette.PALE)
         room -= number.shape[1] + pad
     word = lettering.fitted(label, em, room - 2 * pad)
-    shapes.stamp(picture, word, left + pad, _middle(area, word), palette.PALE)
+    shapes.stamp(image, word, left + pad, _middle(area, word), palette.PALE)
 
 
-def _middle(area: Area, mask: Picture) -> float:
+def _middle(area: Area, mask: Image) -> float:
     height: int = mask.shape[0]
     return area.top + (area.height - height) / 2
 
 
-def _colour(reading: Reading, number: int) -> Colour:
-    return palette.UNSURE_DEEP if reading.label is None else palette.deep(number, len(reading.scores))
+def _color(reading: FaceResult, number: int) -> Color:
+    return palette.UNSURE_DEEP if reading.label is None else palette.deep(number, len(reading.probabilities))

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import Reading
+from edge.types import FaceResult
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """How the screen is to look, for the whole run."""
 
-    labels: tuple[str, ...]  # of the model; a label's place gives its colour and its petal
-    picture: bool = True  # False: no camera picture reaches the screen's process, only shares and words
+    labels: tuple[str, ...]  # of the model; a label's place gives its color and its petal
+    image: bool = True  # False: no camera image reaches the screen's process, only shares and words
     full_screen: bool = True
     rotate: int = 0  # degrees clockwise: 0, 90, 180, 270
-    mirror: bool = False  # the picture, not the words
+    mirror: bool = False  # the image, not the words
     nobody: str = "Look at the camera"  # shown while nobody is there
     unsure: str = "unsure"  # shown in place of a label
 
@@ -28,9 +28,9 @@ class View:
     """One moment."""
 
     size: tuple[int, int]  # width and height of the frame, in whose pixels the boxes are
-    readings: tuple[Reading, ...]
+    readings: tuple[FaceResult, ...]
     fps: float  # of the loop
-    picture: NDArray[np.uint8] | None = None  # (height, width, 3) BGR, perhaps smaller than `size`
+    image: NDArray[np.uint8] | None = None  # (height, width, 3) BGR, perhaps smaller than `size`
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""A colour for each label of any model: hues spread evenly over the wheel, all equally light.
+"""A color for each label of any model: hues spread evenly over the wheel, all equally light.
 
-Colours are made in OKLCH (Björn Ottosson, "A perceptual color space for image processing", 2020), where equal lightness
+Colors are made in OKLCH (Björn Ottosson, "A perceptual color space for image processing", 2020), where equal lightness
 looks equally light; in HSV a yellow would outshine a blue, and letters would be readable on one of them alone.
 """
 
@@ -8,34 +8,34 @@ from __future__ import annotations
 
 import math
 
-Colour = tuple[int, int, int]  # RGB, 0 to 255
+Color = tuple[int, int, int]  # RGB, 0 to 255
 
-BACKGROUND: Colour = (13, 16, 22)
-PANEL: Colour = (22, 27, 36)
-TRACK: Colour = (43, 50, 63)  # of a bar that is empty
-PALE: Colour = (244, 246, 250)
-DIM: Colour = (146, 156, 172)
-INK: Colour = (13, 16, 22)  # letters on a bright plate
-UNSURE: Colour = (158, 166, 178)
-UNSURE_DEEP: Colour = (92, 100, 113)
+BACKGROUND: Color = (13, 16, 22)
+PANEL: Color = (22, 27, 36)
+TRACK: Color = (43, 50, 63)  # of a bar that is empty
+PALE: Color = (244, 246, 250)
+DIM: Color = (146, 156, 172)
+INK: Color = (13, 16, 22)  # letters on a bright plate
+UNSURE: Color = (158, 166, 178)
+UNSURE_DEEP: Color = (92, 100, 113)
 
 FIRST_HUE = 25.0  # degrees
 LIGHT, LIGHT_CHROMA = 0.80, 0.125  # of plates, boxes and petals: dark letters stand out on them
 DEEP, DEEP_CHROMA = 0.51, 0.13  # of bars: white letters stand out on them
 
 
-def bright(number: int, count: int) -> Colour:
-    """Return the colour of label `number` of `count`, for dark letters."""
+def bright(number: int, count: int) -> Color:
+    """Return the color of label `number` of `count`, for dark letters."""
     return oklch(LIGHT, LIGHT_CHROMA, FIRST_HUE + 360 * number / count)
 
 
-def deep(number: int, count: int) -> Colour:
+def deep(number: int, count: int) -> Color:
     """Return the same hue for white letters."""
     return oklch(DEEP, DEEP_CHROMA, FIRST_HUE + 360 * number / count)
 
 
-def oklch(lightness: float, chroma: float, hue: float) -> Colour:
-    """Return the sRGB colour of `lightness` 0 to 1, `chroma` from 0 (grey) to 0.4, and `hue` in degrees; clipped."""
+def oklch(lightness: float, chroma: float, hue: float) -> Color:
+    """Return the sRGB color of `lightness` 0 to 1, `chroma` from 0 (gray) to 0.4, and `hue` in degrees; clipped."""
     a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3

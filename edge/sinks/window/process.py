@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge.errors import SinkError
 from edge.sinks.window.messages import Closed, Drawn, Failed, Look, Opened, View, Word
-from edge.types import Observation
+from edge.types import FrameResult
 
 OPEN_SECONDS = 15.0  # until the screen must be there: a Pi whose SD card is cold takes some for the libraries
 GRACE = 0.35  # seconds that the screen has to go by itself: a stop takes less than one in all
@@ -32,7 +32,7 @@ class ScreenProcess:
         self._look = look
         self._process: subprocess.Popen[bytes] | None = None
         self._changed = threading.Condition()
-        self._newest: tuple[Observation, float] | None = None
+        self._newest: tuple[FrameResult, float] | None = None
         self._size: tuple[int, int] | None = None  # of the screen, once it is there
         self._asked, self._ending = False, False
         self._closed = threading.Event()
@@ -58,7 +58,7 @@ class ScreenProcess:
         if wait:
             self._wait_opened()
 
-    def show(self, seen: Observation, fps: float) -> None:
+    def show(self, seen: FrameResult, fps: float) -> None:
         """Have `seen` shown, unless a newer one comes first. Returns at once. Raises SinkError when the screen went."""
         with self._changed:
             if self._error is not None:
@@ -104,7 +104,7 @@ class ScreenProcess:
         except OSError:
             return  # the process has gone: the other thread says so
         except Exception as error:  # noqa: BLE001 (it is raised where the next view is given)
-            self._fail(f"the picture could not be made ({type(error).__name__}: {error})")
+            self._fail(f"the image could not be made ({type(error).__name__}: {error})")
 
     def _next(self) -> View | None:
         """Return what is to be shown next, as soon as it is wanted; None in the end."""
@@ -116,7 +116,7 @@ class ScreenProcess:
             assert self._size is not None
             (seen, fps), size = self._newest, self._size
             self._newest, self._asked = None, False
-        return view_of(seen, fps, size if self._look.picture else None)
+        return view_of(seen, fps, size if self._look.image else None)
 
     def _listen(self) -> None:
         try:
@@ -157,26 +157,26 @@ class ScreenProcess:
         self._closed.set()
 
 
-def view_of(seen: Observation, fps: float, screen: tuple[int, int] | None) -> View:
+def view_of(seen: FrameResult, fps: float, screen: tuple[int, int] | None) -> View:
     """Return what is shown of `seen`.
 
     Args:
         seen: one moment.
         fps: of the loop, frames a second.
-        screen: its (width, height): the picture is made no larger; None: there is no picture.
+        screen: its (width, height): the image is made no larger; None: there is no image.
     """
-    height, width = seen.frame.grey.shape
-    picture = None if screen is None else _shrunk(seen.frame.colour(), screen)
-    return View((width, height), seen.readings, fps, picture)
+    height, width = seen.frame.gray.shape
+    image = None if screen is None else _shrunk(seen.frame.color(), screen)
+    return View((width, height), seen.faces, fps, image)
 
 
-def _shrunk(picture: NDArray[np.uint8], screen: tuple[int, int]) -> NDArray[np.uint8]:
-    height, width = picture.shape[:2]
+def _shrunk(image: NDArray[np.uint8], screen: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
     scale = min(screen[0] / width, screen[1] / height)
     if scale >= 1:
-        return picture
+        return image
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _ending(status: int) -> str:

@@ -1,4 +1,4 @@
-"""What the screen shows at one moment, as a picture of the screen's size. Knows nothing of windows.
+"""What the screen shows at one moment, as an image of the screen's size. Knows nothing of windows.
 
 Lengths are in units of a hundredth of the screen's shorter side, so that every screen looks alike however it hangs.
 The smallest words to be read from afar have letters of 5.5 units, capitals of 4: on a screen 30 cm high these are
@@ -19,8 +19,8 @@ from edge.sinks.window import radial_chart as emblem
 from edge.sinks.window import text as lettering
 from edge.sinks.window.bar_chart import Area
 from edge.sinks.window.messages import Look, View
-from edge.sinks.window.primitives import Picture
-from edge.types import Box, Reading
+from edge.sinks.window.primitives import Image
+from edge.types import Box, FaceResult
 
 WAITING = "Waiting for the camera"
 GAP = 2.5  # units between things, and to the screen's border
@@ -37,14 +37,14 @@ class Scene:
         self._look = look
         self._side: str | None = "right"  # where the cards were last: they stay unless they would cover a face
 
-    def draw(self, view: View | None, size: tuple[int, int]) -> Picture:
+    def draw(self, view: View | None, size: tuple[int, int]) -> Image:
         """Return `view` as (height, width, 3) uint8 RGB of `size` (width, height); None: no camera for a while."""
         width, height = size
         canvas = np.full((height, width, 3), palette.BACKGROUND, np.uint8)
         if view is None:
             whole = Area(0, 0, width, height)
             emblem.write_lines(canvas, whole, WAITING, round(9 * min(size) / 100), palette.DIM, left=False)
-        elif view.picture is None:
+        elif view.image is None:
             emblem.draw(canvas, view.readings, self._look)
             _draw_fps(canvas, view.fps)
         else:
@@ -55,9 +55,9 @@ class Scene:
 
 
 class _Stage:
-    """The camera's picture, on the left or at the top; cards of bars in the room beside it, or where no face is."""
+    """The camera's image, on the left or at the top; cards of bars in the room beside it, or where no face is."""
 
-    def __init__(self, canvas: Picture, view: View, look: Look) -> None:
+    def __init__(self, canvas: Image, view: View, look: Look) -> None:
         self._canvas, self._view, self._look = canvas, view, look
         self._height, self._width = canvas.shape[:2]
         self._unit = min(self._width, self._height) / 100
@@ -67,7 +67,7 @@ class _Stage:
 
     def draw(self, side: str | None) -> None:
         """Draw everything, the cards on `side`."""
-        self._draw_picture()
+        self._draw_image()
         cards = None if side is None else self._cards(side)
         for reading in self._view.readings:
             self._draw_frame(reading)
@@ -96,14 +96,14 @@ class _Stage:
         return None
 
     def _placed(self) -> Area:
-        """Return where the picture is shown: whole, and at the border, so that the room for cards is in one piece."""
+        """Return where the image is shown: whole, and at the border, so that the room for cards is in one piece."""
         wide, high = (round(side * self._scale) for side in self._view.size)
         if self._upright:
             return Area((self._width - wide) // 2, 0, wide, high)
         return Area(0, (self._height - high) // 2, wide, high)
 
     def _cards(self, side: str) -> Area:
-        """Return where cards are: in the room beside the picture; where that is small, also over the picture."""
+        """Return where cards are: in the room beside the image; where that is small, also over the image."""
         gap, foot = round(GAP * self._unit), round((FPS_EM * 1.6 + 1) * self._unit)
         if self._upright:
             least = round(bars.PITCH * self._unit * min(len(self._look.labels), 5))
@@ -114,12 +114,12 @@ class _Stage:
         left = gap if side == "left" else self._width - gap - wide
         return Area(left, gap, wide, self._height - gap - foot)
 
-    def _draw_picture(self) -> None:
-        assert self._view.picture is not None
+    def _draw_image(self) -> None:
+        assert self._view.image is not None
         left, top, wide, high = self._shown
         part = self._canvas[top : top + high, left : left + wide]
-        picture = cv2.resize(self._view.picture, (wide, high), interpolation=cv2.INTER_LINEAR)
-        cv2.cvtColor(cv2.flip(picture, 1) if self._look.mirror else picture, cv2.COLOR_BGR2RGB, part)
+        image = cv2.resize(self._view.image, (wide, high), interpolation=cv2.INTER_LINEAR)
+        cv2.cvtColor(cv2.flip(image, 1) if self._look.mirror else image, cv2.COLOR_BGR2RGB, part)
 
     def _on_screen(self, box: Box) -> Area:
         """Return where `box` of the frame is on the screen."""
@@ -127,12 +127,12 @@ class _Stage:
         left, top = self._shown.left + x * self._scale, self._shown.top + box.y * self._scale
         return Area(round(left), round(top), round(box.width * self._scale), round(box.height * self._scale))
 
-    def _draw_frame(self, reading: Reading) -> None:
+    def _draw_frame(self, reading: FaceResult) -> None:
         place, thick = self._on_screen(reading.box), max(2, round(0.8 * self._unit))
-        shapes.frame(self._canvas, *place, emblem.colour_of(reading), thick, round_by=2.5 * self._unit)
+        shapes.frame(self._canvas, *place, emblem.color_of(reading), thick, round_by=2.5 * self._unit)
 
-    def _draw_title(self, reading: Reading, cards: Area | None) -> None:
-        """Write what was read on a plate above the face, within the picture and beside the cards."""
+    def _draw_title(self, reading: FaceResult, cards: Area | None) -> None:
+        """Write what was read on a plate above the face, within the image and beside the cards."""
         few = len(self._view.readings) <= 2
         em = round((TITLE_EM if few else SMALL_TITLE_EM) * self._unit)
         number = lettering.mask("" if reading.label is None else f" {bars.percent(reading.confidence)}", em)
@@ -143,7 +143,7 @@ class _Stage:
         wide, high = word.shape[1] + number.shape[1] + 2 * pad, word.shape[0] + pad // 2
         left = max(first, min(place.left, last - wide))
         top = max(0, place.top - high - round(0.8 * self._unit))
-        shapes.plate(self._canvas, left, top, wide, high, emblem.colour_of(reading), round_by=1.5 * self._unit)
+        shapes.plate(self._canvas, left, top, wide, high, emblem.color_of(reading), round_by=1.5 * self._unit)
         shapes.stamp(self._canvas, word, left + pad, top + (high - word.shape[0]) / 2, palette.INK)
         after = left + pad + word.shape[1]
         shapes.stamp(self._canvas, number, after, top + (high - number.shape[0]) / 2, palette.INK)
@@ -166,11 +166,11 @@ class _Stage:
             top = area.top + number // columns * (high + gap)
             self._draw_card(reading, Area(left, top, wide, high), titled=len(readings) > 1)
 
-    def _draw_card(self, reading: Reading, room: Area, *, titled: bool) -> None:
+    def _draw_card(self, reading: FaceResult, room: Area, *, titled: bool) -> None:
         """Draw the bars of `reading` in the middle of `room`, under its label where there are several faces."""
         pad = round(1.6 * self._unit)
         title = round(TITLE_EM * self._unit) if titled else 0
-        free, count = room.height - 2 * pad - title, len(reading.scores)
+        free, count = room.height - 2 * pad - title, len(reading.probabilities)
         pitch = max(bars.PITCH * self._unit, min(bars.WIDE_PITCH * self._unit, free / count))
         rows = min(count, max(0, int(free / pitch)))
         high = round(title + rows * pitch) + 2 * pad
@@ -184,15 +184,15 @@ class _Stage:
         place = Area(room.left + pad, top + pad + title, inner, math.ceil(rows * pitch))
         bars.draw(self._canvas, reading, place, pitch)
 
-    def _draw_card_title(self, reading: Reading, left: int, top: int, width: int) -> None:
-        em, colour = round(SMALL_TITLE_EM * self._unit), emblem.colour_of(reading)
+    def _draw_card_title(self, reading: FaceResult, left: int, top: int, width: int) -> None:
+        em, color = round(SMALL_TITLE_EM * self._unit), emblem.color_of(reading)
         number = lettering.mask(bars.percent(reading.confidence), em)
         word = lettering.fitted(emblem.words_of(reading, self._look), em, width - number.shape[1] - em // 2)
-        shapes.stamp(self._canvas, word, left, top, colour)
+        shapes.stamp(self._canvas, word, left, top, color)
         shapes.stamp(self._canvas, number, left + width - number.shape[1], top, palette.DIM)
 
     def _draw_hint(self) -> None:
-        """Write a line for who comes by at the foot of the picture."""
+        """Write a line for who comes by at the foot of the image."""
         em = round(TITLE_EM * self._unit)
         word = lettering.fitted(self._look.nobody, em, self._shown.width - 2 * em)
         wide, high = word.shape[1] + em, round(word.shape[0] * 1.25)
@@ -202,7 +202,7 @@ class _Stage:
         shapes.stamp(self._canvas, word, left + em / 2, top + (high - word.shape[0]) / 2, palette.PALE)
 
 
-def _draw_fps(canvas: Picture, fps: float) -> None:
+def _draw_fps(canvas: Image, fps: float) -> None:
     height, width = canvas.shape[:2]
     unit = min(width, height) / 100
     word = lettering.mask(f"{fps:.0f} fps", round(FPS_EM * unit))

@@ -63,12 +63,12 @@ class Window:
         width, height = self._surface.get_size()
         return (height, width) if self._rotate in {90, 270} else (width, height)
 
-    def show(self, picture: NDArray[np.uint8]) -> None:
-        """Show the (height, width, 3) RGB `picture`, which has the window's size."""
+    def show(self, image: NDArray[np.uint8]) -> None:
+        """Show the (height, width, 3) RGB `image`, which has the window's size."""
         if self._rotate:
-            picture = np.asarray(cv2.rotate(picture, TURNS[self._rotate]), np.uint8)
-        height, width = picture.shape[:2]
-        self._surface.blit(pygame.image.frombuffer(picture.data, (width, height), "RGB"), (0, 0))
+            image = np.asarray(cv2.rotate(image, TURNS[self._rotate]), np.uint8)
+        height, width = image.shape[:2]
+        self._surface.blit(pygame.image.frombuffer(image.data, (width, height), "RGB"), (0, 0))
         pygame.display.flip()
 
     def events(self) -> set[str]:

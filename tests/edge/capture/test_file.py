@@ -1,4 +1,4 @@
-"""Videos, pictures, folders and patterns: every good frame comes, a damaged one is a gap, a bad path is named."""
+"""Videos, images, folders and patterns: every good frame comes, a damaged one is a gap, a bad path is named."""
 
 import os
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ FPS, COUNT = 10, 12
 
 
 def write_video(path: Path, count: int = COUNT) -> Path:
-    """Write a video in which frame n is evenly grey, 20 n bright."""
+    """Write a video in which frame n is evenly gray, 20 n bright."""
     codec = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
     writer = cv2.VideoWriter(str(path), codec, FPS, (64, 48))
     assert writer.isOpened()
@@ -30,23 +30,23 @@ def write_video(path: Path, count: int = COUNT) -> Path:
 
 
 def damage(path: Path, *numbers: int) -> None:
-    """Overwrite the JPEG pictures `numbers` of the video at `path` with zeros."""
+    """Overwrite the JPEG images `numbers` of the video at `path` with zeros."""
     content = bytearray(path.read_bytes())
     starts = [place for place in range(len(content)) if content[place : place + 2] == b"\xff\xd8"]
     assert len(starts) == COUNT
     for number in numbers:
         end = starts[number + 1] - 8 if number + 1 < COUNT else content.index(b"idx1", starts[number])
-        content[starts[number] : end] = bytes(end - starts[number])  # not the next picture's header, 8 bytes
+        content[starts[number] : end] = bytes(end - starts[number])  # not the next image's header, 8 bytes
     path.write_bytes(content)
 
 
-def write_picture(path: Path, level: int = 100) -> None:
+def write_image(path: Path, level: int = 100) -> None:
     assert cv2.imwrite(str(path), np.full((48, 64, 3), level, np.uint8))
 
 
 def numbers(taken) -> list[int]:
     """Return which frame of `write_video` each of the frames `taken` shows."""
-    return [round(frame.grey.mean() / 20) for frame in taken]
+    return [round(frame.gray.mean() / 20) for frame in taken]
 
 
 @pytest.mark.parametrize("name", ["video.mp4", "video.avi"])
@@ -55,14 +55,14 @@ def test_every_frame_of_a_video_comes_in_order_with_its_time(tmp_path, name):
     assert numbers(taken) == list(range(COUNT))
     assert [frame.index for frame in taken] == list(range(COUNT))
     assert [frame.time for frame in taken] == pytest.approx([number / FPS for number in range(COUNT)], abs=0.01)
-    assert taken[3].grey.shape == (48, 64)
-    assert taken[3].colour().shape == (48, 64, 3)
+    assert taken[3].gray.shape == (48, 64)
+    assert taken[3].color().shape == (48, 64, 3)
 
 
-@pytest.mark.parametrize("name", ["video.mp4", "picture.png"])
-def test_a_frame_says_how_long_it_took_to_make_it_grey(tmp_path, name, monkeypatch):
+@pytest.mark.parametrize("name", ["video.mp4", "image.png"])
+def test_a_frame_says_how_long_it_took_to_make_it_gray(tmp_path, name, monkeypatch):
     path = write_video(tmp_path / name, 2) if name.startswith("video") else tmp_path / name
-    write_picture(tmp_path / "picture.png")
+    write_image(tmp_path / "image.png")
     clock, convert = SimpleNamespace(now=50.0), cv2.cvtColor
     clock.perf_counter = lambda: clock.now
 
@@ -72,7 +72,7 @@ def test_a_frame_says_how_long_it_took_to_make_it_grey(tmp_path, name, monkeypat
 
     monkeypatch.setattr(file, "time", clock)
     monkeypatch.setattr(cv2, "cvtColor", slowly)
-    assert {frame.convert for frame in frames(str(path))} == {0.25}
+    assert {frame.convert_seconds for frame in frames(str(path))} == {0.25}
 
 
 def test_a_file_waits_until_it_is_asked():
@@ -121,67 +121,67 @@ def test_a_video_is_closed_when_the_run_ends_early(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".BMP", ".webp"])
-def test_a_picture_is_one_frame_with_its_name(tmp_path, suffix):
-    write_picture(tmp_path / f"one{suffix}")
+def test_a_image_is_one_frame_with_its_name(tmp_path, suffix):
+    write_image(tmp_path / f"one{suffix}")
     (frame,) = frames(str(tmp_path / f"one{suffix}"))
-    assert (frame.index, frame.time, frame.name) == (0, 0, f"one{suffix}")
-    assert abs(int(frame.grey.mean()) - 100) <= 1
+    assert (frame.index, frame.time, frame.source_name) == (0, 0, f"one{suffix}")
+    assert abs(int(frame.gray.mean()) - 100) <= 1
 
 
-def test_a_colour_picture_keeps_its_colour_and_is_searched_in_grey(tmp_path):
+def test_a_color_image_keeps_its_color_and_is_searched_in_gray(tmp_path):
     blue = np.zeros((8, 8, 3), np.uint8)
     blue[..., 0] = 200
     cv2.imwrite(str(tmp_path / "blue.png"), blue)
     (frame,) = frames(str(tmp_path / "blue.png"))
-    assert np.array_equal(frame.colour(), blue)
-    assert np.array_equal(frame.grey, cv2.cvtColor(blue, cv2.COLOR_BGR2GRAY))
+    assert np.array_equal(frame.color(), blue)
+    assert np.array_equal(frame.gray, cv2.cvtColor(blue, cv2.COLOR_BGR2GRAY))
 
 
-def test_a_folder_gives_its_pictures_by_name_and_nothing_else(tmp_path):
+def test_a_folder_gives_its_images_by_name_and_nothing_else(tmp_path):
     for name, level in (("b.png", 20), ("a.jpg", 0), ("c.PNG", 40)):
-        write_picture(tmp_path / name, level)
-    (tmp_path / "notes.txt").write_text("not a picture")
+        write_image(tmp_path / name, level)
+    (tmp_path / "notes.txt").write_text("not an image")
     taken = list(frames(str(tmp_path)))
-    assert [frame.name for frame in taken] == ["a.jpg", "b.png", "c.PNG"]
+    assert [frame.source_name for frame in taken] == ["a.jpg", "b.png", "c.PNG"]
     assert numbers(taken) == [0, 1, 2]
-    # Two pictures are two moments: they must not be averaged together.
+    # Two images are two moments: they must not be averaged together.
     assert all(later.time - sooner.time >= 1 for sooner, later in pairwise(taken))
 
 
-def test_a_broken_picture_in_a_folder_is_left_out_and_shows_as_a_gap(tmp_path):
+def test_a_broken_image_in_a_folder_is_left_out_and_shows_as_a_gap(tmp_path):
     for name in ("a.png", "b.png", "c.png"):
-        write_picture(tmp_path / name)
+        write_image(tmp_path / name)
     (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:40])
-    assert [(frame.name, frame.index) for frame in frames(str(tmp_path))] == [("a.png", 0), ("c.png", 2)]
+    assert [(frame.source_name, frame.index) for frame in frames(str(tmp_path))] == [("a.png", 0), ("c.png", 2)]
 
 
-def test_a_pattern_gives_the_pictures_that_match(tmp_path):
+def test_a_pattern_gives_the_images_that_match(tmp_path):
     for name in ("a1.png", "a2.png", "b1.png"):
-        write_picture(tmp_path / name)
-    assert [frame.name for frame in frames(str(tmp_path / "a?.png"))] == ["a1.png", "a2.png"]
-    assert [frame.name for frame in frames(str(tmp_path / "*1*"))] == ["a1.png", "b1.png"]
+        write_image(tmp_path / name)
+    assert [frame.source_name for frame in frames(str(tmp_path / "a?.png"))] == ["a1.png", "a2.png"]
+    assert [frame.source_name for frame in frames(str(tmp_path / "*1*"))] == ["a1.png", "b1.png"]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path):
-    write_picture(tmp_path / "a[1].png")
-    write_picture(tmp_path / "a1.png")
-    assert [frame.name for frame in frames(str(tmp_path / "a[1].png"))] == ["a[1].png"]
+    write_image(tmp_path / "a[1].png")
+    write_image(tmp_path / "a1.png")
+    assert [frame.source_name for frame in frames(str(tmp_path / "a[1].png"))] == ["a[1].png"]
 
 
 def test_the_home_folder_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    write_picture(tmp_path / "me.png")
-    assert [frame.name for frame in frames("~/me.png")] == ["me.png"]
+    write_image(tmp_path / "me.png")
+    assert [frame.source_name for frame in frames("~/me.png")] == ["me.png"]
 
 
-@pytest.mark.parametrize("content", [b"", b"a text under a picture's name"])
-def test_a_picture_that_does_not_decode_is_refused(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"a text under an image's name"])
+def test_a_image_that_does_not_decode_is_refused(tmp_path, content):
     (tmp_path / "text.png").write_bytes(content)
-    with pytest.raises(CameraError, match=r"text\.png: does not decode as a picture"):
+    with pytest.raises(CameraError, match=r"text\.png: does not decode as an image"):
         next(frames(str(tmp_path / "text.png")))
 
 
-def test_a_folder_of_which_no_picture_decodes_is_refused_with_their_number(tmp_path):
+def test_a_folder_of_which_no_image_decodes_is_refused_with_their_number(tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("text")
     with pytest.raises(CameraError, match=f"{tmp_path}: none of 2 files"):
@@ -195,9 +195,9 @@ def test_what_is_not_there_is_named(tmp_path, name):
     assert str(caught.value).startswith(f"{tmp_path}/{name}: ")
 
 
-def test_a_folder_without_pictures_is_named(tmp_path):
+def test_a_folder_without_images_is_named(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(SourceNotFound, match=f"{tmp_path}: a folder without pictures"):
+    with pytest.raises(SourceNotFound, match=f"{tmp_path}: a folder without images"):
         next(frames(str(tmp_path)))
 
 
@@ -215,7 +215,7 @@ def ordinary_user():
     os.seteuid(before)
 
 
-@pytest.mark.parametrize("inside", ["", "/picture.png", "/*.png"])
+@pytest.mark.parametrize("inside", ["", "/image.png", "/*.png"])
 def test_a_folder_that_may_not_be_read_is_named(tmp_path, inside):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)

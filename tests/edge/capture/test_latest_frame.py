@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from edge.capture import latest_frame as module
-from edge.capture.latest_frame import Newest
+from edge.capture.latest_frame import LatestFrame
 from edge.errors import CameraError
 from tests.conftest import frame
 
@@ -60,7 +60,7 @@ def camera():
 
 
 def test_every_frame_is_given_to_a_quick_reader(camera):
-    with Newest(camera.frames()) as frames:
+    with LatestFrame(camera.frames()) as frames:
         for index in range(5):
             camera.deliver(frame(index=index))
             assert next(frames).index == index
@@ -71,7 +71,7 @@ def test_every_frame_is_given_to_a_quick_reader(camera):
 
 
 def test_a_slow_reader_gets_the_newest_frame_and_the_others_show_as_a_gap(camera):
-    with Newest(camera.frames()) as frames:
+    with LatestFrame(camera.frames()) as frames:
         camera.deliver(frame(index=0))
         assert next(frames).index == 0
         for index in (1, 2, 3):
@@ -85,7 +85,7 @@ def test_a_slow_reader_gets_the_newest_frame_and_the_others_show_as_a_gap(camera
 
 
 def test_the_camera_is_read_in_a_thread_of_its_own_which_begins_with_the_run(camera):
-    frames = Newest(camera.frames())
+    frames = LatestFrame(camera.frames())
     assert not camera.threads
     with frames:
         camera.deliver(frame())
@@ -95,7 +95,7 @@ def test_the_camera_is_read_in_a_thread_of_its_own_which_begins_with_the_run(cam
 
 
 def test_a_reader_waits_for_a_frame_that_was_not_there_yet(camera):
-    with Newest(camera.frames()) as frames:
+    with LatestFrame(camera.frames()) as frames:
         taken = []
         reader = threading.Thread(target=lambda: taken.append(next(frames).index))
         reader.start()
@@ -108,7 +108,7 @@ def test_a_reader_waits_for_a_frame_that_was_not_there_yet(camera):
 
 
 def test_the_last_frame_comes_before_the_end(camera):
-    with Newest(camera.frames()) as frames:
+    with LatestFrame(camera.frames()) as frames:
         camera.deliver(frame(index=3))
         camera.deliver(OVER)
         assert camera.closed.wait(SOON)
@@ -116,7 +116,7 @@ def test_the_last_frame_comes_before_the_end(camera):
 
 
 def test_an_error_of_the_camera_reaches_the_loop_after_the_frames_before_it(camera):
-    with Newest(camera.frames()) as frames:
+    with LatestFrame(camera.frames()) as frames:
         camera.deliver(frame(index=0))
         camera.deliver(CameraError("the cable is off"))
         assert camera.closed.wait(SOON)
@@ -131,13 +131,13 @@ def test_a_camera_that_cannot_be_opened_is_an_error_of_the_first_frame():
         raise CameraError("no such camera")
         yield frame()
 
-    with Newest(nothing()) as frames, pytest.raises(CameraError, match="no such camera"):
+    with LatestFrame(nothing()) as frames, pytest.raises(CameraError, match="no such camera"):
         next(frames)
 
 
 def test_stop_ends_the_wait_for_a_silent_camera_within_a_second(camera):
     stopped = threading.Event()
-    with Newest(camera.frames(), stopped.is_set) as frames:
+    with LatestFrame(camera.frames(), stopped.is_set) as frames:
         camera.deliver(frame(index=0))
         camera.delivered()
         stopped.set()
@@ -158,7 +158,7 @@ def endless(closed):
 
 def test_leaving_joins_the_thread_and_closes_the_camera():
     closed, before = threading.Event(), threading.active_count()
-    with Newest(endless(closed)) as frames:
+    with LatestFrame(endless(closed)) as frames:
         next(frames)
     assert closed.is_set()
     assert threading.active_count() == before
@@ -172,7 +172,7 @@ def test_leaving_by_an_error_closes_the_camera_too():
 
     closed, before = threading.Event(), threading.active_count()
     with pytest.raises(OSError, match="the disk is full"):
-        fail(Newest(endless(closed)))
+        fail(LatestFrame(endless(closed)))
     assert closed.is_set()
     assert threading.active_count() == before
 
@@ -180,7 +180,7 @@ def test_leaving_by_an_error_closes_the_camera_too():
 def test_a_camera_that_hangs_is_left_behind_after_a_moment_and_does_not_keep_the_process(camera, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     begin = time.monotonic()
-    with Newest(camera.frames()):
+    with LatestFrame(camera.frames()):
         camera.delivered()
     assert time.monotonic() - begin < 1
     (thread,) = camera.threads

@@ -1,4 +1,4 @@
-"""The camera module, by a stand-in that behaves as picamera2 0.3.38: luma as it is, right colour, always closed."""
+"""The camera module, by a stand-in that behaves as picamera2 0.3.38: luma as it is, right color, always closed."""
 
 import logging
 import re
@@ -15,20 +15,20 @@ from edge.capture import picamera
 from edge.errors import CameraError, UsageError
 
 LARGE, SMALL = (1280, 960), (640, 480)  # of a sensor of four by three
-PADDING = 64  # bytes a row, where the hardware wants more than the picture is wide
+PADDING = 64  # bytes a row, where the hardware wants more than the image is wide
 START = 7_000_000_000  # ns since the machine was started
-COLOUR, FAINT = (40, 90, 200), (30, 60, 100)  # BGR, of the large picture and of the small one
+COLOR, FAINT = (40, 90, 200), (30, 60, 100)  # BGR, of the large image and of the small one
 MODULE = {"Model": "imx708", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a", "Num": 0}
 OTHER = {"Model": "imx219", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@0/imx219@10", "Num": 1}
 WEBCAM = {"Model": "Webcam", "Id": "/base/soc/usb@7e980000/usb1@1-1.2:1.0-349c:0411", "Num": 2}
 
 
-def planes(size, padding, colour=COLOUR, layout="YUV420"):
-    """Return a picture of `size` in `colour` as rows of luma, then chroma, with rubbish in the `padding` columns."""
+def planes(size, padding, color=COLOR, layout="YUV420"):
+    """Return an image of `size` in `color` as rows of luma, then chroma, with rubbish in the `padding` columns."""
     width, height = size
-    picture = np.full((height, width + padding, 3), colour, np.uint8)
-    picture[:, width:] = (0, 255, 0)
-    i420 = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).astype(np.uint8)
+    image = np.full((height, width + padding, 3), color, np.uint8)
+    image[:, width:] = (0, 255, 0)
+    i420 = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).astype(np.uint8)
     if layout == "YUV420":
         return i420
     luma, chroma = i420[:height], i420[height:].reshape(2, -1)
@@ -63,9 +63,9 @@ class Picamera2:
     def global_camera_info():
         return [dict(info) for info in Picamera2.known]
 
-    def create_video_configuration(self, main=None, lores=None, queue=True, colour_space=None, sensor=None, **others):
+    def create_video_configuration(self, main=None, lores=None, queue=True, color_space=None, sensor=None, **others):
         assert set(others) <= {"raw", "transform", "buffer_count", "display", "encode", "controls"}
-        assert colour_space == "BT.601"  # which OpenCV converts from
+        assert color_space == "BT.601"  # which OpenCV converts from
         lores = lores and {"format": "YUV420", **lores}
         return {"main": dict(main), "lores": lores, "queue": queue, "sensor": sensor}
 
@@ -94,9 +94,9 @@ class Picamera2:
             self.state = "stuck"
             raise TimeoutError
         self.waits.append(wait)
-        colours = {"main": COLOUR, "lores": FAINT}
+        colors = {"main": COLOR, "lores": FAINT}
         sizes = {name: self.configuration[name]["size"] for name in names}
-        arrays = [planes(sizes[name], self.padding, colours[name], self.layout) for name in names]
+        arrays = [planes(sizes[name], self.padding, colors[name], self.layout) for name in names]
         return arrays, {"SensorTimestamp": START + 33_333_000 * len(self.waits)}
 
     def cancel_all_and_flush(self):
@@ -144,18 +144,18 @@ def take(count, argument=""):
 def test_the_luma_planes_are_handed_over_as_they_are(pi, padding, layout):
     pi.padding, pi.layout = padding, layout
     (frame,) = take(1)
-    assert np.array_equal(frame.grey, planes(LARGE, 0)[: LARGE[1]])
-    assert np.array_equal(frame.small, planes(SMALL, 0, FAINT)[: SMALL[1]])
+    assert np.array_equal(frame.gray, planes(LARGE, 0)[: LARGE[1]])
+    assert np.array_equal(frame.search_image, planes(SMALL, 0, FAINT)[: SMALL[1]])
 
 
 @pytest.mark.parametrize("padding", [0, PADDING])
 @pytest.mark.parametrize("layout", ["YUV420", "NV12"])
-def test_the_colour_is_right_without_the_padding(pi, padding, layout):
+def test_the_color_is_right_without_the_padding(pi, padding, layout):
     pi.padding, pi.layout = padding, layout
     (frame,) = take(1)
-    assert frame.colour().shape == (LARGE[1], LARGE[0], 3)
-    inside = frame.colour()[:, :-2]  # the last chroma sample may lean on its neighbour
-    assert np.abs(inside.astype(int) - COLOUR).max() <= 3
+    assert frame.color().shape == (LARGE[1], LARGE[0], 3)
+    inside = frame.color()[:, :-2]  # the last chroma sample may lean on its neighbor
+    assert np.abs(inside.astype(int) - COLOR).max() <= 3
 
 
 def test_a_camera_that_delivers_no_luma_plane_is_an_error_and_is_closed(pi):
@@ -175,17 +175,17 @@ def test_a_camera_that_delivers_no_luma_plane_is_an_error_and_is_closed(pi):
         ((1456, 1088), (1280, 956), (728, 544)),
     ],
 )
-def test_all_that_the_sensor_sees_is_in_the_picture(pi, sensor, large, mode):
+def test_all_that_the_sensor_sees_is_in_the_image(pi, sensor, large, mode):
     pi.camera_properties = {"PixelArraySize": sensor}
     (frame,) = take(1)
-    assert frame.grey.shape[::-1] == large
+    assert frame.gray.shape[::-1] == large
     assert pi.opened[0].configuration["sensor"] == {"output_size": mode}
 
 
 def test_of_a_sensor_that_nothing_is_known_of_nothing_is_asked(pi):
     pi.camera_properties = {}
     (frame,) = take(1)
-    assert frame.grey.shape[::-1] == LARGE
+    assert frame.gray.shape[::-1] == LARGE
     assert pi.opened[0].configuration["sensor"] == {}
 
 
@@ -198,10 +198,10 @@ def test_of_a_sensor_that_nothing_is_known_of_nothing_is_asked(pi):
         ("0,size=640x480", (640, 480), None),
     ],
 )
-def test_a_size_that_is_asked_for_is_had_and_a_small_picture_is_searched_as_it_is(argument, large, small):
+def test_a_size_that_is_asked_for_is_had_and_a_small_image_is_searched_as_it_is(argument, large, small):
     (frame,) = take(1, argument)
-    assert frame.grey.shape[::-1] == large
-    assert (None if frame.small is None else frame.small.shape[::-1]) == small
+    assert frame.gray.shape[::-1] == large
+    assert (None if frame.search_image is None else frame.search_image.shape[::-1]) == small
 
 
 def test_frames_are_timed_by_the_sensor_from_the_first():
@@ -213,8 +213,8 @@ def test_frames_are_timed_by_the_sensor_from_the_first():
 def test_the_luma_plane_takes_no_time_to_make_and_a_frame_tells_when_it_came():
     begin = time.monotonic()
     taken = take(3)
-    assert [frame.convert for frame in taken] == [0, 0, 0]
-    arrived = [frame.arrived for frame in taken]
+    assert [frame.convert_seconds for frame in taken] == [0, 0, 0]
+    arrived = [frame.captured_at for frame in taken]
     assert begin <= arrived[0] <= arrived[1] <= arrived[2] <= time.monotonic()
 
 
@@ -233,7 +233,7 @@ def test_a_camera_that_falls_silent_is_an_error_and_is_closed(pi):
 
 def test_a_camera_that_never_delivers_says_so(pi):
     pi.delivers = 0
-    with pytest.raises(CameraError, match="delivers no pictures after 0 frames"):
+    with pytest.raises(CameraError, match="delivers no images after 0 frames"):
         next(picamera.frames(""))
 
 

@@ -36,13 +36,13 @@ def test_every_file_of_the_folder_is_a_camera():
     ],
 )
 def test_a_source_that_goes_on_by_itself_is_live_and_one_that_waits_to_be_asked_is_not(source, expected):
-    assert cameras.live(source) is expected
+    assert cameras.is_live(source) is expected
 
 
 @pytest.mark.parametrize(("source", "error"), [("synthetic:slow", UsageError), ("usv", UnknownName)])
 def test_whether_a_wrong_source_is_live_is_no_question(source, error):
     with pytest.raises(error):
-        cameras.live(source)
+        cameras.is_live(source)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_whether_a_wrong_source_is_live_is_no_question(source, error):
         ("/home/pi/usb:0", ("file", "/home/pi/usb:0")),
         ("folder/", ("file", "folder/")),
         ("faces*", ("file", "faces*")),
-        ("a picture", ("file", "a picture")),
+        ("an image", ("file", "an image")),
         ("/dev/video", ("file", "/dev/video")),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_misspelt_camera_is_told_which_there_are(source):
 def test_without_a_source_a_camera_module_comes_first_then_usb_then_synthetic(monkeypatch, module, web, expected):
     monkeypatch.setattr(picamera, "present", lambda: (module, "a module"))
     monkeypatch.setattr(usb, "present", lambda: (web, "a webcam"))
-    source, why = cameras.choose()
+    source, why = cameras.detect_source()
     assert source == expected
     assert why == {"p": "a module", "u": "a webcam", "s": "no camera module and no USB camera was found"}[source[0]]
     assert cameras.parse(source)[0] == expected.partition(":")[0]

@@ -7,7 +7,7 @@ import pytest
 
 from edge.capture import synthetic
 from edge.capture.synthetic import EMOTION_SECONDS, Stage, frames, live
-from edge.detection.haar import Detector
+from edge.detection.haar import HaarDetector
 from edge.errors import UsageError
 from edge.types import Box
 
@@ -39,16 +39,16 @@ def clock(monkeypatch):
 @pytest.fixture(scope="module")
 def period():
     """Every seventh frame of a whole period, with who is on stage and what the search finds: (actor, boxes)."""
-    stage, detector = Stage(), Detector()
+    stage, detector = Stage(), HaarDetector()
     taken = islice(frames("fast"), 0, round(stage.period * 30), STEP)
     return [
-        (stage.actors(frame.time)[0], [find.box for find in detector.find(frame.grey, smallest=48)]) for frame in taken
+        (stage.actors(frame.time)[0], [find.box for find in detector.find(frame.gray, smallest=48)]) for frame in taken
     ]
 
 
 def test_a_visible_face_is_found_once_and_where_it_is(period):
     shown = [(actor.box, boxes) for actor, boxes in period if actor.visible]
-    right = sum(len(boxes) == 1 and boxes[0].overlap(box) >= 0.4 for box, boxes in shown)
+    right = sum(len(boxes) == 1 and boxes[0].iou(box) >= 0.4 for box, boxes in shown)
     assert len(shown) > 80
     assert right >= 0.95 * len(shown)
 
@@ -59,8 +59,8 @@ def test_the_shipped_model_reads_the_emotion_that_is_shown(classifier):
     read = {}
     for number, emotion in enumerate(stage.emotions):
         moment = EMOTION_SECONDS * (number + 0.5)
-        face = classifier.prepare(stage.picture(moment), stage.actors(moment)[0].box)
-        read[emotion] = classifier.card.labels[classifier.scores(face).argmax()]
+        face = classifier.prepare(stage.image(moment), stage.actors(moment)[0].box)
+        read[emotion] = classifier.card.labels[classifier.classify(face).argmax()]
     assert {emotion: label for emotion, label in read.items() if emotion not in {label, "fear"}} == {}
 
 
@@ -86,14 +86,14 @@ def test_each_emotion_is_shown_for_its_time_in_turn():
 def test_everything_comes_again_after_a_period():
     stage = Stage(faces=3)
     assert stage.actors(4.2) == stage.actors(4.2 + stage.period)
-    assert np.array_equal(stage.picture(4.2), stage.picture(4.2 + stage.period))
+    assert np.array_equal(stage.image(4.2), stage.image(4.2 + stage.period))
 
 
-def test_the_pictures_are_the_same_in_every_run():
+def test_the_images_are_the_same_in_every_run():
     first, second = (list(islice(frames("fast,faces=2"), 0, 90, 30)) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert (one.index, one.time) == (other.index, other.time)
-        assert np.array_equal(one.grey, other.grey)
+        assert np.array_equal(one.gray, other.gray)
 
 
 def test_the_face_moves_and_changes_its_size():
@@ -120,15 +120,15 @@ def test_as_many_people_as_asked_for_do_not_cover_each_other(faces):
         actors = stage.actors(seconds)
         assert len(actors) == faces
         boxes = [actor.box for actor in actors if actor.visible]
-        assert all(one is other or one.overlap(other) < 0.1 for one in boxes for other in boxes)
+        assert all(one is other or one.iou(other) < 0.1 for one in boxes for other in boxes)
 
 
 def test_several_people_show_different_emotions_and_are_all_found():
     stage = Stage(faces=3)
     actors = stage.actors(1.5)
     assert len({actor.emotion for actor in actors}) == 3
-    found = Detector().find(stage.picture(1.5))
-    assert all(max(actor.box.overlap(find.box) for find in found) >= 0.4 for actor in actors if actor.visible)
+    found = HaarDetector().find(stage.image(1.5))
+    assert all(max(actor.box.iou(find.box) for find in found) >= 0.4 for actor in actors if actor.visible)
 
 
 def test_frames_have_the_size_and_rate_that_were_asked_for():
@@ -136,9 +136,9 @@ def test_frames_have_the_size_and_rate_that_were_asked_for():
     assert [frame.time for frame in taken] == pytest.approx([0, 0.1, 0.2])
     assert [frame.index for frame in taken] == [0, 1, 2]
     for frame in taken:
-        assert frame.grey.shape == (240, 320)
-        assert frame.colour().shape == (240, 320, 3)
-        assert (frame.colour() == frame.grey[..., np.newaxis]).all()
+        assert frame.gray.shape == (240, 320)
+        assert frame.color().shape == (240, 320, 3)
+        assert (frame.color() == frame.gray[..., np.newaxis]).all()
 
 
 def test_it_is_live_unless_it_is_fast():
@@ -192,7 +192,7 @@ def test_a_wrong_option_is_refused_with_what_there_is(argument, words):
     assert words in str(caught.value)
 
 
-def test_a_small_picture_has_its_face_too():
+def test_a_small_image_has_its_face_too():
     stage = Stage(160, 120)
     box = stage.actors(1.0)[0].box
-    assert stage.picture(1.0)[box.y : box.y + box.height, box.x : box.x + box.width].std() > 20
+    assert stage.image(1.0)[box.y : box.y + box.height, box.x : box.x + box.width].std() > 20

@@ -45,12 +45,12 @@ def test_frames_come_one_after_the_other_until_the_camera_stops_delivering(recor
     with pytest.raises(CameraError, match=f"{DEVICE}: the camera stopped delivering after {COUNT} frames; check plug"):
         next(source)
     assert [frame.index for frame in taken] == list(range(COUNT))
-    assert [frame.grey.mean() for frame in taken] == pytest.approx([0, 40, 80, 120, 160], abs=2)
-    assert [frame.colour().mean() for frame in taken] == pytest.approx([0, 40, 80, 120, 160], abs=2)
+    assert [frame.gray.mean() for frame in taken] == pytest.approx([0, 40, 80, 120, 160], abs=2)
+    assert [frame.color().mean() for frame in taken] == pytest.approx([0, 40, 80, 120, 160], abs=2)
     assert all(later.time > sooner.time >= 0 for sooner, later in pairwise(taken))
 
 
-def test_a_frame_tells_when_it_arrived_and_how_long_it_took_to_make_it_grey(record, monkeypatch):
+def test_a_frame_tells_when_it_arrived_and_how_long_it_took_to_make_it_gray(record, monkeypatch):
     record(3)
     clock, convert = SimpleNamespace(now=50.0), cv2.cvtColor
     clock.monotonic = lambda: clock.now
@@ -63,8 +63,8 @@ def test_a_frame_tells_when_it_arrived_and_how_long_it_took_to_make_it_grey(reco
     monkeypatch.setattr(cv2, "cvtColor", slowly)
     source = usb.frames(DEVICE)
     taken = [next(source) for _ in range(3)]
-    assert [frame.convert for frame in taken] == [0.25] * 3
-    assert [frame.arrived for frame in taken] == [50, 50.25, 50.5]  # before it was made grey
+    assert [frame.convert_seconds for frame in taken] == [0.25] * 3
+    assert [frame.captured_at for frame in taken] == [50, 50.25, 50.5]  # before it was made gray
     assert [frame.time for frame in taken] == [0, 0.25, 0.5]
 
 

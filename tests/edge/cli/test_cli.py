@@ -20,11 +20,12 @@ from edge import cli
 from edge.capture import frame_rate as pace
 from edge.capture import latest_frame as newest
 from edge.capture import registry as cameras
-from edge.capture.frame_rate import Pace
-from edge.capture.latest_frame import Newest
+from edge.capture.frame_rate import FrameRateLimiter
+from edge.capture.latest_frame import LatestFrame
 from edge.cli import _run, _Signals, app
+from edge.config.models import shipped_model
 from edge.config.settings import RunSettings
-from edge.inference import model_file as card
+from edge.inference import model_file
 from edge.pipeline import Summary
 from edge.sinks import registry as sinks
 from edge.types import Box
@@ -56,14 +57,14 @@ def assert_refused(result: subprocess.CompletedProcess[str], status: int, *words
     assert result.returncode == status
 
 
-def test_a_picture_is_read_into_json_an_annotated_picture_and_a_summary(portrait_file, portrait, tmp_path):
+def test_a_image_is_read_into_json_an_annotated_image_and_a_summary(portrait_file, portrait, tmp_path):
     out = tmp_path / "out.png"
     result = run_edge("run", portrait_file, "-s", "jsonl", "-s", f"video:{out}")
     assert result.returncode == 0, result.stderr
     (line,) = map(json.loads, result.stdout.splitlines())
     (face,) = line["faces"]
     assert (line["time"], line["frame"], face["id"], face["label"]) == (0, 0, 1, "happy")
-    assert Box(*face["box"]).overlap(FACE) > 0.7
+    assert Box(*face["box"]).iou(FACE) > 0.7
     assert face["confidence"] == max(face["scores"].values())
     assert sum(face["scores"].values()) == pytest.approx(1, abs=0.001)
     annotated = cv2.imread(str(out))
@@ -83,7 +84,9 @@ def test_the_console_is_the_output_when_none_is_named(portrait_file):
 
 def test_frames_ends_an_endless_source_and_the_video_holds_them(tmp_path):
     out = tmp_path / "out.mp4"
-    result = run_edge("run", "synthetic:fast", "--frames", 12, "-s", f"jsonl:{tmp_path / 'log'}", "-s", f"video:{out}")
+    result = run_edge(
+        "run", "synthetic:fast", "--max-frames", 12, "-s", f"jsonl:{tmp_path / 'log'}", "-s", f"video:{out}"
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
     assert [json.loads(line)["frame"] for line in (tmp_path / "log").read_text().splitlines()] == list(range(12))
@@ -94,7 +97,7 @@ def test_frames_ends_an_endless_source_and_the_video_holds_them(tmp_path):
 
 
 def test_seconds_ends_an_endless_source():
-    result = run_edge("run", "synthetic:fast", "--seconds", 0.1, "-s", "jsonl")
+    result = run_edge("run", "synthetic:fast", "--duration", 0.1, "-s", "jsonl")
     assert result.returncode == 0, result.stderr
     assert result.stdout
     assert SUMMARY.findall(result.stderr)
@@ -122,7 +125,7 @@ def test_a_signal_ends_the_run_with_a_summary_and_a_whole_video(tmp_path, number
     assert SUMMARY.findall(said)
     assert re.search(rf"^{len(lines)} frames(, \d+ skipped)?, ", said, re.MULTILINE)
     capture = cv2.VideoCapture(str(out))
-    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) >= len(lines)  # a skipped one is shown as a standing picture
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) >= len(lines)  # a skipped one is shown as a standing image
     capture.release()
 
 
@@ -140,7 +143,7 @@ def test_a_second_signal_ends_the_run_at_once_and_the_old_handlers_come_back():
 
 @pytest.mark.parametrize("sink", ["jsonl", "console"])
 def test_a_reader_that_goes_ends_the_run_quietly(sink):
-    shell = f'"{EDGE}" run synthetic:fast,faces=8 --unsure 0 --half-life 0 -s {sink} | head -1'
+    shell = f'"{EDGE}" run synthetic:fast,faces=8 --min-confidence 0 --half-life 0 -s {sink} | head -1'
     result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
     assert result.stdout.count("\n") == 1
     assert result.stderr == ""
@@ -148,7 +151,7 @@ def test_a_reader_that_goes_ends_the_run_quietly(sink):
 
 def test_without_a_source_the_choice_is_told_with_its_reason(monkeypatch, capfd):
     monkeypatch.setattr(cameras, "choose", lambda: ("synthetic:fast", "no camera was found"))
-    monkeypatch.setattr(sys, "argv", ["edge", "run", "--frames", "1"])
+    monkeypatch.setattr(sys, "argv", ["edge", "run", "--max-frames", "1"])
     with pytest.raises(SystemExit) as ended:
         app(prog_name="edge")
     assert ended.value.code == 0
@@ -156,7 +159,7 @@ def test_without_a_source_the_choice_is_told_with_its_reason(monkeypatch, capfd)
 
 
 def test_of_a_live_source_the_newest_frames_are_read_and_those_in_between_are_counted(tmp_path):
-    result = run_edge("run", "synthetic:fps=1000,size=1280x720", "--max-fps", 20, "--frames", 6, "-s", "jsonl")
+    result = run_edge("run", "synthetic:fps=1000,size=1280x720", "--max-fps", 20, "--max-frames", 6, "-s", "jsonl")
     assert result.returncode == 0, result.stderr
     places = [json.loads(line)["frame"] for line in result.stdout.splitlines()]
     assert len(places) == 6
@@ -173,18 +176,18 @@ def test_of_a_live_source_the_newest_frames_are_read_and_those_in_between_are_co
 def test_only_a_live_source_idles_and_is_read_by_a_thread_of_its_own(monkeypatch, source, idle_fps, expected):
     made, threads = [], []
 
-    class Noted(Pace):
+    class Noted(FrameRateLimiter):
         def __init__(self, max_fps, idle_fps):
             made.append((max_fps, idle_fps))
             super().__init__(max_fps, idle_fps)
 
-    class Thread(Newest):
+    class Thread(LatestFrame):
         def __enter__(self):
             threads.append(source)
             return super().__enter__()
 
     monkeypatch.setattr(pace, "Pace", Noted)
-    monkeypatch.setattr(newest, "Newest", Thread)
+    monkeypatch.setattr(newest, "LatestFrame", Thread)
     summary = _run(RunSettings(source, ("jsonl:/dev/null",), frames=1, max_fps=500.0, idle_fps=idle_fps))
     assert summary.frames == 1
     assert made == [(500.0, expected)]
@@ -207,9 +210,7 @@ def test_no_idling_is_asked_for_by_zero(monkeypatch):
     assert [(settings.max_fps, settings.idle_fps) for settings in asked] == [(None, 5.0), (None, 0.0), (12.5, 2.0)]
 
 
-def test_each_picture_of_a_folder_is_read_as_if_it_were_the_only_one_and_a_broken_one_is_counted(
-    portrait_file, tmp_path
-):
+def test_each_image_of_a_folder_is_read_as_if_it_were_the_only_one_and_a_broken_one_is_counted(portrait_file, tmp_path):
     for name in ("a.png", "c.png"):
         (tmp_path / name).write_bytes(portrait_file.read_bytes())
     (tmp_path / "b.png").write_text("broken")
@@ -223,9 +224,9 @@ def test_each_picture_of_a_folder_is_read_as_if_it_were_the_only_one_and_a_broke
 
 
 def test_the_options_reach_the_parts(run_here, portrait_file):
-    unsure = run_here("run", portrait_file, "-s", "jsonl", "--unsure", 1)
+    unsure = run_here("run", portrait_file, "-s", "jsonl", "--min-confidence", 1)
     assert json.loads(unsure.stdout)["faces"][0]["label"] is None
-    too_small = run_here("run", portrait_file, "-s", "jsonl", "--min-face", 200)
+    too_small = run_here("run", portrait_file, "-s", "jsonl", "--min-face-size", 200)
     assert json.loads(too_small.stdout)["faces"] == []
     eyes = f"{cv2.data.haarcascades}haarcascade_eye.xml"  # type: ignore[attr-defined] # the stubs lack it
     smaller = run_here("run", portrait_file, "-s", "jsonl", "--cascade", eyes)
@@ -235,38 +236,40 @@ def test_the_options_reach_the_parts(run_here, portrait_file):
 def test_below_the_threshold_of_the_card_no_label_is_given_unless_the_command_names_another(
     run_here, portrait_file, tmp_path
 ):
-    model, found = card.load(card.shipped_model())
-    card.attach(model, replace(found, unsure=1.0), tmp_path / "strict.tflite")
+    model, found = model_file.load(shipped_model())
+    model_file.attach(model, replace(found, unsure=1.0), tmp_path / "strict.tflite")
     labels = [
         json.loads(run_here("run", portrait_file, "-s", "jsonl", "--model", tmp_path / "strict.tflite", *more).stdout)
-        for more in ([], ["--unsure", 0])
+        for more in ([], ["--min-confidence", 0])
     ]
     assert [line["faces"][0]["label"] is None for line in labels] == [True, False]
 
 
 def test_info_shows_what_is_in_the_card():
-    found = card.load(card.shipped_model())[1]
+    found = model_file.load(shipped_model())[1]
     result = run_edge("info")
     assert (result.returncode, result.stderr) == (0, "")
     said = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert said["labels"] == ", ".join(found.labels)
-    assert said["sha256"] == hashlib.sha256(card.shipped_model().read_bytes()).hexdigest()  # as sha256sum prints it
-    assert said["bytes"] == str(card.shipped_model().stat().st_size)
+    assert said["sha256"] == hashlib.sha256(shipped_model().read_bytes()).hexdigest()  # as sha256sum prints it
+    assert said["bytes"] == str(shipped_model().stat().st_size)
     assert said["data"] == found.data
-    assert said["input"].startswith(f"{found.input_size} x {found.input_size} grey pixels")
+    assert said["input"].startswith(f"{found.input_size} x {found.input_size} gray pixels")
     assert set(found.metrics) <= set(said)
 
 
 def test_info_gives_the_whole_card_as_json(run_here, tmp_path):
     path = tmp_path / "own.tflite"
-    about = card.attach(b"\0\0\0\0TFL3", card.ModelCard("own", ("müde", "wach"), 48, 32, metrics={"x": {"n": 1}}), path)
+    about = model_file.attach(
+        b"\0\0\0\0TFL3", model_file.ModelCard("own", ("müde", "wach"), 48, 32, metrics={"x": {"n": 1}}), path
+    )
     result = run_here("info", path, "--json")
     assert result.returncode == 0, result.stderr
     said = json.loads(result.stdout)
     assert said.pop("file") == "own.tflite"
     assert said.pop("bytes") == path.stat().st_size
     assert said.pop("file_sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert card.ModelCard(**{**said, "labels": tuple(said["labels"])}) == about
+    assert model_file.ModelCard(**{**said, "labels": tuple(said["labels"])}) == about
 
 
 def test_the_version_is_that_of_the_package():
@@ -283,7 +286,7 @@ def test_a_misspelt_sink_or_camera_is_told_which_there_are(run_here, portrait_fi
     ("arguments", "status", "words"),
     [
         (("text.mp4",), 1, "text.mp4: cannot be decoded as a video"),
-        (("text.png",), 1, "text.png: does not decode as a picture"),
+        (("text.png",), 1, "text.png: does not decode as an image"),
         (("usb:/dev/null",), 1, "/dev/null: cannot be opened"),
         (("synthetic", "--cascade", "text.png"), 78, "text.png: not a cascade"),
         (("synthetic", "-s", "video:text.png/out.mp4"), 1, "video:text.png/out.mp4: cannot be opened"),
@@ -300,15 +303,15 @@ def test_what_goes_wrong_in_opencv_or_on_the_way_is_one_line_and_its_exit_status
     [
         (("nothing.mp4",), 2, "nothing.mp4: no such file"),
         (("notes.txt",), 1, "notes.txt: a text file"),
-        (("synthetic", "--frames", "0"), 2, "Invalid value for '--frames'"),
-        (("synthetic", "--min-face", "15"), 2, "Invalid value for '--min-face'"),
-        (("synthetic", "--colour"), 2, "--colour"),
+        (("synthetic", "--max-frames", "0"), 2, "Invalid value for '--max-frames'"),
+        (("synthetic", "--min-face-size", "15"), 2, "Invalid value for '--min-face-size'"),
+        (("synthetic", "--color"), 2, "--color"),
         (("usb:987654",), 1, "/dev/video987654: no such camera"),
         (("synthetic:slow",), 2, "unknown option 'slow'"),
         (("synthetic", "--model", "notes.txt"), 78, "notes.txt: not a TFLite model"),
         (("synthetic", "--model", "nothing.tflite"), 78, "nothing.tflite: cannot be read"),
         (("synthetic", "--cascade", "nothing.xml"), 78, "nothing.xml: no such cascade file"),
-        (("synthetic", "--seconds", "0"), 78, "seconds is 0.0, expected more than 0"),
+        (("synthetic", "--duration", "0"), 78, "seconds is 0.0, expected more than 0"),
         (("synthetic", "--max-fps", "0"), 2, "Invalid value for '--max-fps'"),
         (("synthetic", "--idle-fps", "-1"), 78, "idle_fps is -1.0, expected 0 (no idling) or 0.1 to 1000"),
         (("synthetic", "-s", "console:loud"), 2, "sink console takes no argument"),
@@ -337,7 +340,7 @@ def test_a_full_disk_ends_a_run_of_files(portrait_file):
 
 def test_a_camera_goes_on_without_an_output_that_fails_and_says_so_once(tmp_path):
     good = tmp_path / "good.jsonl"
-    result = run_edge("run", "synthetic", "--frames", 30, "-s", "jsonl:/dev/full", "-s", f"jsonl:{good}")
+    result = run_edge("run", "synthetic", "--max-frames", 30, "-s", "jsonl:/dev/full", "-s", f"jsonl:{good}")
     assert len(good.read_text().splitlines()) == 30
     assert result.stderr.count("tried again every 60 s") == 1
     assert result.stderr.count("Traceback") == 0
@@ -367,5 +370,5 @@ def test_every_option_of_every_command_has_help():
 def test_help_names_every_camera_and_every_sink(run_here):
     words = re.findall(r"\w+", run_here("run", "--help").stdout)
     assert set(cameras.names()) - {"file"} <= set(words)  # files are told by what they are
-    assert {"video", "picture", "folder", "pattern"} <= set(words)
+    assert {"video", "image", "folder", "pattern"} <= set(words)
     assert set(sinks.names()) <= set(words)

@@ -12,14 +12,13 @@ from edge.cli import app
 from edge.config.settings import RunSettings
 from edge.detection.haar import MIN_FACE
 from edge.errors import SettingsError
-from edge.inference.smoothing import HALF_LIFE
 
 
 def test_the_defaults_are_a_run_of_the_shipped_model_on_the_console():
     settings = RunSettings()
     assert settings.sinks == ("console",)
     assert settings.model.is_file()
-    assert (settings.source, settings.frames, settings.seconds) == (None, None, None)
+    assert (settings.source, settings.max_frames, settings.duration) == (None, None, None)
 
 
 def test_the_defaults_are_those_of_the_parts_that_they_are_for():
@@ -93,4 +92,4 @@ def test_the_ends_of_a_range_belong_to_it(name, value):
 def test_settings_do_not_change_during_a_run():
     settings = RunSettings()
     with pytest.raises(FrozenInstanceError):
-        settings.frames = 5  # type: ignore[misc]
+        settings.max_frames = 5  # type: ignore[misc]

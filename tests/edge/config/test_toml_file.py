@@ -11,7 +11,7 @@ import typer
 
 from edge.cli import app
 from edge.config import toml_file as config
-from edge.config.settings import RunSettings, abouts
+from edge.config.settings import RunSettings, setting_specs
 from edge.errors import SettingsError
 from tests.conftest import run_edge
 from tests.support.paths import ROOT
@@ -57,7 +57,7 @@ def test_an_option_has_the_default_of_its_setting():
 
 def test_an_option_has_help_and_range_of_its_setting():
     words = " ".join(run_edge("run", "--help").stdout.split())
-    for name, about in abouts().items():
+    for name, about in setting_specs().items():
         assert about.help in words, name
         if about.low is not None and not about.zero:
             limits = f"x>={about.low:g}" if about.high is None else f"{about.low:g}<=x<={about.high:g}"
@@ -89,7 +89,7 @@ def test_the_values_of_the_example_are_the_defaults_or_would_do(file, tmp_path, 
 def test_range_and_reason_stand_above_each_setting_of_the_example():
     texts = config.example().split("\n\n")[1:]
     paragraphs = {re.findall(r"^# (\w+) = ", text, re.MULTILINE)[-1]: text for text in texts}
-    for name, about in abouts().items():
+    for name, about in setting_specs().items():
         words = " ".join(paragraphs[name].replace("\n# ", " ").split())
         assert all(part in words for part in (about.help, about.why, about.expected, about.unset)), name
 
@@ -101,9 +101,9 @@ def test_every_kind_of_value_arrives_as_the_settings_have_it(file, portrait_file
     )
     settings = RunSettings(**config.read(path))
     assert (settings.source, settings.sinks, settings.model) == ("usb:1", ("console", "jsonl"), portrait_file)
-    assert (settings.frames, settings.seconds, settings.max_fps) == (5, 2.0, 12.5)
-    assert (settings.idle_fps, settings.retry) == (0, True)
-    assert type(settings.seconds) is float
+    assert (settings.max_frames, settings.duration, settings.max_fps) == (5, 2.0, 12.5)
+    assert (settings.idle_fps, settings.reconnect) == (0, True)
+    assert type(settings.duration) is float
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_every_kind_of_value_arrives_as_the_settings_have_it(file, portrait_file
     [
         ("min_face = 30\nmin_fase = 40", 2, "no setting min_fase; did you mean min_face?"),
         ("min-face = 40", 1, "no setting min-face; did you mean min_face?"),
-        ("colour = true", 1, "no setting colour; there are source, sinks, "),
+        ("color = true", 1, "no setting color; there are source, sinks, "),
         ('threads = "two"', 1, 'threads is "two", expected a whole number, 1 to 64'),
         ("threads = 1.0", 1, "threads is 1.0, expected a whole number, 1 to 64"),
         ("threads = true", 1, "threads is true, expected a whole number, 1 to 64"),
@@ -159,7 +159,7 @@ def test_a_run_with_a_wrong_file_ends_with_78_and_one_line(file):
 
 
 def test_check_names_everything_that_is_wrong_and_nothing_else(file):
-    path = file('threads = 0\nretry = true\nsource = 3\nunsure = "x"\ncolour = 1\n')
+    path = file('threads = 0\nretry = true\nsource = 3\nunsure = "x"\ncolor = 1\n')
     result = run_edge("config", "--check", path)
     assert result.returncode == 78
     assert re.findall(rf"^{re.escape(str(path))}:(\d+): ", result.stderr, re.MULTILINE) == ["1", "3", "4", "5"]
@@ -180,4 +180,4 @@ def test_flags_go_before_the_file_and_the_file_before_the_defaults(file, portrai
     path = file(f'source = "{portrait_file}"\nsinks = ["jsonl"]\nmin_face = 300\n')
     assert json.loads(run_edge("run", "--config", path).stdout)["faces"] == []
     # 30 is the default: that it was given is what counts.
-    assert len(json.loads(run_edge("run", "--config", path, "--min-face", 30).stdout)["faces"]) == 1
+    assert len(json.loads(run_edge("run", "--config", path, "--min-face-size", 30).stdout)["faces"]) == 1

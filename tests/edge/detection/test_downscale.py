@@ -1,4 +1,4 @@
-"""Pictures are made smaller to the size that was asked for, with everything at its place and noise averaged away."""
+"""Images are made smaller to the size that was asked for, with everything at its place and noise averaged away."""
 
 import numpy as np
 import pytest
@@ -14,44 +14,44 @@ def noise(width, height, level=128, deviation=20):
 @pytest.mark.parametrize(
     ("factor", "size"), [(1.25, (512, 384)), (3.6, (178, 133)), (7.2, (89, 67)), (0.5, (1280, 960))]
 )
-def test_a_picture_gets_the_size_that_was_asked_for(factor, size):
+def test_a_image_gets_the_size_that_was_asked_for(factor, size):
     small = shrink(noise(640, 480), factor)
     assert small.shape == size[::-1]
     assert small.dtype == np.uint8
 
 
-def test_a_picture_that_has_its_size_is_not_copied():
-    grey = noise(64, 48)
-    assert shrink(grey, 1.0) is grey
-    assert shrink(grey, 1.004) is grey
+def test_a_image_that_has_its_size_is_not_copied():
+    gray = noise(64, 48)
+    assert shrink(gray, 1.0) is gray
+    assert shrink(gray, 1.004) is gray
 
 
 @pytest.mark.parametrize("factor", [1.5, 2.5, 6.4, 18.0])
-def test_what_is_in_a_picture_keeps_its_place(factor):
-    grey = np.zeros((720, 1280), np.uint8)
-    grey[360:540, 320:640] = 255
-    small = shrink(grey, factor).astype(float)
+def test_what_is_in_a_image_keeps_its_place(factor):
+    gray = np.zeros((720, 1280), np.uint8)
+    gray[360:540, 320:640] = 255
+    small = shrink(gray, factor).astype(float)
     middle = [np.average((np.arange(n) + 0.5) / n, weights=small.sum(axis)) for axis, n in enumerate(small.shape[::-1])]
     assert np.multiply(middle, (1280, 720)) == pytest.approx((480, 450), abs=0.15 * factor)
 
 
 @pytest.mark.parametrize("factor", [2.5, 4.0, 9.0, 18.0])
-def test_of_a_large_picture_enough_pixels_are_averaged_to_halve_the_noise(factor):
-    grey = noise(1920, 1080)
-    small = shrink(grey, factor)
+def test_of_a_large_image_enough_pixels_are_averaged_to_halve_the_noise(factor):
+    gray = noise(1920, 1080)
+    small = shrink(gray, factor)
     assert small.mean() == pytest.approx(128, abs=1)
-    assert small.std() < 1.1 * grey.std() / 2
+    assert small.std() < 1.1 * gray.std() / 2
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1), (3, 50)])
 @pytest.mark.parametrize("factor", [0.3, 1.0, 7.0, 400.0])
-def test_a_picture_of_any_shape_has_at_least_a_pixel_left(shape, factor):
+def test_a_image_of_any_shape_has_at_least_a_pixel_left(shape, factor):
     small = shrink(np.full(shape, 77, np.uint8), factor)
     assert min(small.shape) >= 1
     assert (small == 77).all()
 
 
-def test_a_view_of_a_picture_is_shrunk_like_a_copy():
-    grey = noise(640, 480)
-    view = grey[40:400, 100:500]
+def test_a_view_of_a_image_is_shrunk_like_a_copy():
+    gray = noise(640, 480)
+    view = gray[40:400, 100:500]
     assert (shrink(view, 5.0) == shrink(view.copy(), 5.0)).all()

@@ -16,11 +16,12 @@ import pytest
 
 from edge.capture import registry as cameras
 from edge.cli import app
+from edge.config.models import shipped_model
 from edge.diagnostics import benchmark
 from edge.diagnostics.benchmark import QUICK, WARM_UP_FRAMES, Again, Listener, Reservoir
 from edge.diagnostics.benchmark_report import SINGLE_STREAM, WIDTH, Rule, Spread, text
 from edge.errors import EmotionEdgeError, ModelError
-from edge.inference import model_file as card
+from edge.inference import model_file
 from edge.system import machine
 from tests.conftest import EDGE, frame, run_edge
 from tests.support.benchmarked import STAGES, Clock, Slow, listened, look, report, slow
@@ -74,7 +75,7 @@ def test_a_spread_is_of_sorted_values_in_milliseconds():
     ],
 )
 def test_the_verdict_says_what_sets_the_pace_and_which_stage_takes_most(waited, live, bound, words):
-    verdict = benchmark.judge({"wait": waited, "search": 1.0, "classify": 3.0}, 10.0, live)
+    verdict = benchmark.judge({"capture": waited, "detect": 1.0, "classify": 3.0}, 10.0, live)
     assert (verdict.bound, verdict.slowest) == (bound, "classify")
     assert verdict.words.startswith(words)
     assert verdict.words.endswith("of its own work classify takes most, 75%")
@@ -110,12 +111,12 @@ def test_the_figures_of_the_loop_are_those_of_the_frames_after_the_warm_up(clock
     assert (loop.fps, loop.source_fps) == (pytest.approx(10), pytest.approx(10))
     assert loop.stages_ms["sinks"].p90 == pytest.approx(5)
     assert loop.stages_ms["total"].p50 == pytest.approx(40)
-    assert loop.stages_ms["wait"].p99 == pytest.approx(60)
-    assert loop.shares["search"] == pytest.approx(0.2)
+    assert loop.stages_ms["capture"].p99 == pytest.approx(60)
+    assert loop.shares["detect"] == pytest.approx(0.2)
     assert loop.overhead == pytest.approx(0.25)  # 10 of the 40 ms not waited
     assert loop.age_ms
     assert loop.age_ms.p99 == pytest.approx(15)
-    assert (loop.verdict.bound, loop.verdict.slowest) == ("camera", "search")
+    assert (loop.verdict.bound, loop.verdict.slowest) == ("camera", "detect")
     assert process.cpu_percent == pytest.approx(25)
 
 
@@ -137,7 +138,7 @@ def test_percentiles_tell_the_rare_slow_frame_from_the_others(clock):
     listener = listened(clock, frames=95)
     for number in range(5):
         look(clock, listener, 1000 + number, search=0.2)
-    search = listener.result(live=True)[1].stages_ms["search"]
+    search = listener.result(live=True)[1].stages_ms["detect"]
     assert (search.p50, search.p90, search.p99) == pytest.approx((20, 20, 200))
     assert search.mean == pytest.approx(29)
 
@@ -241,7 +242,7 @@ def test_a_source_that_ends_is_begun_anew_with_stamps_and_positions_that_go_on(m
     assert again.passes == 3
 
 
-def test_a_single_picture_is_shown_once_a_second(portrait_file):
+def test_a_single_image_is_shown_once_a_second(portrait_file):
     found = [(shown.time, shown.index, shown.name) for shown in islice(Again(str(portrait_file)).frames(), 3)]
     assert found == [(0.0, 0, "portrait.png"), (1.0, 1, "portrait.png"), (2.0, 2, "portrait.png")]
 
@@ -290,11 +291,11 @@ def test_two_models_are_asked_in_turn_and_equally_often(clock):
     def named(name, seconds):
         model = slow(clock, seconds)
 
-        def scores(face):
+        def classify(face):
             order.append(name)
             model.write(face)
 
-        model.scores = scores
+        model.probabilities = scores
         return model
 
     both = benchmark.in_turn(named("ours", 0.002), named("theirs", 0.001), Rule(200, 0.0))
@@ -304,12 +305,12 @@ def test_two_models_are_asked_in_turn_and_equally_often(clock):
     assert blocks == "otto" * 3 + "ot"  # 7 blocks of 32 each
 
 
-def test_the_picture_that_is_asked_about_has_the_models_size_and_all_levels():
-    face = benchmark.grey_face(128)
+def test_the_image_that_is_asked_about_has_the_models_size_and_all_levels():
+    face = benchmark.gray_face(128)
     assert face.shape == (128, 128)
     assert face.dtype == np.uint8
     assert set(np.unique(face)) == set(range(256))
-    assert (face == benchmark.grey_face(128)).all()
+    assert (face == benchmark.gray_face(128)).all()
 
 
 # As a user meets it
@@ -320,7 +321,7 @@ def measured(tmp_path_factory):
     """A short run on the live synthetic camera: the finished process, and the file of its report."""
     path = tmp_path_factory.mktemp("report") / "new" / "a.json"
     began = time.monotonic()
-    result = run_edge("benchmark", "synthetic", "--seconds", 1, "--quick", "--json", path)
+    result = run_edge("benchmark", "synthetic", "--duration", 1, "--quick", "--json", path)
     assert result.returncode == 0, result.stderr
     return SimpleNamespace(result=result, path=path, report=json.loads(path.read_text()), took=time.monotonic() - began)
 
@@ -334,7 +335,7 @@ def compared(measured, tmp_path_factory):
         writer.write(np.full((120, 160, 3), 40 * level, np.uint8))
     writer.release()
     result = run_edge(
-        *("benchmark", "clip.avi", "--seconds", 0.5, "--quick", "--json", "b.json"),
+        *("benchmark", "clip.avi", "--duration", 0.5, "--quick", "--json", "b.json"),
         *("--compare", measured.path, "--min-fps", 1e6),
         cwd=folder,
     )
@@ -346,7 +347,7 @@ def test_the_report_of_a_run_is_whole_and_of_this_machine_and_model(measured):
     assert set(found) == KEYS
     assert found["schema"] == 1
     assert found["date"].endswith("+00:00")
-    assert found["model"]["sha256"] == hashlib.sha256(card.shipped_model().read_bytes()).hexdigest()
+    assert found["model"]["sha256"] == hashlib.sha256(shipped_model().read_bytes()).hexdigest()
     assert found["machine"]["kernel"] == machine.facts()["kernel"]
     assert found["settings"]["threads"] == 1
     assert found["source"] == {"name": "synthetic", "live": True, "width": 640, "height": 480, "passes": 1}
@@ -361,10 +362,10 @@ def test_a_run_measures_loop_stages_age_classifier_and_memory(measured):
     assert loop["fps"] == pytest.approx(loop["frames"] / loop["seconds"])
     assert loop["frames"] >= 1
     assert loop["source_fps"] > 0
-    assert loop["stages_ms"]["search"]["p99"] > 0
+    assert loop["stages_ms"]["detect"]["p99"] > 0
     assert loop["age_ms"]["p50"] > 0
     assert sum(loop["shares"][stage] for stage in (*STAGES, "sinks")) == pytest.approx(
-        loop["shares"]["total"] + loop["shares"]["wait"]
+        loop["shares"]["total"] + loop["shares"]["capture"]
     )
     assert (alone["queries"] >= 100, alone["seconds"] >= 2, alone["by_rule"]) == (True, True, False)
     assert 0 < alone["ms"]["p50"] <= alone["ms"]["p90"] <= alone["ms"]["p99"]
@@ -408,7 +409,7 @@ def test_too_few_frames_a_second_are_exit_status_1_after_the_whole_report(compar
 
 
 def test_ctrl_c_ends_the_measuring_and_reports_what_there_is(tmp_path):
-    command = [EDGE, "benchmark", "synthetic", "--seconds", "600", "--json", str(tmp_path / "early.json")]
+    command = [EDGE, "benchmark", "synthetic", "--duration", "600", "--json", str(tmp_path / "early.json")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr
@@ -427,18 +428,18 @@ def test_ctrl_c_ends_the_measuring_and_reports_what_there_is(tmp_path):
 
 def test_both_models_are_measured_in_one_run(classifier, monkeypatch):
     monkeypatch.setattr(benchmark, "BLOCK", 2)
-    comparison = benchmark.with_model(card.shipped_model(), classifier, 1, Rule(4, 0.0), lambda: False)
+    comparison = benchmark.with_model(shipped_model(), classifier, 1, Rule(4, 0.0), lambda: False)
     assert set(comparison.figures) == {f"classifier alone {key}, ms" for key in ("mean", "p50", "p90", "p99")}
     assert all(each.ratio and each.ratio > 0 for each in comparison.figures.values())
-    stopped = benchmark.with_model(card.shipped_model(), classifier, 1, Rule(4, 0.0), lambda: True)
+    stopped = benchmark.with_model(shipped_model(), classifier, 1, Rule(4, 0.0), lambda: True)
     assert (stopped.how, stopped.figures) == ("not measured, ended early", {})
 
 
 @pytest.fixture
 def broken(tmp_path):
     """A model file with a good card whose model is cut off."""
-    model, about = card.load(card.shipped_model())
-    card.attach(model[:8], about, tmp_path / "broken.tflite")
+    model, about = model_file.load(shipped_model())
+    model_file.attach(model[:8], about, tmp_path / "broken.tflite")
     return tmp_path / "broken.tflite"
 
 
@@ -460,7 +461,7 @@ def test_a_second_model_that_breaks_meanwhile_does_not_take_the_report_along(bro
         (("nothing.mp4",), 2, "nothing.mp4: no such file"),
         (("synthetic", "--compare", "nothing.json"), 2, "nothing.json: cannot be read"),
         (("synthetic", "--compare", "notes.txt"), 78, "notes.txt: neither a report nor a .tflite model"),
-        (("synthetic", "--seconds", "0"), 78, "seconds is 0.0, expected more than 0"),
+        (("synthetic", "--duration", "0"), 78, "seconds is 0.0, expected more than 0"),
     ],
 )
 def test_bad_input_is_one_line_and_its_exit_status(tmp_path, arguments, status, words):

@@ -29,7 +29,7 @@ def test_a_ratio_is_ours_by_theirs_and_missing_where_one_is():
 
 def test_two_reports_are_compared_figure_by_figure(clock, tmp_path):
     ours, theirs = as_read(report(clock)), as_read(report(clock))
-    theirs["loop"]["stages_ms"]["search"]["p90"] = 10.0
+    theirs["loop"]["stages_ms"]["detect"]["p90"] = 10.0
     theirs["loop"]["fps"] = 40.0
     theirs["loop"]["age_ms"] = None
     (tmp_path / "theirs.json").write_text(json.dumps(theirs))

@@ -21,16 +21,16 @@ from typer.testing import CliRunner
 from edge.capture import registry as cameras
 from edge.capture import synthetic
 from edge.cli import app
+from edge.config.models import shipped_model
 from edge.diagnostics import doctor
 from edge.diagnostics.doctor import Check
 from edge.errors import CameraError
-from edge.inference import classifier
-from edge.inference import model_file as card
+from edge.inference import classifier, model_file
 from edge.system import machine
 from tests.conftest import run_edge
 from tests.edge.system.test_machine import CPUFREQ, METADATA, PI, RECEIVER, WEBCAM, ZONE, drivers, lay, program
 
-MODEL = card.shipped_model()
+MODEL = shipped_model()
 OLD_RUNTIME = classifier.runtime().__name__.startswith("tflite_runtime")
 STATES = {"good", "warning", "bad", "absent"}
 VERSIONS = {"runtime": "ai-edge-litert", "runtime_version": "2.3.0", "numpy": "2.4.6", "opencv": "4.14.0"}
@@ -200,7 +200,7 @@ def test_the_old_runtime_does_not_go_with_numpy_2(runtime, numpy, status):
 
 def test_a_model_is_run_once_and_its_kernels_are_told():
     model, kernels = doctor._model(MODEL, "tflite-runtime" if OLD_RUNTIME else "ai-edge-litert", runs=True)
-    assert_check(model, "good", "emotion.tflite", "labels; a grey picture is read in ", " ms")
+    assert_check(model, "good", "emotion.tflite", "labels; a gray image is read in ", " ms")
     words = ["plain ones of tflite-runtime"] if OLD_RUNTIME else ["XNNPACK computes ", " of "]
     assert_check(kernels, "good", *words)
 
@@ -209,10 +209,10 @@ def test_a_model_that_does_not_load_or_run_is_bad(tmp_path):
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(MODEL.read_bytes()[:1000])
     assert_check(doctor._model(cut, None, runs=True)[0], "bad", "cut.tflite: ", "--model")
-    content, about = card.load(MODEL)
-    card.attach(content, replace(about, labels=("calm",)), cut)
+    content, about = model_file.load(MODEL)
+    model_file.attach(content, replace(about, labels=("calm",)), cut)
     assert_check(doctor._model(cut, None, runs=True)[0], "bad", "its card has 1 labels", "trainer quantize")
-    card.attach(content[:8], about, cut)
+    model_file.attach(content[:8], about, cut)
     (check,) = doctor._model(cut, None, runs=True)
     assert_check(check, "bad", "no TFLite model, or not a whole one")
 
@@ -220,7 +220,7 @@ def test_a_model_that_does_not_load_or_run_is_bad(tmp_path):
 def test_without_xnnpack_the_new_runtime_is_slow_and_the_old_one_as_it_is_made():
     module = classifier.runtime()
     plain = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = module.Interpreter(model_content=card.load(MODEL)[0], experimental_op_resolver_type=plain)
+    interpreter = module.Interpreter(model_content=model_file.load(MODEL)[0], experimental_op_resolver_type=plain)
     interpreter.allocate_tensors()
     assert_check(doctor._kernels(interpreter, "ai-edge-litert"), "warning", "no XNNPACK", "slower")
     assert_check(doctor._kernels(interpreter, "tflite-runtime"), "good", "no XNNPACK")
@@ -371,7 +371,7 @@ def test_whatever_a_camera_does_is_told(monkeypatch, error):
         yield from ()
 
     monkeypatch.setattr(cameras, "frames", frames)
-    assert_check(doctor._frame("usb:0"), "bad", "unplugged" if error else "ended without a picture")
+    assert_check(doctor._frame("usb:0"), "bad", "unplugged" if error else "ended without an image")
 
 
 def test_a_camera_that_hangs_is_left(monkeypatch):
@@ -454,11 +454,11 @@ def test_the_disk_runs_full_before_it_is_full(free, status):
 
 
 @pytest.mark.parametrize(
-    ("year", "synchronised", "status"),
+    ("year", "synchronized", "status"),
     [(2026, True, "good"), (2026, None, "good"), (2026, False, "warning"), (2023, True, "bad"), (1970, None, "bad")],
 )
-def test_a_clock_that_was_never_set_is_bad_and_one_that_nobody_sets_a_warning(year, synchronised, status):
-    assert_check(doctor._clock(datetime(year, 5, 4, tzinfo=UTC), synchronised), status, f"{year}-05-04 00:00 UTC")
+def test_a_clock_that_was_never_set_is_bad_and_one_that_nobody_sets_a_warning(year, synchronized, status):
+    assert_check(doctor._clock(datetime(year, 5, 4, tzinfo=UTC), synchronized), status, f"{year}-05-04 00:00 UTC")
 
 
 @pytest.mark.parametrize(

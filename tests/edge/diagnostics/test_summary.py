@@ -184,7 +184,7 @@ def test_a_reader_that_goes_is_no_error(busy):
 
 
 def bars(drawing: str) -> dict[str, tuple[float, float, str]]:
-    """Return y, height and colour of each bar's part by what is told of it."""
+    """Return y, height and color of each bar's part by what is told of it."""
     return {
         part.findtext(f"{SVG}title", ""): (float(part.get("y", 0)), float(part.get("height", 0)), part.get("fill", ""))
         for part in Xml.fromstring(drawing).iter(f"{SVG}rect")
@@ -229,12 +229,12 @@ def test_everything_is_within_the_drawing_and_the_scale_is_told(tmp_path):
         assert any(text.endswith(step) for text in texts), (seconds, texts)
 
 
-def test_a_label_has_one_colour_all_day_and_no_other_label_has_it(tmp_path):
+def test_a_label_has_one_color_all_day_and_no_other_label_has_it(tmp_path):
     labels = [f"label{number}" for number in range(20)]
     log(tmp_path, *(span(f"{hour}:00:00", 5, label) for hour in (10, 11) for label in (*labels, None)))
     found = bars(summary.svg(summary.read(tmp_path, None)))
-    colours = {(told.split(": ")[0].split(", ")[1], colour) for told, (_, _, colour) in found.items()}
-    assert len(colours) == len({colour for _, colour in colours}) == 21
+    colors = {(told.split(": ")[0].split(", ")[1], color) for told, (_, _, color) in found.items()}
+    assert len(colors) == len({color for _, color in colors}) == 21
 
 
 def test_labels_of_any_language_and_of_any_signs_are_letters_of_the_drawing(tmp_path):

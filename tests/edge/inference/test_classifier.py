@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.config.models import shipped_model
 from edge.errors import EmotionEdgeError, ModelError
 from edge.inference import classifier as module
-from edge.inference import model_file as card
-from edge.inference.classifier import Classifier, calibrate, dequantise
+from edge.inference import model_file
+from edge.inference.classifier import Classifier, calibrate, dequantize
 from edge.types import Box
 from tests.conftest import FACE
 
@@ -21,7 +22,7 @@ SCORES = np.array([0.5, 0.3, 0.2], np.float32)
 
 @pytest.fixture
 def model() -> bytes:
-    return card.load(card.shipped_model())[0]
+    return model_file.load(shipped_model())[0]
 
 
 @pytest.fixture
@@ -68,9 +69,9 @@ class Patch:
         return int(struct.unpack_from(kind, self.content, place)[0])
 
 
-def refusal(path: Path, model: bytes, about: card.ModelCard) -> str:
+def refusal(path: Path, model: bytes, about: model_file.ModelCard) -> str:
     """Return what is said of `model` with the card `about`, which must be one line that names the file."""
-    card.attach(model, about, path)
+    model_file.attach(model, about, path)
     with pytest.raises(ModelError) as caught:
         Classifier(path)
     assert str(caught.value).startswith(f"{path}: ")
@@ -79,11 +80,11 @@ def refusal(path: Path, model: bytes, about: card.ModelCard) -> str:
 
 
 def test_a_smiling_face_is_read_as_happy(classifier, crop):
-    assert classifier.card.labels[classifier.scores(crop).argmax()] == "happy"
+    assert classifier.card.labels[classifier.classify(crop).argmax()] == "happy"
 
 
 def test_scores_are_one_share_a_label_and_sum_to_one(classifier, crop):
-    scores = classifier.scores(crop)
+    scores = classifier.classify(crop)
     assert scores.shape == (len(classifier.card.labels),)
     assert scores.dtype == np.float32
     assert scores.min() >= 0
@@ -91,10 +92,10 @@ def test_scores_are_one_share_a_label_and_sum_to_one(classifier, crop):
 
 
 def test_the_same_face_has_the_same_scores_whatever_was_read_between(classifier, crop):
-    first = classifier.scores(crop)
-    other = classifier.scores(np.zeros_like(crop))
+    first = classifier.classify(crop)
+    other = classifier.classify(np.zeros_like(crop))
     assert not np.array_equal(first, other)
-    assert np.array_equal(first, classifier.scores(crop))
+    assert np.array_equal(first, classifier.classify(crop))
 
 
 def test_the_prepared_face_is_what_the_card_says(classifier, crop):
@@ -103,25 +104,25 @@ def test_the_prepared_face_is_what_the_card_says(classifier, crop):
 
 
 def test_a_second_look_is_at_the_face_mirrored_and_a_little_tighter(classifier):
-    grey = np.random.default_rng(0).integers(0, 256, (120, 200), np.uint8)
-    again = classifier.prepare(grey, Box(40, 20, 100, 100), again=True)
-    there = classifier.prepare(np.ascontiguousarray(grey[:, ::-1]), Box(63, 23, 94, 94))
+    gray = np.random.default_rng(0).integers(0, 256, (120, 200), np.uint8)
+    again = classifier.prepare(gray, Box(40, 20, 100, 100), again=True)
+    there = classifier.prepare(np.ascontiguousarray(gray[:, ::-1]), Box(63, 23, 94, 94))
     assert np.array_equal(again, there)
     assert again.flags.c_contiguous
 
 
 def test_labels_are_data(path, model, classifier, crop):
     labels = tuple(f"mood {number}" for number in range(len(classifier.card.labels)))
-    card.attach(model, replace(classifier.card, labels=labels), path)
+    model_file.attach(model, replace(classifier.card, labels=labels), path)
     other = Classifier(path)
     assert other.card.labels == labels
-    assert np.array_equal(other.scores(crop), classifier.scores(crop))
+    assert np.array_equal(other.classify(crop), classifier.classify(crop))
 
 
 def test_the_cards_temperature_is_used(path, model, classifier, crop):
-    card.attach(model, replace(classifier.card, temperature=3.0), path)
-    expected = calibrate(classifier.scores(crop), 3 / classifier.card.temperature)
-    assert Classifier(path).scores(crop) == pytest.approx(expected, abs=1e-5)
+    model_file.attach(model, replace(classifier.card, temperature=3.0), path)
+    expected = calibrate(classifier.classify(crop), 3 / classifier.card.temperature)
+    assert Classifier(path).classify(crop) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_card_with_another_input_size_is_refused_with_both_shapes(path, model, classifier):
@@ -153,7 +154,7 @@ def test_an_input_scaled_otherwise_is_refused(path, model, classifier, scale, ze
 
 
 def test_a_float_output_is_refused():
-    about = card.ModelCard("float", ("calm", "cross"), 48, 48)
+    about = model_file.ModelCard("float", ("calm", "cross"), 48, 48)
     inputs = {"shape": (1, 48, 48, 1), "dtype": np.uint8, "quantization": (1.0, 0)}
     outputs = {"shape": (1, 2), "dtype": np.float32}
     with pytest.raises(ModelError, match=r"^m\.tflite: output is float32, expected uint8 or int8"):
@@ -197,9 +198,9 @@ def test_the_second_runtime_is_taken_where_the_first_is_not_installed(monkeypatc
         (np.float32, (0.0, 0), [0, 128, 255]),
     ],
 )
-def test_dequantised_scores_are_the_real_values(kind, quantization, expected):
+def test_dequantized_scores_are_the_real_values(kind, quantization, expected):
     raw = np.array([0, 128, 255], np.uint8)
-    values = dequantise(raw.view(kind) if kind != np.float32 else raw.astype(kind), quantization)
+    values = dequantize(raw.view(kind) if kind != np.float32 else raw.astype(kind), quantization)
     assert values.dtype == np.float32
     assert values.tolist() == expected
 

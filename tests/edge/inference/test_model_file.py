@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.config.models import shipped_model
 from edge.errors import FileError, ModelError
-from edge.inference import model_file as card
+from edge.inference import model_file
 from edge.inference.model_file import ModelCard
 
 MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(256)) * 4  # only its mark is looked at
@@ -37,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def whole(path: Path) -> bytes:
     """The bytes of a good model file, which also lies at `path`."""
-    card.attach(MODEL, CARD, path)
+    model_file.attach(MODEL, CARD, path)
     return path.read_bytes()
 
 
@@ -51,45 +52,46 @@ def archive(model: bytes, **members: str) -> bytes:
 
 def card_text(**changes: object) -> str:
     """Return a good card as JSON with `changes`; a key that is None is left out."""
-    values = {"format": card.FORMAT, **asdict(CARD), "sha256": hashlib.sha256(MODEL).hexdigest(), **changes}
+    values = {"format": model_file.CARD_FORMAT, **asdict(CARD), "sha256": hashlib.sha256(MODEL).hexdigest(), **changes}
     return json.dumps({key: value for key, value in values.items() if value is not None})
 
 
 def refusal(path: Path) -> str:
     """Return what is said of the file at `path`, which must be one line that names it."""
     with pytest.raises(ModelError) as caught:
-        card.load(path)
+        model_file.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_what_was_attached_is_loaded(path):
-    sealed = card.attach(MODEL, CARD, path)
+    sealed = model_file.attach(MODEL, CARD, path)
     assert sealed == replace(CARD, sha256=hashlib.sha256(MODEL).hexdigest())
-    assert card.load(path) == (MODEL, sealed)
+    assert model_file.load(path) == (MODEL, sealed)
 
 
 def test_any_zip_tool_reads_the_card(path, whole):
     with zipfile.ZipFile(path) as file:
         assert file.testzip() is None
-        assert json.loads(file.read(card.MEMBER))["labels"] == ["calm", "cross", "müde"]
+        assert json.loads(file.read(model_file.CARD_MEMBER))["labels"] == ["calm", "cross", "müde"]
 
 
 def test_the_same_model_and_card_give_the_same_bytes_at_any_time(path, whole, monkeypatch):
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(2_000_000_000))
-    card.attach(MODEL, CARD, path)
+    model_file.attach(MODEL, CARD, path)
     assert path.read_bytes() == whole
 
 
 def test_a_card_can_be_replaced_in_a_loaded_model(path, whole):
-    model, found = card.load(path)
-    card.attach(model, replace(found, version="4"), path)
-    assert card.load(path) == (MODEL, replace(found, version="4"))
+    model, found = model_file.load(path)
+    model_file.attach(model, replace(found, version="4"), path)
+    assert model_file.load(path) == (MODEL, replace(found, version="4"))
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"TFL3", b"no model, but a text of some length", archive(b"", **{card.MEMBER: card_text()})]
+    "content",
+    [b"", b"TFL3", b"no model, but a text of some length", archive(b"", **{model_file.CARD_MEMBER: card_text()})],
 )
 def test_a_file_that_is_no_model_is_refused(path, content):
     path.write_bytes(content)
@@ -114,12 +116,12 @@ def test_one_flipped_bit_in_the_weights_is_refused_as_damaged(path, whole):
 
 
 def test_a_damaged_archive_is_refused_or_read_right_wherever_it_was_hit(path, whole):
-    good = card.load(path)
+    good = model_file.load(path)
     for place in range(len(MODEL), len(whole)):
         for bit in (0, 3, 7):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
             try:
-                assert card.load(path) == good
+                assert model_file.load(path) == good
             except ModelError as error:
                 assert str(path) in str(error)  # noqa: PT017 (either outcome is right)
 
@@ -158,13 +160,13 @@ def test_a_damaged_archive_is_refused_or_read_right_wherever_it_was_hit(path, wh
     ],
 )
 def test_a_wrong_card_is_refused_with_the_key_and_what_was_found(path, changes, words):
-    path.write_bytes(archive(MODEL, **{card.MEMBER: card_text(**changes)}))
+    path.write_bytes(archive(MODEL, **{model_file.CARD_MEMBER: card_text(**changes)}))
     assert words in refusal(path)
 
 
 @pytest.mark.parametrize(("text", "words"), [("{", "not JSON"), ("[1]", "expected a JSON object")])
 def test_a_card_that_is_no_json_object_is_refused(path, text, words):
-    path.write_bytes(archive(MODEL, **{card.MEMBER: text}))
+    path.write_bytes(archive(MODEL, **{model_file.CARD_MEMBER: text}))
     assert words in refusal(path)
 
 
@@ -175,11 +177,11 @@ def test_a_path_that_cannot_be_read_is_refused_with_the_reason(tmp_path):
 
 def test_a_model_that_cannot_be_written_is_one_error_that_names_it(path, whole):
     with pytest.raises(FileError, match=r"tiny\.tflite/inside: cannot be written"):
-        card.attach(MODEL, CARD, path / "inside")
+        model_file.attach(MODEL, CARD, path / "inside")
 
 
 def test_the_shipped_model_is_whole_and_says_what_it_was_trained_on():
-    _, found = card.load(card.shipped_model())
+    _, found = model_file.load(shipped_model())
     assert found.labels
     assert found.data
     assert found.metrics
@@ -187,6 +189,6 @@ def test_the_shipped_model_is_whole_and_says_what_it_was_trained_on():
 
 def test_a_model_that_was_deployed_goes_before_the_one_that_is_shipped(monkeypatch, tmp_path):
     monkeypatch.setenv("EMOTION_EDGE_MODEL", str(tmp_path / "deployed.tflite"))
-    assert card.shipped_model() == tmp_path / "deployed.tflite"
+    assert shipped_model() == tmp_path / "deployed.tflite"
     monkeypatch.setenv("EMOTION_EDGE_MODEL", "")
-    assert card.shipped_model().name == "emotion.tflite"
+    assert shipped_model().name == "emotion.tflite"

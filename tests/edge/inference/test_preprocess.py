@@ -1,4 +1,4 @@
-"""What the model sees: the right square of the picture, no finer than the training faces, at the model's size."""
+"""What the model sees: the right square of the image, no finer than the training faces, at the model's size."""
 
 import cv2
 import numpy as np
@@ -7,11 +7,11 @@ import pytest
 from edge.inference.preprocess import cut, model_input, resample
 from edge.types import Box
 
-# Each pixel is told from its neighbours: 3 a column and 5 a row.
+# Each pixel is told from its neighbors: 3 a column and 5 a row.
 RAMP = (np.arange(60)[np.newaxis, :] * 3 + np.arange(40)[:, np.newaxis] * 5 % 70).astype(np.uint8)
 
 
-def test_a_square_inside_the_picture_is_cut_pixel_for_pixel():
+def test_a_square_inside_the_image_is_cut_pixel_for_pixel():
     assert np.array_equal(cut(RAMP, Box(7, 4, 20, 20), margin=0), RAMP[4:24, 7:27])
 
 
@@ -23,7 +23,7 @@ def test_the_margin_widens_each_side_by_its_share(margin, side):
     )
 
 
-def test_a_box_that_is_no_square_keeps_its_centre_and_its_longer_side():
+def test_a_box_that_is_no_square_keeps_its_center_and_its_longer_side():
     assert np.array_equal(cut(RAMP, Box(20, 15, 20, 10), margin=0), RAMP[10:30, 20:40])
 
 
@@ -36,8 +36,8 @@ def test_beyond_the_border_the_border_pixels_are_repeated_and_the_face_keeps_its
 
 
 @pytest.mark.parametrize("box", [Box(60, 0, 10, 10), Box(-10, 0, 10, 10), Box(0, 40, 10, 10), Box(0, -30, 10, 10)])
-def test_a_box_outside_the_picture_is_an_error_that_says_so(box):
-    with pytest.raises(ValueError, match="outside a picture of 60 x 40"):
+def test_a_box_outside_the_image_is_an_error_that_says_so(box):
+    with pytest.raises(ValueError, match="outside an image of 60 x 40"):
         cut(RAMP, box, margin=0)
 
 

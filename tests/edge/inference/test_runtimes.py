@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from edge.capture.synthetic import Stage
-from edge.inference import model_file as card
-from edge.inference.classifier import Classifier, dequantise, runtime
+from edge.inference import model_file
+from edge.inference.classifier import Classifier, dequantize, runtime
 from tests.conftest import FACE, run_edge
 from tests.support.paths import ROOT
 
@@ -27,12 +27,12 @@ SCORES = """
 import sys
 from dataclasses import replace
 import numpy as np
-from edge.inference.model_file import shipped_model
+from edge.config.models import shipped_model
 from edge.inference.classifier import Classifier, runtime
 assert runtime().__name__ == "tflite_runtime.interpreter", runtime()
 classifier = Classifier(shipped_model())
 classifier.card = replace(classifier.card, temperature=1.0)  # what the runtime itself says
-np.save(sys.argv[2], [classifier.scores(face) for face in np.load(sys.argv[1])])
+np.save(sys.argv[2], [classifier.classify(face) for face in np.load(sys.argv[1])])
 """
 
 
@@ -40,7 +40,7 @@ np.save(sys.argv[2], [classifier.scores(face) for face in np.load(sys.argv[1])])
 def faces(classifier: Classifier):
     """(21, size, size) uint8: the synthetic face in each of its emotions, at several sizes."""
     stage = Stage()
-    return np.stack([classifier.prepare(stage.picture(second), stage.actors(second)[0].box) for second in range(21)])
+    return np.stack([classifier.prepare(stage.image(second), stage.actors(second)[0].box) for second in range(21)])
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def old_scores(faces, tmp_path_factory):
 
 
 def test_tflite_runtime_agrees_within_two_steps_with_the_same_kernels(faces, old_scores):
-    content, _ = card.load(card.shipped_model())
+    content, _ = model_file.load(shipped_model())
     plain = runtime().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = runtime().Interpreter(model_content=content, experimental_op_resolver_type=plain)
     interpreter.allocate_tensors()
@@ -63,19 +63,19 @@ def test_tflite_runtime_agrees_within_two_steps_with_the_same_kernels(faces, old
     for face, theirs in zip(faces, old_scores, strict=True):
         interpreter.set_tensor(inputs["index"], face[np.newaxis, :, :, np.newaxis])
         interpreter.invoke()
-        ours = dequantise(interpreter.get_tensor(outputs["index"])[0], outputs["quantization"])
+        ours = dequantize(interpreter.get_tensor(outputs["index"])[0], outputs["quantization"])
         assert np.abs(ours - theirs).max() <= 2 * STEP + 1e-6
 
 
 def test_xnnpack_agrees_with_it_on_the_label_and_within_two_steps_on_average(faces, old_scores):
-    classifier = Classifier(card.shipped_model())
+    classifier = Classifier(shipped_model())
     classifier.card = replace(classifier.card, temperature=1.0)
-    ours = np.stack([classifier.scores(face) for face in faces])
+    ours = np.stack([classifier.classify(face) for face in faces])
     assert (ours.argmax(axis=1) == old_scores.argmax(axis=1)).mean() >= 0.9
     assert np.abs(ours - old_scores).mean() <= 2 * STEP
 
 
-def test_edge_reads_a_real_picture_on_the_runtime_that_is_here(portrait_file: Path) -> None:
+def test_edge_reads_a_real_image_on_the_runtime_that_is_here(portrait_file: Path) -> None:
     done = run_edge("run", portrait_file, "--sink", "jsonl")
     (face,) = json.loads(done.stdout)["faces"]
     assert face["label"] == "happy"

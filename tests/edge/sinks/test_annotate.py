@@ -1,4 +1,4 @@
-"""What was read is drawn on a copy of the picture, wherever the face is and however small the picture."""
+"""What was read is drawn on a copy of the image, wherever the face is and however small the image."""
 
 import numpy as np
 import pytest
@@ -11,39 +11,39 @@ SIZE = (640, 480)
 
 
 def changed(observation):
-    """Return (height, width) bool: where the annotated picture differs from the frame's."""
-    return (annotate(observation) != observation.frame.colour()).any(axis=2)
+    """Return (height, width) bool: where the annotated image differs from the frame's."""
+    return (annotate(observation) != observation.frame.color()).any(axis=2)
 
 
-def test_a_picture_without_faces_is_left_as_it_is():
+def test_a_image_without_faces_is_left_as_it_is():
     assert not changed(seen(size=SIZE)).any()
 
 
-def test_the_frames_own_picture_is_not_drawn_on():
-    picture = np.full((480, 640, 3), 100, np.uint8)
+def test_the_frames_own_image_is_not_drawn_on():
+    image = np.full((480, 640, 3), 100, np.uint8)
     observation = seen(reading())
-    object.__setattr__(observation.frame, "colour", lambda: picture)
+    object.__setattr__(observation.frame, "color", lambda: image)
     drawn = annotate(observation)
-    assert (picture == 100).all()
+    assert (image == 100).all()
     assert (drawn != 100).any()
 
 
-@pytest.mark.parametrize(("label", "colour"), [("calm", SURE), (None, UNSURE)])
-def test_the_box_is_drawn_at_the_face_in_the_colour_of_its_certainty(label, colour):
+@pytest.mark.parametrize(("label", "color"), [("calm", SURE), (None, UNSURE)])
+def test_the_box_is_drawn_at_the_face_in_the_color_of_its_certainty(label, color):
     drawn = annotate(seen(reading(label, box=Box(200, 200, 100, 100)), size=SIZE))
-    assert tuple(drawn[300, 250]) == colour  # the lower edge: title and bars are elsewhere
-    assert tuple(drawn[250, 200]) == colour
+    assert tuple(drawn[300, 250]) == color  # the lower edge: title and bars are elsewhere
+    assert tuple(drawn[250, 200]) == color
     assert tuple(drawn[250, 250]) == (100, 100, 100)  # the face itself stays visible
 
 
 def test_each_face_is_drawn():
     left, right = Box(50, 200, 80, 80), Box(450, 200, 80, 80)
-    drawn = changed(seen(reading(box=left), reading(face_id=2, box=right), size=SIZE))
+    drawn = changed(seen(reading(box=left), reading(track_id=2, box=right), size=SIZE))
     assert drawn[280, 60:120].all()
     assert drawn[280, 460:520].all()
 
 
-def test_the_title_stays_in_the_picture_at_its_upper_border():
+def test_the_title_stays_in_the_image_at_its_upper_border():
     drawn = annotate(seen(reading(box=Box(300, 0, 100, 100)), size=SIZE))
     assert (drawn[4:12, 302:312] == SURE).all()  # its plate, moved down onto the face
 
@@ -73,7 +73,7 @@ def test_a_longer_bar_stands_for_a_larger_share():
 @pytest.mark.parametrize(
     "box", [Box(0, 0, 16, 16), Box(-20, -20, 60, 60), Box(600, 440, 100, 100), Box(0, 0, 640, 480), Box(5, 5, 1, 1)]
 )
-def test_any_face_on_any_picture_is_drawn_without_an_error(size, box):
+def test_any_face_on_any_image_is_drawn_without_an_error(size, box):
     drawn = annotate(seen(reading(box=box), size=size))
     assert drawn.shape == (size[1], size[0], 3)
     assert drawn.dtype == np.uint8

@@ -63,17 +63,17 @@ def test_a_face_that_comes_back_after_it_was_gone_gets_a_line_again():
 
 def test_each_face_has_its_own_lines():
     lines = printed(
-        seen(reading(), reading("cross", face_id=2)),
-        seen(reading("cross"), reading("cross", face_id=2), time=0.1),
+        seen(reading(), reading("cross", track_id=2)),
+        seen(reading("cross"), reading("cross", track_id=2), time=0.1),
     )
     assert [line.split("  ")[1] for line in lines] == ["face 1: calm 80%", "face 2: cross 80%", "face 1: cross 80%"]
 
 
-def test_pictures_are_named_and_each_face_has_its_place():
+def test_images_are_named_and_each_face_has_its_place():
     assert printed(
-        seen(reading(), reading("cross", face_id=7), name="a.png"),
+        seen(reading(), reading("cross", track_id=7), name="a.png"),
         seen(name="b.png", time=1.0, index=1),
-        seen(reading(face_id=8), name="c.png", time=2.0, index=2),
+        seen(reading(track_id=8), name="c.png", time=2.0, index=2),
     ) == [
         "a.png  face 1 at 10,12 20x24: calm 80%",
         "a.png  face 2 at 10,12 20x24: cross 80%",
@@ -119,7 +119,7 @@ def test_the_live_line_is_not_drawn_more_often_than_is_seen():
 def test_the_live_line_stays_within_the_terminals_width(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     stream = Terminal()
-    printed(seen(*(reading(face_id=number) for number in range(1, 9))), stream=stream)
+    printed(seen(*(reading(track_id=number) for number in range(1, 9))), stream=stream)
     live = [part for part in re.split(r"[\r\n]", stream.getvalue()) if "fps" in part]
     assert [len(part.removesuffix("\x1b[K")) for part in live] == [39]
 

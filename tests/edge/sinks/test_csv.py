@@ -16,13 +16,13 @@ from edge.sinks import csv
 from edge.sinks import daily_log as daylog
 from edge.sinks.csv import SLOT, Sink, Stays
 from edge.sinks.daily_log import HEADER, Span, from_line
-from edge.types import Run
+from edge.types import RunInfo
 from tests.conftest import reading, run_edge, seen
-from tests.support.kiosk import Run as Process
+from tests.support.kiosk import RunInfo as Process
 from tests.support.kiosk import until
 
 NOON = datetime(2026, 11, 21, 12, 0, 0).astimezone()
-LIVE = Run(live=True)
+LIVE = RunInfo(live=True)
 
 
 class Time:
@@ -52,7 +52,7 @@ def clock(monkeypatch):
 def at_once(monkeypatch):
     """Has the sink do its work in `write`, so that a test may turn the clock in between."""
 
-    monkeypatch.setattr(outbox.Outbox, "put", lambda self, item: self._work(item))
+    monkeypatch.setattr(outbox.BackgroundWriter, "put", lambda self, item: self._work(item))
 
 
 class Day:
@@ -64,7 +64,7 @@ class Day:
     def look(self, second, *readings):
         self.clock.now = second
         observation = seen(*readings)
-        arrived = replace(observation.frame, arrived=self.clock.monotonic())
+        arrived = replace(observation.frame, captured_at=self.clock.monotonic())
         self.sink.write(replace(observation, frame=arrived))
 
     def stay(self, begin, end, *readings, fps=10):
@@ -114,8 +114,8 @@ def test_a_face_that_changes_is_a_span_for_each_label_without_a_gap(day, log):
 
 
 def test_each_face_has_its_own_spans(day, log):
-    day.stay(0, 2, reading(), reading("cross", face_id=2))
-    day.stay(2.1, 4, reading("cross", face_id=2))
+    day.stay(0, 2, reading(), reading("cross", track_id=2))
+    day.stay(2.1, 4, reading("cross", track_id=2))
     day.stay(4.1, 10)
     assert short(log) == [(0, 2, 1, "calm"), (0, 4, 2, "cross")]
 
@@ -173,7 +173,7 @@ def test_all_of_a_run_is_of_that_run_and_of_another_run_is_not(log, clock):
     for _ in range(2):
         with Sink(str(log), LIVE) as sink:
             sink.write(seen(reading()))
-            sink.write(seen(reading(face_id=2)))
+            sink.write(seen(reading(track_id=2)))
     assert len({each.run for each in spans(log)}) == 2
     assert len({(each.run, each.face) for each in spans(log)}) == 4
 
@@ -335,7 +335,7 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room_again(log, 
     sink.__exit__(None, None, None)  # which tries once more
     monkeypatch.setattr(csv, "append", daylog.append)
     with sink:
-        day.stay(70, 74, reading(face_id=2))
+        day.stay(70, 74, reading(track_id=2))
     assert sum(length for _, length, face, _ in short(log) if face == 1) == pytest.approx(10, abs=0.2)
     assert sum(length for _, length, face, _ in short(log) if face == 2) == pytest.approx(4, abs=0.001)
 
@@ -370,7 +370,7 @@ def test_a_run_that_is_killed_loses_at_most_ten_seconds_and_the_next_one_goes_on
     assert killed - ended < SLOT + 1
     path = next(iter(log.iterdir()))
     os.truncate(path, path.stat().st_size - 5)  # and the disk's last block with it
-    with Process("run", "synthetic", "--frames", 3, "-s", f"csv:{log}") as run:
+    with Process("run", "synthetic", "--max-frames", 3, "-s", f"csv:{log}") as run:
         assert run.end() == 0
     assert spans(log)[: len(kept) - 1] == kept[:-1]
     assert len({each.run for each in spans(log)}) == 2

@@ -6,15 +6,15 @@ import pytest
 
 from edge.errors import SinkError, UsageError
 from edge.sinks import registry as sinks
-from edge.sinks.background_writer import Outbox
-from edge.types import Run
+from edge.sinks.background_writer import BackgroundWriter
+from edge.types import RunInfo
 from tests.conftest import reading, run_edge, seen
 from tests.support.kiosk import until
 from tests.support.paths import ROOT
 
 gpiozero = pytest.importorskip("gpiozero", reason="needs gpiozero: pip install gpiozero")
 LED = ROOT / "examples" / "led_sink.py"
-RUN = Run(live=True, labels=("calm", "cross"))
+RUN = RunInfo(live=True, labels=("calm", "cross"))
 
 
 @pytest.fixture
@@ -38,13 +38,19 @@ def blinks(monkeypatch):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr(Outbox, "put", lambda self, item: self._work(item))
+    monkeypatch.setattr(BackgroundWriter, "put", lambda self, item: self._work(item))
 
 
 def test_it_is_lit_as_long_as_a_face_shows_the_label(pins, at_once):
     with sinks.make(f"{LED}:17,label=calm", RUN) as sink:
         shown = []
-        for readings in ([], [reading("calm")], [reading("cross")], [reading("cross"), reading("calm", face_id=2)], []):
+        for readings in (
+            [],
+            [reading("calm")],
+            [reading("cross")],
+            [reading("cross"), reading("calm", track_id=2)],
+            [],
+        ):
             sink.write(seen(*readings))
             shown.append(pins.pin(17).state)
     assert shown == [False, True, False, True, False]
@@ -70,7 +76,7 @@ def test_without_a_label_it_blinks_at_each_sure_change_and_at_nothing_else(pins,
             [reading("calm")],  # another one than before
             [],
             [reading("calm")],  # it was away
-            [reading("cross"), reading("calm", face_id=2)],  # a change of one of two
+            [reading("cross"), reading("calm", track_id=2)],  # a change of one of two
         ):
             sink.write(seen(*readings))
             counts.append(sum(blinks))
@@ -123,6 +129,6 @@ def test_without_gpiozero_the_line_to_install_it_is_told(tmp_path, monkeypatch):
 
 def test_a_real_run_takes_it_by_its_path(monkeypatch):
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
-    result = run_edge("run", "synthetic", "--frames", 3, "-s", f"{LED}:17")
+    result = run_edge("run", "synthetic", "--max-frames", 3, "-s", f"{LED}:17")
     assert result.returncode == 0, result.stderr
     assert result.stderr.startswith("3 frames")

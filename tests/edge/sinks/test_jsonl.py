@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import SinkError
 from edge.sinks.jsonl import Sink
-from edge.types import Box, Run
+from edge.types import Box, RunInfo
 from tests.conftest import reading, seen
 
 
@@ -18,7 +18,9 @@ def lines(path) -> list[Any]:
 
 def test_a_frame_is_one_object_of_the_documented_form(capfd):
     with Sink() as sink:
-        sink.write(seen(reading(face_id=3, box=Box(1, 2, 30, 40)), reading(None, share=0.55), time=1.23456789, index=7))
+        sink.write(
+            seen(reading(track_id=3, box=Box(1, 2, 30, 40)), reading(None, share=0.55), time=1.23456789, index=7)
+        )
     out = capfd.readouterr().out
     assert out.endswith("\n")
     assert json.loads(out) == {
@@ -70,7 +72,7 @@ def test_each_line_is_in_the_file_at_once(tmp_path):
 def test_labels_of_any_language_are_written_as_they_are(tmp_path):
     path = tmp_path / "log.jsonl"
     observation = seen(reading())
-    object.__setattr__(observation.readings[0], "scores", {"müde": 1.0})
+    object.__setattr__(observation.faces[0], "scores", {"müde": 1.0})
     with Sink(str(path)) as sink:
         sink.write(observation)
     assert "müde" in path.read_text(encoding="utf-8")
@@ -87,7 +89,7 @@ def test_a_full_disk_is_an_error_that_names_the_file():
 @pytest.mark.parametrize("live", [False, True])
 def test_a_line_that_a_full_disk_took_half_of_is_taken_back_and_the_next_one_follows_the_last_whole_one(tmp_path, live):
     path = tmp_path / "log.jsonl"
-    sink = Sink(str(path), Run(live))
+    sink = Sink(str(path), RunInfo(live))
     with sink:
         sink.write(seen(reading(), index=1))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -15,16 +15,16 @@ from itertools import pairwise
 import pytest
 
 from edge.sinks import registry as sinks
-from edge.types import Run as About
+from edge.types import RunInfo as SettingSpec
 from tests.conftest import reading, seen
-from tests.support.kiosk import Run, until
+from tests.support.kiosk import RunInfo, until
 
 pytestmark = pytest.mark.slow
 
 PROMISED = 1.5  # seconds to stop: a second, and the machine of a test is busy
 ENOUGH = 30  # frames, a second of the camera
 # Eight faces and no patience: the console has several lines to say each second.
-BUSY = ("synthetic:faces=8", "--unsure", 0, "--half-life", 0)
+BUSY = ("synthetic:faces=8", "--min-confidence", 0, "--half-life", 0)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def frames_come(log, frames=ENOUGH) -> None:
 @pytest.mark.parametrize("sink", ["jsonl", "console"])
 def test_a_pipe_that_is_full_and_that_nobody_reads_delays_no_frame_and_no_stop(sink, pipe, log):
     fill(pipe.writer)
-    with Run("run", *BUSY, "-s", sink, "-s", f"jsonl:{log}", stdout=pipe.writer) as run:
+    with RunInfo("run", *BUSY, "-s", sink, "-s", f"jsonl:{log}", stdout=pipe.writer) as run:
         frames_come(log)
         assert run.stop() < PROMISED
     assert run.process.returncode == 0
@@ -98,7 +98,7 @@ def test_a_reader_that_is_stopped_delays_nothing_and_gets_whole_lines_when_it_go
     got = tmp_path / "got.jsonl"
     with got.open("wb") as file, subprocess.Popen(["cat"], stdin=pipe.reader, stdout=file) as reader:
         reader.send_signal(signal.SIGSTOP)
-        with Run("run", "synthetic", "-s", "jsonl", "-s", f"jsonl:{log}", stdout=pipe.writer) as run:
+        with RunInfo("run", "synthetic", "-s", "jsonl", "-s", f"jsonl:{log}", stdout=pipe.writer) as run:
             frames_come(log)
             assert len(lines(got)) == 0
             reader.send_signal(signal.SIGCONT)
@@ -120,7 +120,7 @@ def test_a_reader_that_is_stopped_delays_nothing_and_gets_whole_lines_when_it_go
 def test_a_fifo_that_nobody_reads_delays_nothing_and_its_reader_may_come_and_go(tmp_path, log):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    with Run("run", "synthetic", "-s", f"jsonl:{fifo}", "-s", f"jsonl:{log}") as run:
+    with RunInfo("run", "synthetic", "-s", f"jsonl:{fifo}", "-s", f"jsonl:{log}") as run:
         for _ in range(2):
             frames_come(log, 10)
             with fifo.open("rb") as reader:
@@ -133,7 +133,7 @@ def test_a_fifo_that_nobody_reads_delays_nothing_and_its_reader_may_come_and_go(
 
 @pytest.mark.parametrize("sink", ["jsonl", "console"])
 def test_a_reader_that_goes_ends_the_run_of_a_camera_quietly(sink, pipe, log):
-    with Run("run", *BUSY, "-s", sink, "-s", f"jsonl:{log}", stdout=pipe.writer) as run:
+    with RunInfo("run", *BUSY, "-s", sink, "-s", f"jsonl:{log}", stdout=pipe.writer) as run:
         frames_come(log, 5)
         pipe.close(pipe.writer, pipe.reader)
         run.end()
@@ -144,7 +144,7 @@ def test_a_reader_that_goes_ends_the_run_of_a_camera_quietly(sink, pipe, log):
 def test_a_write_takes_less_than_a_fifth_of_a_millisecond(spec, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     taken = []
-    with sinks.make(spec, About(live=True, labels=("calm", "cross"))) as sink:
+    with sinks.make(spec, SettingSpec(live=True, labels=("calm", "cross"))) as sink:
         for index in range(100):
             said = reading("calm" if index % 2 else "cross")
             observation = seen(said, time=time.monotonic(), index=index, size=(640, 480))

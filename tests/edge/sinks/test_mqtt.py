@@ -34,15 +34,15 @@ from edge.sinks.mqtt import broker_connection as link
 from edge.sinks.mqtt import publish_queue as desk
 from edge.sinks.mqtt.broker_connection import WINDOW
 from edge.sinks.mqtt.publish_queue import KEPT, Desk
-from edge.types import Box, Run
+from edge.types import Box, RunInfo
 from tests.conftest import EDGE, open_descriptors, reading, run_edge, seen
 from tests.support.broker import HOST, Broker, Gate, Listener, free_port, needs_mosquitto
 from tests.support.kiosk import PATIENCE, until
-from tests.support.kiosk import Run as Process
+from tests.support.kiosk import RunInfo as Process
 
 BASE = "home/kiosk1"
-LIVE = Run(live=True, labels=("calm", "cross"), model="stand-in 1")
-FILES = Run(live=False, labels=LIVE.labels)
+LIVE = RunInfo(live=True, labels=("calm", "cross"), model="stand-in 1")
+FILES = RunInfo(live=False, labels=LIVE.labels)
 MOMENT = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 DOCUMENT = ROOT / "docs" / "mqtt.md"
 # paho leaves the socket of a TLS connection that failed to the garbage collector, which closes it at once.
@@ -77,7 +77,7 @@ def spec(port, *more) -> str:
 
 def change(number: int):
     """Return an observation that differs from the one before: another person each time, alone."""
-    return seen(reading(face_id=number), time=2.0 * number, index=number)
+    return seen(reading(track_id=number), time=2.0 * number, index=number)
 
 
 def numbers(heard) -> list[int]:
@@ -264,7 +264,7 @@ def test_a_change_is_there_at_once(broker, listener):
 @needs_mosquitto
 def test_labels_of_any_language_arrive_as_they_are(broker, listener):
     observation = seen(reading())
-    object.__setattr__(observation.readings[0], "label", "müde")
+    object.__setattr__(observation.faces[0], "label", "müde")
     with Sink(to(broker.port), LIVE) as sink:
         sink.write(observation)
         assert listener.until("/readings", "müde").content["faces"][0]["label"] == "müde"
@@ -285,7 +285,7 @@ def test_samples_come_at_the_rate_and_a_change_at_once():
     board = Desk(options.parse(f"nas,topic={BASE},rate=2"), LIVE)
 
     def new(time, label="calm"):
-        return board.observe(seen(reading(label), time=time))
+        return board.process(seen(reading(label), time=time))
 
     spoken = [index / 30 for index in range(90) if new(index / 30)]
     assert spoken == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5], abs=0.04)
@@ -296,13 +296,13 @@ def test_samples_come_at_the_rate_and_a_change_at_once():
 
 def test_without_a_rate_and_without_anybody_there_are_no_samples():
     silent, alone = (Desk(options.parse(f"nas,topic={BASE}{more}"), LIVE) for more in (",rate=0", ""))
-    assert [silent.observe(seen(reading(), time=time)) for time in (0, 1, 2)] == [True, False, False]
-    assert [alone.observe(seen(time=time)) for time in (0, 1, 2)] == [True, False, False]
+    assert [silent.process(seen(reading(), time=time)) for time in (0, 1, 2)] == [True, False, False]
+    assert [alone.process(seen(time=time)) for time in (0, 1, 2)] == [True, False, False]
 
 
 def test_a_face_that_is_missed_for_less_than_a_second_has_not_gone():
     board = Desk(options.parse("nas,rate=0"), LIVE)
-    said = [board.observe(seen(*there, time=time)) for time, there in enumerate_scene("x  x    ", 0.3)]
+    said = [board.process(seen(*there, time=time)) for time, there in enumerate_scene("x  x    ", 0.3)]
     assert said == [True, False, False, False, False, False, False, True]
 
 
@@ -314,7 +314,7 @@ def enumerate_scene(text: str, apart: float):
 
 def test_the_label_is_the_one_of_who_has_been_there_longest_of_those_who_have_one():
     board = Desk(options.parse("nas"), LIVE)
-    board.observe(seen(reading("cross", 0.99, 7), reading("calm", 0.6, 5), reading(None, 0.5, 2)))
+    board.process(seen(reading("cross", 0.99, 7), reading("calm", 0.6, 5), reading(None, 0.5, 2)))
     messages = drained(board)
     assert messages[-1]["label"] == "calm"
 
@@ -331,7 +331,7 @@ def test_a_label_has_one_moment_since_when_though_frames_come_late_by_turns():
         now[0] = index / 2 + 0.2
         observation = seen(reading(), time=index / 2, index=index)
         object.__setattr__(observation.frame, "arrived", index / 2 + index % 2 * 0.05)
-        board.observe(observation)
+        board.process(observation)
         moments |= {said["faces"][0]["since"] for said in drained(board)}
     assert moments == {"2001-09-09T01:46:40.000Z"}
 
@@ -339,16 +339,16 @@ def test_a_label_has_one_moment_since_when_though_frames_come_late_by_turns():
 def test_when_the_clock_of_the_wall_is_set_moments_follow():
     ahead = [0.0]
     board = Desk(options.parse("nas,rate=30"), LIVE, clock=lambda: 100.0, wall=lambda: 1e9 + ahead[0])
-    board.observe(seen(reading(), time=5))
+    board.process(seen(reading(), time=5))
     ahead[0] = 3600
-    board.observe(seen(reading("cross"), time=5))
+    board.process(seen(reading("cross"), time=5))
     assert drained(board)[1]["time"] == "2001-09-09T02:46:40.000Z"
 
 
 def test_when_no_frame_comes_for_half_a_minute_nobody_is_there():
     now = [0.0]
     board = Desk(options.parse("nas"), LIVE, clock=lambda: now[0], temperature=lambda: None)
-    board.observe(change(1))
+    board.process(change(1))
     drained(board)
     now[0] = 29
     board.tick()
@@ -367,7 +367,7 @@ def test_the_state_is_said_again_every_half_minute_with_rate_and_temperature():
     for tick in range(700):  # 70 s of ten frames each
         now[0] = tick / 10
         if tick < 600:
-            board.observe(seen(index=2 * tick))
+            board.process(seen(index=2 * tick))
         board.tick()
         states += [(now[0], message) for message in drained_states(board)]
     assert [time for time, _ in states] == pytest.approx([0, 5, 35, 65], abs=0.2)
@@ -461,13 +461,13 @@ def test_a_broker_that_hangs_is_noticed_by_its_silence_and_found_again(broker, l
 
 @needs_mosquitto
 def test_a_network_that_stands_still_is_handed_no_more_than_its_sockets_take(broker, listener):
-    crowd = [reading(face_id=face) for face in range(20)]
+    crowd = [reading(track_id=face) for face in range(20)]
     most = 4_000  # 14 MB; Linux gives a socket 4 at most
     with Gate(broker.port) as gate, Sink(to(gate.port, "qos=0"), LIVE) as sink:
         listener.until("/state")
         gate.flows.clear()
         for number in range(1, most + 1):
-            sink.write(seen(*crowd, reading(face_id=19 + number), time=2.0 * number, index=number))
+            sink.write(seen(*crowd, reading(track_id=19 + number), time=2.0 * number, index=number))
             if number % KEPT == 0 and not taken(sink._desk):
                 break
         assert 0 < number < most
@@ -624,14 +624,14 @@ def test_a_topic_that_the_broker_does_not_take_is_told_once(tmp_path, capfd):
     assert (said + capfd.readouterr().err).count("is not taken") == 1
 
 
-def test_no_picture_is_kept_while_a_broker_is_away():
+def test_no_image_is_kept_while_a_broker_is_away():
     with Sink(f"{HOST}:1", LIVE) as sink:
         observation = change(1)
-        picture = weakref.ref(observation.frame.grey)
+        image = weakref.ref(observation.frame.gray)
         sink.write(observation)
         del observation
         gc.collect()
-        assert picture() is None
+        assert image() is None
 
 
 # Who may, and who is who
@@ -859,7 +859,7 @@ def test_home_assistant_finds_the_device_with_all_its_sensors(broker, listener):
 
 def test_its_templates_name_what_the_state_has():
     board = Desk(options.parse("nas"), LIVE)
-    board.observe(change(1))
+    board.process(change(1))
     state = drained(board)[-1]
     config = discovery.config(options.parse("nas"), LIVE, "d", version="1", board=None, thermometer=True)
     named = re.findall(r"value_json\.(\w+)", config.decode())
@@ -937,7 +937,18 @@ def test_a_run_that_is_stopped_ends_within_a_second_and_says_so(broker, listener
 @pytest.mark.slow
 def test_a_frozen_broker_does_not_delay_frames(broker, listener):
     def frames(*more):
-        command = [EDGE, "run", "synthetic:fps=30", "--idle-fps", "0", "--seconds", "8", "-s", "jsonl:/dev/null", *more]
+        command = [
+            EDGE,
+            "run",
+            "synthetic:fps=30",
+            "--idle-fps",
+            "0",
+            "--duration",
+            "8",
+            "-s",
+            "jsonl:/dev/null",
+            *more,
+        ]
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     with frames("-s", spec(broker.port, "rate=30")) as sent, frames() as alone:
@@ -950,8 +961,8 @@ def test_a_frozen_broker_does_not_delay_frames(broker, listener):
 
 
 @pytest.fixture
-def pictures(tmp_path, portrait):
-    folder = tmp_path / "pictures"
+def images(tmp_path, portrait):
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(4):
         assert cv2.imwrite(str(folder / f"{number:02d}.png"), portrait)
@@ -959,13 +970,13 @@ def pictures(tmp_path, portrait):
 
 
 @needs_mosquitto
-def test_of_a_run_of_files_every_picture_arrives(broker, listener, pictures):
-    result = run_edge("run", pictures, "-s", spec(broker.port))
+def test_of_a_run_of_files_every_image_arrives(broker, listener, images):
+    result = run_edge("run", images, "-s", spec(broker.port))
     assert result.returncode == 0, result.stderr
     listener.until("/availability", "offline")
     named = [heard.content["name"] for heard in listener.of("/readings") if "name" in heard.content]
-    assert named == [str(path) for path in sorted(pictures.iterdir())] or named == sorted(
-        p.name for p in pictures.iterdir()
+    assert named == [str(path) for path in sorted(images.iterdir())] or named == sorted(
+        p.name for p in images.iterdir()
     )
 
 
@@ -983,7 +994,7 @@ def test_a_run_of_files_that_has_ended_still_waits_for_its_broker(broker, listen
     assert numbers(listener.of("/readings")) == list(range(1, 31))
 
 
-def test_a_run_of_files_whose_broker_never_comes_is_an_error(pictures, monkeypatch):
+def test_a_run_of_files_whose_broker_never_comes_is_an_error(images, monkeypatch):
     monkeypatch.setattr("edge.sinks.registry.mqtt.PATIENCE", 0.2)
     with (
         pytest.raises(SinkError, match=r"mqtt: 127.0.0.1:1: 2 changes were not taken; is the broker there\?"),
@@ -995,9 +1006,9 @@ def test_a_run_of_files_whose_broker_never_comes_is_an_error(pictures, monkeypat
 def test_a_run_of_files_waits_for_room_and_not_for_ever(monkeypatch):
     board = Desk(options.parse("nas"), FILES, patience=0.05)
     for number in range(KEPT):
-        board.observe(change(number))
+        board.process(change(number))
     with pytest.raises(SinkError, match=r"mqtt: nas:1883: took nothing for 0.05 s"):
-        board.observe(change(KEPT))
+        board.process(change(KEPT))
 
 
 def test_a_port_that_is_taken_by_something_else_is_no_broker(capfd, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import UnknownName, UsageError
 from edge.sinks import registry as sinks
-from edge.types import Run
+from edge.types import RunInfo
 from tests.conftest import run_edge
 from tests.support.paths import ROOT
 
@@ -21,7 +21,7 @@ class Sink:
     def __enter__(self):
         return self
     def write(self, seen):
-        print("mine", self.argument, seen.frame.index, len(seen.readings), flush=True)
+        print("mine", self.argument, seen.frame.index, len(seen.faces), flush=True)
     def __exit__(self, *_):
         print("closed", flush=True)
 """
@@ -54,7 +54,7 @@ def test_a_name_that_is_none_lists_those_that_there_are():
 
 
 def test_a_file_of_ones_own_gets_its_argument_and_the_run(own):
-    run = Run(labels=("calm", "cross"))
+    run = RunInfo(labels=("calm", "cross"))
     sink = sinks.make(f"{own(GOOD)}:a:b,c=1", run)
     assert vars(sink) == {"argument": "a:b,c=1", "run": run}
 
@@ -70,7 +70,7 @@ def test_a_file_of_ones_own_may_have_dataclasses_and_the_name_of_any_module(tmp_
         "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import ClassVar\n"
         "@dataclass\nclass Sink:\n    argument: str\n    run: object\n    reopens: ClassVar[bool] = True\n"
     )
-    run = Run()
+    run = RunInfo()
     assert vars(sinks.make(f"{path}:x", run)) == {"argument": "x", "run": run}
     assert sys.modules["json"] is json
 
@@ -112,7 +112,7 @@ def test_a_run_takes_a_file_of_ones_own_among_the_others(own, portrait_file, tmp
 def test_the_sink_of_the_documentation_works_as_it_stands_there(own):
     page = (ROOT / "docs" / "sinks.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    result = run_edge("run", "synthetic", "--frames", 3, "-s", f"{own(code)}:hello")
+    result = run_edge("run", "synthetic", "--max-frames", 3, "-s", f"{own(code)}:hello")
     assert result.returncode == 0, result.stderr
     assert re.fullmatch(r"(hello \[\(1, '\w+'\)\]\n){3}", result.stdout)
 
@@ -120,7 +120,7 @@ def test_the_sink_of_the_documentation_works_as_it_stands_there(own):
 def test_a_file_of_ones_own_that_fails_leaves_a_camera_and_the_other_outputs_going(own, tmp_path):
     out = tmp_path / "out.jsonl"
     mine = own(GOOD.replace('print("mine"', '1 / 0, print("mine"'))
-    result = run_edge("run", "synthetic", "--frames", 5, "-s", mine, "-s", f"jsonl:{out}")
+    result = run_edge("run", "synthetic", "--max-frames", 5, "-s", mine, "-s", f"jsonl:{out}")
     assert len(out.read_text().splitlines()) == 5
     assert f"{mine}: failed (ZeroDivisionError: division by zero); the run goes on without it" in result.stderr
     assert result.stdout == "closed\n"

@@ -1,4 +1,4 @@
-"""The annotated video plays at the source's speed and is whole or not there; pictures are numbered."""
+"""The annotated video plays at the source's speed and is whole or not there; images are numbered."""
 
 import resource
 import shutil
@@ -15,12 +15,12 @@ from edge.errors import EmotionEdgeError, SinkError, UsageError
 from edge.sinks import video
 from edge.sinks.annotate import annotate
 from edge.sinks.video import Sink
-from edge.types import Box, Run
+from edge.types import Box, RunInfo
 from tests.conftest import reading, seen
 
 
 def record(path, observations, live=False) -> None:
-    with Sink(str(path), Run(live)) as sink:
+    with Sink(str(path), RunInfo(live)) as sink:
         for observation in observations:
             sink.write(observation)
 
@@ -65,7 +65,7 @@ def test_a_video_has_every_frame_at_the_sources_speed(tmp_path, name, rate):
         ((2, 3, 5), [40, 60, 60, 100]),
     ],
 )
-def test_what_was_skipped_is_shown_as_a_standing_picture(tmp_path, indices, shown):
+def test_what_was_skipped_is_shown_as_a_standing_image(tmp_path, indices, shown):
     record(tmp_path / "out.avi", steps(*indices))
     assert levels(tmp_path / "out.avi") == shown
     assert fps(tmp_path / "out.avi") == pytest.approx(10)
@@ -94,7 +94,7 @@ def test_without_a_frame_there_is_no_video(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_of_another_size_is_fitted_in_with_its_shape_kept(tmp_path):
+def test_a_image_of_another_size_is_fitted_in_with_its_shape_kept(tmp_path):
     record(
         tmp_path / "out.avi",
         [
@@ -104,10 +104,10 @@ def test_a_picture_of_another_size_is_fitted_in_with_its_shape_kept(tmp_path):
         ],
     )
     capture = cv2.VideoCapture(str(tmp_path / "out.avi"))
-    pictures = [capture.read()[1] for _ in range(3)]
+    images = [capture.read()[1] for _ in range(3)]
     capture.release()
-    assert {picture.shape for picture in pictures} == {(240, 320, 3)}
-    bright = [picture[..., 0] > 100 for picture in pictures]
+    assert {image.shape for image in images} == {(240, 320, 3)}
+    bright = [image[..., 0] > 100 for image in images]
     assert [int(rows.any(axis=0).sum()) for rows in bright] == pytest.approx([320, 120, 320], abs=4)
     assert [int(rows.any(axis=1).sum()) for rows in bright] == pytest.approx([240, 240, 60], abs=4)
     assert bright[1][:, 120:200].all()
@@ -120,9 +120,9 @@ def test_the_recording_shows_what_was_read(tmp_path):
         [seen(reading(box=box), time=number / 10, index=number, size=(320, 240)) for number in (0, 1)],
     )
     capture = cv2.VideoCapture(str(tmp_path / "out.avi"))
-    picture = capture.read()[1].astype(int)
+    image = capture.read()[1].astype(int)
     capture.release()
-    assert (picture[100, 50:90, 1] > picture[100, 50:90, 0] + 30).all()  # the box's lower edge is green
+    assert (image[100, 50:90, 1] > image[100, 50:90, 0] + 30).all()  # the box's lower edge is green
 
 
 def test_the_old_video_stays_until_the_new_one_is_whole(tmp_path):
@@ -160,8 +160,8 @@ def largest_file(size: int) -> Iterator[None]:
 def test_a_full_disk_is_an_error_and_leaves_no_broken_video(tmp_path, kind, live):
     noise = np.random.default_rng(0).integers(0, 256, (8, 240, 320), np.uint8)
     observations = steps(*range(8), size=(320, 240))
-    for observation, grey in zip(observations, noise, strict=True):
-        object.__setattr__(observation.frame, "colour", lambda grey=grey: np.repeat(grey[..., np.newaxis], 3, axis=2))
+    for observation, gray in zip(observations, noise, strict=True):
+        object.__setattr__(observation.frame, "color", lambda gray=gray: np.repeat(gray[..., np.newaxis], 3, axis=2))
     broken = pytest.raises(SinkError, match=rf"out\.{kind}: could not be written to its end; is the disk full")
     with largest_file(20_000), broken:
         record(tmp_path / f"out.{kind}", observations, live)
@@ -187,7 +187,7 @@ def test_on_a_disk_that_is_full_from_the_start_nothing_is_recorded_and_said(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_in_hand_is_finished_before_the_video_is_closed(tmp_path, monkeypatch):
+def test_a_image_in_hand_is_finished_before_the_video_is_closed(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "GRACE", 0.0)
     begun, never = threading.Event(), threading.Event()
 
@@ -197,13 +197,13 @@ def test_a_picture_in_hand_is_finished_before_the_video_is_closed(tmp_path, monk
         return annotate(observation)
 
     monkeypatch.setattr(video, "annotate", annotated)
-    with Sink(str(tmp_path / "out.avi"), Run(live=True)) as sink:
+    with Sink(str(tmp_path / "out.avi"), RunInfo(live=True)) as sink:
         sink.write(*steps(5))
         assert begun.wait(10)
     assert levels(tmp_path / "out.avi") == [100]
 
 
-def test_at_the_end_no_time_is_spent_on_standing_pictures(tmp_path, monkeypatch):
+def test_at_the_end_no_time_is_spent_on_standing_images(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "GRACE", 0.0)
     taken, go = threading.Event(), threading.Event()
 
@@ -214,7 +214,7 @@ def test_at_the_end_no_time_is_spent_on_standing_pictures(tmp_path, monkeypatch)
         return annotate(observation)
 
     monkeypatch.setattr(video, "annotate", annotated)
-    with Sink(str(tmp_path / "out.avi"), Run(live=True)) as sink:
+    with Sink(str(tmp_path / "out.avi"), RunInfo(live=True)) as sink:
         for observation in [*steps(*range(8)), seen(time=1000.0, index=8, level=160)]:
             sink.write(observation)
         assert taken.wait(10)
@@ -233,22 +233,22 @@ def test_a_disk_that_does_not_answer_is_an_error_and_the_writer_is_left_alone(tm
         return annotate(observation)
 
     monkeypatch.setattr(video, "annotate", annotated)
-    sink = Sink(str(tmp_path / "out.avi"), Run(live=True)).__enter__()
+    sink = Sink(str(tmp_path / "out.avi"), RunInfo(live=True)).__enter__()
     sink.write(seen())
     assert begun.wait(10)
-    with pytest.raises(SinkError, match="not finished, as the disk takes more than 0 s for a picture"):
+    with pytest.raises(SinkError, match="not finished, as the disk takes more than 0 s for an image"):
         sink.__exit__(None, None, None)
     answers.set()
 
 
 @pytest.mark.parametrize("name", ["face.png", "face.jpg", "new/face.webp"])
-def test_pictures_are_numbered_from_the_second(tmp_path, name):
+def test_images_are_numbered_from_the_second(tmp_path, name):
     path = tmp_path / name
     record(path, steps(0, 3, 5))
     names = [path.name, f"face-2{path.suffix}", f"face-3{path.suffix}"]
     assert sorted(file.name for file in path.parent.iterdir()) == sorted(names)
     found = [cv2.imread(str(path.with_name(each))) for each in names]
-    assert [round(picture.mean()) for picture in found if picture is not None] == pytest.approx([0, 60, 100], abs=2)
+    assert [round(image.mean()) for image in found if image is not None] == pytest.approx([0, 60, 100], abs=2)
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out", "", ".mp4", "folder/"])

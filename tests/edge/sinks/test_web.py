@@ -28,7 +28,7 @@ from PIL import Image
 
 from edge.errors import SettingsError, SinkError, UsageError
 from edge.sinks import registry as sinks
-from edge.types import Box, Run
+from edge.types import Box, RunInfo
 from tests.conftest import EDGE, FACE, open_descriptors, reading, run_edge, seen
 from tests.support import kiosk
 from tests.support.kiosk import until
@@ -41,7 +41,7 @@ from edge.sinks.web.access import Access, Rate, find_token
 from edge.sinks.web.run_state import HISTORY, Watch
 
 TOKEN = "correct-horse-battery"
-RUN = Run(live=True, labels=("calm", "cross"), model="tiny 1")
+RUN = RunInfo(live=True, labels=("calm", "cross"), model="tiny 1")
 PATIENCE = 30.0
 
 
@@ -91,7 +91,7 @@ class Site:
 
 
 @contextmanager
-def serving(argument: str = "0", run: Run = RUN):
+def serving(argument: str = "0", run: RunInfo = RUN):
     with Sink(argument, run) as sink:
         yield Site(sink)
 
@@ -112,8 +112,8 @@ def next_event(content, name: str) -> Any:
             return json.loads(content.readline().removeprefix(b"data: "))
 
 
-def jpeg(picture) -> bytes:
-    return cv2.imencode(".jpg", picture)[1].tobytes()
+def jpeg(image) -> bytes:
+    return cv2.imencode(".jpg", image)[1].tobytes()
 
 
 @pytest.fixture
@@ -139,11 +139,11 @@ def guarded(monkeypatch):
         ("localhost:http", "no address"),
         (":8080", "no address"),
         ("::1", "no address"),
-        ("8080,pictures", "no option 'pictures'; did you mean picture?"),
-        ("fps=3", "fps is of the camera's picture"),
-        ("picture,fps=100", "fps is '100', expected a number from 0.1 to 30"),
+        ("8080,images", "no option 'images'; did you mean image?"),
+        ("fps=3", "fps is of the camera's image"),
+        ("image,fps=100", "fps is '100', expected a number from 0.1 to 30"),
         ("0.0.0.0,insecure,token-file=x", "both token-file and insecure"),
-        ("picture=yes", "switch"),
+        ("image=yes", "switch"),
     ],
 )
 def test_a_wrong_argument_is_told_when_the_sink_is_made(argument, words):
@@ -157,7 +157,7 @@ def test_a_wrong_argument_is_told_when_the_sink_is_made(argument, words):
     [
         ("", "127.0.0.1:8080"),
         ("9000", "127.0.0.1:9000"),
-        ("picture", "127.0.0.1:8080"),
+        ("image", "127.0.0.1:8080"),
         ("localhost", "localhost:8080"),
         ("0.0.0.0:81", "0.0.0.0:81"),
         ("[::1]:81", "[::1]:81"),
@@ -175,7 +175,7 @@ def test_making_a_sink_opens_nothing_and_reads_no_token():
 
 
 def test_a_port_that_is_taken_is_one_line(site):
-    result = run_edge("run", "synthetic", "-s", f"web:{site.port}", "--seconds", 1)
+    result = run_edge("run", "synthetic", "-s", f"web:{site.port}", "--duration", 1)
     assert result.returncode == 1
     assert result.stderr == (
         f"edge: error: web: cannot listen on 127.0.0.1:{site.port} (address already in use); "
@@ -217,15 +217,15 @@ def test_an_address_that_others_reach_is_refused_without_a_token():
 
 
 def test_insecure_lets_anybody_in_and_says_so_once(capfd):
-    with serving("0.0.0.0:0,insecure,picture") as site:
+    with serving("0.0.0.0:0,insecure,image") as site:
         assert site.get("/api/reading").status == 200
     lines = capfd.readouterr().err.splitlines()
     assert re.fullmatch(r"web: http://[\w.]+:\d+/", lines[0])
     assert "0.0.0.0" not in lines[0]
-    assert lines[1:] == ["edge: web: insecure: anybody in the network can see the camera's picture"]
+    assert lines[1:] == ["edge: web: insecure: anybody in the network can see the camera's image"]
 
 
-@pytest.mark.parametrize("path", ["/api/reading", "/api/events", "/api/picture", "/metrics"])
+@pytest.mark.parametrize("path", ["/api/reading", "/api/events", "/api/image", "/metrics"])
 def test_with_a_token_nothing_is_told_to_who_does_not_have_it(guarded, path):
     for headers in (
         {},
@@ -348,7 +348,7 @@ def test_another_sites_page_can_send_nothing(site, portrait):
 
 
 def test_every_answer_has_the_headers_that_keep_a_browser_from_mischief(site):
-    answers = [site.get(path) for path in ("/", "/page/app.js", "/api/reading", "/healthz", "/nothing", "/api/picture")]
+    answers = [site.get(path) for path in ("/", "/page/app.js", "/api/reading", "/healthz", "/nothing", "/api/image")]
     with site.viewer() as content:
         fields = [answer.headers for answer in answers] + [head_of(content)[1]]
     for found in fields:
@@ -372,7 +372,7 @@ def test_no_file_but_the_pages_own_is_handed_out(site):
 
 
 def test_a_reading_is_the_line_of_jsonl_and_the_health(site):
-    site.sink.write(seen(reading(face_id=3, box=Box(1, 2, 30, 40)), time=1.23456789, index=7))
+    site.sink.write(seen(reading(track_id=3, box=Box(1, 2, 30, 40)), time=1.23456789, index=7))
     answer = site.get("/api/reading").json
     health = answer.pop("health")
     assert answer == {
@@ -404,7 +404,7 @@ def test_events_begin_with_what_does_not_change_and_go_on_with_each_reading(site
         status, fields = head_of(content)
         assert (status, fields["Content-Type"]) == (200, "text/event-stream; charset=utf-8")
         hello = next_event(content, "hello")
-        assert (hello["labels"], hello["picture"], hello["photo"], hello["token"]) == (
+        assert (hello["labels"], hello["image"], hello["photo"], hello["token"]) == (
             ["calm", "cross"],
             False,
             True,
@@ -418,9 +418,9 @@ def test_events_begin_with_what_does_not_change_and_go_on_with_each_reading(site
 
 
 def test_labels_of_any_language_are_told_as_they_are():
-    run = Run(True, ('mü"de\\',), "größe")
+    run = RunInfo(True, ('mü"de\\',), "größe")
     observation = seen(reading())
-    object.__setattr__(observation.readings[0], "scores", {run.labels[0]: 1.0})
+    object.__setattr__(observation.faces[0], "scores", {run.labels[0]: 1.0})
     with serving("0", run) as site:
         site.sink.write(observation)
         assert site.get("/api/reading").json["faces"][0]["scores"] == {run.labels[0]: 1.0}
@@ -454,7 +454,7 @@ def samples(site: Site) -> dict[str, list[tuple[dict[str, str], float]]]:
 def test_metrics_are_what_prometheus_reads(site):
     for index in (0, 1, 5):
         observation = seen(reading("cross", 0.75), time=index / 30, index=index)
-        timings = {"search": 0.004, "classify": 0.0007 if index else 1e-6}
+        timings = {"detect": 0.004, "classify": 0.0007 if index else 1e-6}
         site.sink.write(replace(observation, timings=timings))
     found = samples(site)
     names = "camera_fps process_fps skipped_fps frames_total skipped_frames_total faces build_info uptime_seconds"
@@ -495,10 +495,10 @@ def test_the_timeline_takes_no_more_room_in_a_day():
     assert len(watch.points(-1, 1.0 + HISTORY + 50)) == HISTORY
 
 
-# --- Pictures -------------------------------------------------------------------------------------------------------
+# --- Images -------------------------------------------------------------------------------------------------------
 
 
-def next_picture(content) -> Any:
+def next_image(content) -> Any:
     """Return the next part of the multipart answer, decoded."""
     while not (found := re.match(rb"Content-Length: (\d+)", line := content.readline())):
         assert line, "the stream has ended"
@@ -506,47 +506,47 @@ def next_picture(content) -> Any:
     return cv2.imdecode(np.frombuffer(content.read(int(found[1])), np.uint8), cv2.IMREAD_COLOR)
 
 
-def test_no_picture_is_shown_or_even_kept_unless_it_is_asked_for(site):
+def test_no_image_is_shown_or_even_kept_unless_it_is_asked_for(site):
     observation = seen(reading())
-    picture = weakref.ref(observation.frame.grey)
+    image = weakref.ref(observation.frame.gray)
     site.sink.write(observation)
-    assert site.get("/api/picture").status == 404
+    assert site.get("/api/image").status == 404
     del observation
     gc.collect()
-    assert picture() is None
+    assert image() is None
 
 
 def counted(level: int, index: int, counts: list[int]):
-    """Return an observation that counts how often its colour picture is made."""
+    """Return an observation that counts how often its color image is made."""
     observation = seen(index=index)
-    grey = np.full((64, 96, 3), level, np.uint8)
+    gray = np.full((64, 96, 3), level, np.uint8)
 
-    def colour():
+    def color():
         counts.append(index)
-        return grey
+        return gray
 
-    object.__setattr__(observation.frame, "colour", colour)
+    object.__setattr__(observation.frame, "color", color)
     return observation
 
 
-def test_a_picture_is_made_once_for_all_who_look_and_not_at_all_when_nobody_does():
+def test_a_image_is_made_once_for_all_who_look_and_not_at_all_when_nobody_does():
     counts: list[int] = []
-    with serving("0,picture,fps=30") as site:
+    with serving("0,image,fps=30") as site:
         site.sink.write(counted(50, 0, counts))
-        with site.viewer("/api/picture") as first, site.viewer("/api/picture") as second:
+        with site.viewer("/api/image") as first, site.viewer("/api/image") as second:
             assert head_of(first)[1]["Content-Type"].startswith("multipart/x-mixed-replace; boundary=")
-            pictures = [next_picture(first)]
-            until(lambda: samples(site)["emotion_edge_web_viewers"][1] == ({"of": "picture"}, 2))
+            images = [next_image(first)]
+            until(lambda: samples(site)["emotion_edge_web_viewers"][1] == ({"of": "image"}, 2))
             before = len(counts)
             site.sink.write(counted(200, 1, counts))
-            while pictures[-1].mean() < 150:
-                pictures.append(next_picture(first))
-            while next_picture(second).mean() < 150:
+            while images[-1].mean() < 150:
+                images.append(next_image(first))
+            while next_image(second).mean() < 150:
                 pass
-            assert pictures[0].shape == (64, 96, 3)
+            assert images[0].shape == (64, 96, 3)
             time.sleep(0.2)  # six times in which it could be made again
             assert counts[before:].count(1) == 1
-        until(lambda: samples(site)["emotion_edge_web_viewers"][1] == ({"of": "picture"}, 0))
+        until(lambda: samples(site)["emotion_edge_web_viewers"][1] == ({"of": "image"}, 0))
         made = len(counts)
         for index in range(2, 6):
             site.sink.write(counted(90, index, counts))
@@ -554,11 +554,11 @@ def test_a_picture_is_made_once_for_all_who_look_and_not_at_all_when_nobody_does
         assert len(counts) == made
 
 
-def test_a_large_picture_is_shown_smaller():
-    with serving("0,picture,fps=30") as site:
+def test_a_large_image_is_shown_smaller():
+    with serving("0,image,fps=30") as site:
         site.sink.write(seen(size=(1920, 1080)))
-        with site.viewer("/api/picture") as content:
-            assert next_picture(content).shape == (540, 960, 3)
+        with site.viewer("/api/image") as content:
+            assert next_image(content).shape == (540, 960, 3)
 
 
 # --- A photo that is tried ------------------------------------------------------------------------------------------
@@ -583,7 +583,7 @@ def test_a_photo_is_read(photos, portrait):
         answer = photos.post_photo(content, "application/octet-stream").json
         (face,) = answer["faces"]
         assert (answer["width"], answer["height"], face["label"]) == (512, 512, "happy")
-        assert Box(*face["box"]).overlap(FACE) > 0.5
+        assert Box(*face["box"]).iou(FACE) > 0.5
 
 
 def test_a_photo_is_turned_as_its_notes_say(photos, portrait):
@@ -594,7 +594,7 @@ def test_a_photo_is_turned_as_its_notes_say(photos, portrait):
     answer = photos.post_photo(content.getvalue()).json
     (face,) = answer["faces"]
     assert (answer["width"], answer["height"]) == (512, 400)
-    assert Box(*face["box"]).overlap(FACE) > 0.5
+    assert Box(*face["box"]).iou(FACE) > 0.5
 
 
 def test_a_telephones_photo_is_shrunk_while_it_is_decoded(photos, portrait):
@@ -605,7 +605,7 @@ def test_a_telephones_photo_is_shrunk_while_it_is_decoded(photos, portrait):
 
 
 def test_photos_say_their_size_before_they_are_decoded(portrait):
-    picture = Image.fromarray(portrait[:300, :, ::-1])
+    image = Image.fromarray(portrait[:300, :, ::-1])
     for kind, options, shrinks in (
         ("JPEG", {}, True),
         ("JPEG", {"progressive": True}, False),
@@ -615,7 +615,7 @@ def test_photos_say_their_size_before_they_are_decoded(portrait):
         ("WEBP", {"exif": Image.Exif().tobytes()}, False),
     ):
         content = io.BytesIO()
-        picture.save(content, kind, **options)
+        image.save(content, kind, **options)
         assert photo.size_of(content.getvalue()) == (512, 300, shrinks), (kind, options)
 
 
@@ -694,15 +694,15 @@ def test_a_viewer_that_takes_nothing_is_dropped_and_the_others_see_on(monkeypatc
     monkeypatch.setattr(viewers, "PATIENCE", 0.3)
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     with (
-        serving("0,picture,fps=30") as site,
-        site.viewer("/api/picture", buffer=4096),
-        site.viewer("/api/picture") as good,
+        serving("0,image,fps=30") as site,
+        site.viewer("/api/image", buffer=4096),
+        site.viewer("/api/image") as good,
     ):
         for index in range(10_000):
             observation = seen(index=index)
-            object.__setattr__(observation.frame, "colour", lambda: noise)
+            object.__setattr__(observation.frame, "color", lambda: noise)
             site.sink.write(observation)
-            assert next_picture(good).shape == (480, 640, 3)
+            assert next_image(good).shape == (480, 640, 3)
             if samples(site)["emotion_edge_web_dropped_viewers_total"] == [({}, 1)]:
                 break
         else:
@@ -729,8 +729,8 @@ def let_in(site: Site) -> bool:
 
 
 def test_a_write_takes_less_than_a_fifth_of_a_millisecond_whoever_looks():
-    with serving("0,picture") as site, site.viewer(), site.viewer("/api/picture"):
-        observations = [seen(reading(), reading(face_id=2), index=index) for index in range(500)]
+    with serving("0,image") as site, site.viewer(), site.viewer("/api/image"):
+        observations = [seen(reading(), reading(track_id=2), index=index) for index in range(500)]
         taken = []
         for observation in observations:
             start = time.perf_counter()
@@ -747,7 +747,7 @@ def test_it_stops_at_once_with_viewers_and_a_photo_in_hand(portrait):
         go_on.wait(PATIENCE)
         return ()
 
-    with serving("0,picture", Run(True, ("calm",), "", read)) as site, site.viewer() as content:
+    with serving("0,image", RunInfo(True, ("calm",), "", read)) as site, site.viewer() as content:
         next_event(content, "hello")
         sender = threading.Thread(target=send_in_vain, args=(site, portrait))
         sender.start()
@@ -766,7 +766,7 @@ def send_in_vain(site: Site, portrait: Any) -> None:
 
 
 def test_a_photo_that_is_being_read_does_not_take_the_process_down_at_its_end(portrait):
-    with kiosk.Run("run", "synthetic", "-s", "web:0", extra=SLOW_READER) as run:
+    with kiosk.RunInfo("run", "synthetic", "-s", "web:0", extra=SLOW_READER) as run:
         found = re.search(r"http://([\d.]+):(\d+)/", run.until("http"))
         assert found
         way = http.client.HTTPConnection(found[1], int(found[2]), timeout=PATIENCE)
@@ -781,13 +781,13 @@ SLOW_READER = """
 import time
 import numpy as np
 from edge import image_analyzer as still
-def read(self, picture):
+def read(self, image):
     sys.stderr.write("photo in hand\\n")
     end = time.monotonic() + 1
     while time.monotonic() < end:
         cv2.medianBlur(np.zeros((1000, 1000), np.uint8), 15)
     return ()
-still.StillReader.__call__ = read
+still.ImageAnalyzer.__call__ = read
 """
 
 

@@ -25,7 +25,7 @@ pytestmark = [
 TOKEN = "correct-horse-battery"
 A_FACE = "document.querySelectorAll('#faces .face').length > 0"
 WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-# WCAG's contrast of two of the page's colours.
+# WCAG's contrast of two of the page's colors.
 CONTRAST = """((one, other) => {
     const light = (name) => {
         const hex = getComputedStyle(document.documentElement).getPropertyValue(name).trim().slice(1);
@@ -80,7 +80,7 @@ def tab(chromium):
 
 @pytest.fixture(scope="module")
 def service():
-    with Service("web:0,picture,fps=10") as service:
+    with Service("web:0,image,fps=10") as service:
         yield service
 
 
@@ -101,7 +101,7 @@ def test_the_timeline_and_the_health_show_the_run(tab, service):
     tab.until("document.getElementById('timeline-words').textContent.startsWith('Somebody was there')")
     legend = tab.value("[...document.querySelectorAll('#legend li')].map(e => e.innerText)")
     assert len(legend) == 7
-    colours = tab.value(
+    colors = tab.value(
         """(() => {
             const canvas = document.getElementById("timeline");
             const row = canvas.getContext("2d").getImageData(canvas.width - 4, 8, 1, canvas.height / 2).data;
@@ -110,25 +110,25 @@ def test_the_timeline_and_the_health_show_the_run(tab, service):
             return found.size;
         })()"""
     )
-    assert colours > 1
+    assert colors > 1
     tab.until("/Camera\\s+(29|30|31)(\\.\\d)? frames/.test(document.getElementById('health').innerText)")
     health = tab.value("document.getElementById('health').innerText")
     assert "Age at the label" in health
     assert "Running for" in health
 
 
-def test_the_cameras_picture_is_there_when_it_is_on(tab, service):
+def test_the_cameras_image_is_there_when_it_is_on(tab, service):
     tab.open(service.url)
     assert tab.until("document.getElementById('camera').naturalWidth") == 640
-    assert tab.value("document.getElementById('picture').checkVisibility()")
+    assert tab.value("document.getElementById('image').checkVisibility()")
 
 
-def test_without_the_switch_the_page_does_not_even_ask_for_a_picture(tab):
+def test_without_the_switch_the_page_does_not_even_ask_for_a_image(tab):
     with Service() as service:
         tab.open(service.url)
         tab.until(A_FACE)
         assert tab.value("document.getElementById('camera').getAttribute('src')") is None
-        assert not tab.value("document.getElementById('picture').checkVisibility()")
+        assert not tab.value("document.getElementById('image').checkVisibility()")
 
 
 def test_a_photo_is_read_and_drawn(tab, service, portrait, tmp_path):
@@ -142,11 +142,11 @@ def test_a_photo_is_read_and_drawn(tab, service, portrait, tmp_path):
         f"document.getElementById('outcome').innerText === 'One face.' && {visible('#photo-faces .emotion')}"
     )
     assert tab.value(visible("#photo-faces .emotion span")) == "happy"
-    assert drawn_on(tab, portrait).overlap(FACE) > 0.5
+    assert drawn_on(tab, portrait).iou(FACE) > 0.5
 
 
 def drawn_on(tab: Browser, portrait) -> Box:
-    """Return where the page's canvas is another picture than the photo."""
+    """Return where the page's canvas is another image than the photo."""
     content = tab.value("document.getElementById('photo').toDataURL().split(',')[1]")
     canvas = cv2.imdecode(np.frombuffer(base64.b64decode(content), np.uint8), cv2.IMREAD_COLOR)
     assert canvas is not None
@@ -161,12 +161,12 @@ def test_a_file_that_is_no_photo_is_told_in_words(tab, service, tmp_path):
     tab.until(visible("#tab-try"))
     tab.value("document.getElementById('tab-try').click()")
     tab.choose_file("#file", path)
-    assert tab.until(visible(".outcome.bad")) == "This browser cannot open that file as a picture."
+    assert tab.until(visible(".outcome.bad")) == "This browser cannot open that file as an image."
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_no_phone_has_to_scroll_sideways(tab, width):
-    with Service("web:0,picture", "synthetic:faces=8") as service:
+    with Service("web:0,image", "synthetic:faces=8") as service:
         tab.open(service.url, width, 800, phone=True)
         tab.until("document.querySelectorAll('#faces .face').length > 4")
         assert tab.value("innerWidth") == width

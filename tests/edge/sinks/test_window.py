@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 pytest.importorskip("pygame", reason="needs pygame: pip install 'emotion-edge[window]'")
 
+from edge.config.models import shipped_model
 from edge.errors import SinkError, UsageError
-from edge.inference import model_file as card
-from edge.sinks.group import RETRY_SECONDS, Outputs
+from edge.inference import model_file
+from edge.sinks.group import RETRY_SECONDS, SinkGroup
 from edge.sinks.registry import make
 from edge.sinks.window import display, palette, screen
 from edge.sinks.window.messages import Look
 from edge.sinks.window.process import view_of
-from edge.types import Run
+from edge.types import RunInfo
 from tests.conftest import EDGE, reading, run_edge, seen
 from tests.support.display import Display, faces_in, plates, share_of, shows
 from tests.support.kiosk import PATIENCE, recording, until
@@ -72,13 +73,13 @@ class Kiosk:
         return {face["label"] for line in lines for face in json.loads(line)["faces"] if face["label"]}
 
     def until_on_screen(self, true) -> NDArray[np.uint8]:
-        """Return the first picture of the screen of which `true` holds, waiting for it."""
+        """Return the first image of the screen of which `true` holds, waiting for it."""
         end = time.monotonic() + PATIENCE
-        while not true(picture := self.display.picture()):
+        while not true(image := self.display.image()):
             assert self.process.poll() is None, self.said
             assert time.monotonic() < end, "never on the screen"
             time.sleep(0.02)
-        return picture
+        return image
 
     def until_frames(self, more: int) -> None:
         goal = self.frames + more
@@ -104,33 +105,33 @@ def display_of(tmp_path):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_picture_fills_the_screen_and_the_face_has_its_label_and_bars(display_of, tmp_path, size):
+def test_the_image_fills_the_screen_and_the_face_has_its_label_and_bars(display_of, tmp_path, size):
     with Kiosk(display_of(size), tmp_path) as kiosk:
-        picture = kiosk.until_on_screen(lambda picture: shows(plates())(picture) and faces_in(picture))
+        image = kiosk.until_on_screen(lambda image: shows(plates())(image) and faces_in(image))
         kiosk.until_frames(3)
-        labels = card.load(card.shipped_model())[1].labels
-        seen_now = {label for label, colour in zip(labels, plates(), strict=True) if share_of(picture, colour) > 0.001}
+        labels = model_file.load(shipped_model())[1].labels
+        seen_now = {label for label, color in zip(labels, plates(), strict=True) if share_of(image, color) > 0.001}
         assert seen_now <= kiosk.labels()
     scale = min(size[0] / 640, size[1] / 480)
     upright = size[1] > size[0]
     wide, high = round(640 * scale), round(480 * scale)
-    lit = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[: high if upright else size[1], : size[0] if upright else wide] > 45
-    beside = picture[high + 5, 2] if upright else picture[2, wide + 5]
-    assert tuple(beside) == palette.BACKGROUND  # and nothing of the picture
+    lit = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[: high if upright else size[1], : size[0] if upright else wide] > 45
+    beside = image[high + 5, 2] if upright else image[2, wide + 5]
+    assert tuple(beside) == palette.BACKGROUND  # and nothing of the image
     assert lit.mean() > 0.7  # the room of the synthetic camera: bright but for letters and cards
-    face = faces_in(picture)[0]
+    face = faces_in(image)[0]
     assert face.width > 0.2 * min(wide, high)
-    assert shows([palette.deep(number, 7) for number in range(7)])(picture)
+    assert shows([palette.deep(number, 7) for number in range(7)])(image)
 
 
-def test_without_a_picture_there_is_an_emblem_and_no_face_on_the_screen(display_of, tmp_path):
-    with Kiosk(display_of(), tmp_path, "window:no-picture") as kiosk:
-        picture = kiosk.until_on_screen(shows(plates(), 0.02))
+def test_without_a_image_there_is_an_emblem_and_no_face_on_the_screen(display_of, tmp_path):
+    with Kiosk(display_of(), tmp_path, "window:no-image") as kiosk:
+        image = kiosk.until_on_screen(shows(plates(), 0.02))
         for _ in range(3):
             kiosk.until_frames(10)
-            assert not faces_in(kiosk.display.picture())
-    assert share_of(picture, palette.PANEL) > 0.05  # what the flower stands on
-    assert shows([palette.deep(number, 7) for number in range(7)])(picture)
+            assert not faces_in(kiosk.display.image())
+    assert share_of(image, palette.PANEL) > 0.05  # what the flower stands on
+    assert shows([palette.deep(number, 7) for number in range(7)])(image)
 
 
 @pytest.mark.slow
@@ -138,15 +139,15 @@ def test_without_a_picture_there_is_an_emblem_and_no_face_on_the_screen(display_
 def test_a_turned_screen_shows_everything_turned(display_of, tmp_path, degrees):
     back = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}[degrees]
     with Kiosk(display_of(), tmp_path, f"window:rotate={degrees}") as kiosk:
-        picture = kiosk.until_on_screen(lambda picture: faces_in(turned(picture, back)) and not faces_in(picture))
-    upright = turned(picture, back)
-    last = upright[-1, 0] if degrees != 180 else upright[0, -1]  # beside or below the camera's picture
+        image = kiosk.until_on_screen(lambda image: faces_in(turned(image, back)) and not faces_in(image))
+    upright = turned(image, back)
+    last = upright[-1, 0] if degrees != 180 else upright[0, -1]  # beside or below the camera's image
     assert tuple(last) == palette.BACKGROUND
     assert upright[0, 0].min() > 45  # the room
 
 
-def turned(picture, how: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.rotate(picture, how), np.uint8)
+def turned(image, how: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.rotate(image, how), np.uint8)
 
 
 @pytest.mark.slow
@@ -160,11 +161,11 @@ def test_a_window_has_its_own_size(display_of, tmp_path):
 @pytest.mark.slow
 def test_a_window_that_is_resized_is_drawn_anew_also_while_no_frame_comes(display_of, tmp_path):
     where = display_of((1920, 1080))
-    with Kiosk(where, tmp_path, "window:windowed", "/dev/video99", "--retry") as kiosk:
+    with Kiosk(where, tmp_path, "window:windowed", "/dev/video99", "--reconnect") as kiosk:
         kiosk.until_on_screen(shows([palette.DIM]))
         window = where.window()
         where.do("windowmove", window, "0", "0", "windowsize", window, "640", "360")
-        words = kiosk.until_on_screen(lambda picture: share_of(picture[140:220, 100:300], palette.DIM) > 0.02)
+        words = kiosk.until_on_screen(lambda image: share_of(image[140:220, 100:300], palette.DIM) > 0.02)
     assert share_of(words[360:, 640:], (0, 0, 0)) == 1
 
 
@@ -195,7 +196,7 @@ def test_a_window_that_is_closed_says_so(monkeypatch):
 
 
 def test_the_key_is_heard_while_a_camera_is_waited_for(display_of, tmp_path):
-    with Kiosk(display_of(), tmp_path, "window", "/dev/video99", "--retry") as kiosk:
+    with Kiosk(display_of(), tmp_path, "window", "/dev/video99", "--reconnect") as kiosk:
         kiosk.until_on_screen(shows([palette.DIM]))
         kiosk.display.do("key", "q")
         assert kiosk.ended() == 0
@@ -262,14 +263,14 @@ def test_a_display_that_comes_back_shows_again_what_is_read(display_of, tmp_path
     where = display_of()
     monkeypatch.setenv("DISPLAY", where.address)
     sinks = {
-        "window": make("window:no-picture", Run(True, LABELS)),
-        "other": make("jsonl:/dev/null", Run(True, LABELS)),
+        "window": make("window:no-image", RunInfo(True, LABELS)),
+        "other": make("jsonl:/dev/null", RunInfo(True, LABELS)),
     }
-    with Outputs(sinks, live=True, clock=lambda: now) as outputs:
+    with SinkGroup(sinks, live=True, clock=lambda: now) as outputs:
 
         def shown(where) -> bool:
             outputs.write(seen(reading()))
-            return shows([palette.bright(0, 2)])(where.picture())
+            return shows([palette.bright(0, 2)])(where.image())
 
         def gone() -> bool:
             outputs.write(seen(reading()))
@@ -306,7 +307,7 @@ def test_a_screen_that_hangs_delays_no_frame_and_no_end(display_of, tmp_path):
 def test_a_write_takes_less_than_a_fifth_of_a_millisecond(display_of, monkeypatch):
     monkeypatch.setenv("DISPLAY", display_of().address)
     took = []
-    with make("window", Run(True, LABELS)) as sink:
+    with make("window", RunInfo(True, LABELS)) as sink:
         for index in range(200):
             shown = seen(reading(), time=index / 30, index=index, size=(640, 480))
             start = time.perf_counter()
@@ -377,10 +378,10 @@ def test_without_pygame_the_line_says_how_to_get_it(monkeypatch):
     ("argument", "words"),
     [
         ("rotate=45", "rotate is '45', expected 0, 90, 180 or 270"),
-        ("large", "no option 'large'; there are no-picture, rotate"),
+        ("large", "no option 'large'; there are no-image, rotate"),
         ("mirrors,windowed", "no option 'mirrors'"),
         ("windowed,rotat=90", "did you mean rotate?"),
-        ("no-picture=yes", "it is a switch"),
+        ("no-image=yes", "it is a switch"),
         ("nobody=", "nobody has no value"),
     ],
 )
@@ -397,7 +398,7 @@ def test_a_wrong_argument_ends_the_command_before_anything_opens():
 
 
 def test_the_run_itself_never_loads_pygame():
-    loaded = modules_after("from edge.sinks.registry import make\nmake('window:no-picture')")
+    loaded = modules_after("from edge.sinks.registry import make\nmake('window:no-image')")
     assert "edge.sinks.registry.window" in loaded
     assert "pygame" not in {name.partition(".")[0] for name in loaded}
 
@@ -405,30 +406,30 @@ def test_the_run_itself_never_loads_pygame():
 # What is handed to the screen
 
 
-def test_without_a_picture_none_is_even_made():
+def test_without_a_image_none_is_even_made():
     def never():
-        raise AssertionError("the picture was asked for")
+        raise AssertionError("the image was asked for")
 
     observed = seen(reading())
-    object.__setattr__(observed.frame, "colour", never)
-    assert view_of(observed, 30.0, None).picture is None
+    object.__setattr__(observed.frame, "color", never)
+    assert view_of(observed, 30.0, None).image is None
 
 
-def test_a_picture_is_sent_no_larger_than_the_screen():
+def test_a_image_is_sent_no_larger_than_the_screen():
     def shape(size):
-        picture = view_of(seen(reading(), size=size), 30.0, (800, 480)).picture
-        return None if picture is None else picture.shape
+        image = view_of(seen(reading(), size=size), 30.0, (800, 480)).image
+        return None if image is None else image.shape
 
     assert shape((1280, 720)) == (450, 800, 3)
     assert shape((320, 240)) == (240, 320, 3)
 
 
-def test_the_picture_could_not_be_made_is_said_and_leaves_the_loop_alone(display_of, monkeypatch):
+def test_the_image_could_not_be_made_is_said_and_leaves_the_loop_alone(display_of, monkeypatch):
     def broken():
-        raise ValueError("no colour")
+        raise ValueError("no color")
 
     monkeypatch.setenv("DISPLAY", display_of().address)
     observed = seen(reading())
-    object.__setattr__(observed.frame, "colour", broken)
-    with make("window", Run(True, LABELS)) as sink, pytest.raises(SinkError, match="no colour"):
+    object.__setattr__(observed.frame, "color", broken)
+    with make("window", RunInfo(True, LABELS)) as sink, pytest.raises(SinkError, match="no color"):
         until(lambda: sink.write(observed))

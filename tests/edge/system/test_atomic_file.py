@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from edge.errors import EmotionEdgeError, FileError
-from edge.system.atomic_file import whole, write_whole
+from edge.system.atomic_file import atomic_write, whole
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def full_disk():
 
 def test_a_file_is_written_with_the_folders_that_it_needs(tmp_path):
     path = tmp_path / "new" / "folder" / "file.bin"
-    write_whole(path, b"content")
+    atomic_write(path, b"content")
     assert path.read_bytes() == b"content"
     assert list(path.parent.iterdir()) == [path]
 
@@ -40,7 +40,7 @@ def test_who_reads_the_old_file_meanwhile_reads_it_to_its_end(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
     with path.open() as reader:
-        write_whole(path, b"new")
+        atomic_write(path, b"new")
         assert reader.read() == "old"
 
 
@@ -59,7 +59,7 @@ def test_a_full_disk_is_one_error_that_names_the_file_and_leaves_the_old_one(tmp
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(FileError, match=r"file: cannot be written \(File too large\)"):
-        write_whole(path, bytes(200_000))
+        atomic_write(path, bytes(200_000))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -73,7 +73,7 @@ def test_a_process_that_is_killed_leaves_the_old_file(tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", program, path], check=False).returncode == -9
     assert path.read_text() == "old"
-    write_whole(path, b"new")  # what the dead process left is in nobody's way
+    atomic_write(path, b"new")  # what the dead process left is in nobody's way
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -82,4 +82,4 @@ def test_a_place_that_cannot_hold_a_file_is_one_error_that_names_it(tmp_path, pl
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "full").mkdir(parents=True)
     with pytest.raises(FileError, match=f"{place}: cannot be written"):
-        write_whole(tmp_path / place, b"content")
+        atomic_write(tmp_path / place, b"content")

@@ -66,7 +66,7 @@ def drivers(monkeypatch, answers: dict[str, tuple[bytes, bytes, int, int, tuple[
         else:
             assert (request, len(buffer)) == (0xC0405602, 64)  # VIDIOC_ENUM_FMT
             index, kind = struct.unpack_from("=II", buffer)
-            assert kind == 1  # pictures that come in
+            assert kind == 1  # images that come in
             if index >= len(formats):
                 raise OSError(22, "Invalid argument")
             buffer[12:44] = b"described in words".ljust(32, b"\0")
@@ -121,7 +121,7 @@ def test_a_machine_that_tells_nothing_has_no_facts_and_no_error(tmp_path, progra
     found = machine.facts(tmp_path / "nothing", tmp_path / "nothing")
     told = {key for key, value in found.items() if value is not None}
     assert told == {"architecture", "bits", "cpus", "versions"}
-    assert machine.clock_synchronised(tmp_path) is None
+    assert machine.clock_synchronized(tmp_path) is None
     assert machine.service() is None
     assert machine.video_nodes(tmp_path) == []
     assert machine.holders(tmp_path, tmp_path) == ({}, 0)
@@ -258,11 +258,11 @@ def test_the_room_on_the_disk_is_what_this_user_may_fill(tmp_path):
     assert machine.disk_free(tmp_path) == pytest.approx(there.f_bavail * there.f_frsize / 1e6, rel=0.01)
 
 
-def test_a_clock_is_synchronised_by_the_mark_of_timesyncd_or_by_what_timedatectl_says(pi, tmp_path, programs):
-    assert machine.clock_synchronised(pi) is True
+def test_a_clock_is_synchronized_by_the_mark_of_timesyncd_or_by_what_timedatectl_says(pi, tmp_path, programs):
+    assert machine.clock_synchronized(pi) is True
     for said, expected in (("yes", True), ("no", False)):
         program(programs, "timedatectl", f'[ "$*" = "show -p NTPSynchronized --value" ] && echo {said}')
-        assert machine.clock_synchronised(tmp_path) is expected
+        assert machine.clock_synchronized(tmp_path) is expected
 
 
 def test_the_service_is_what_systemctl_shows(programs):

@@ -95,14 +95,14 @@ from edge.system import systemd as service
 from edge.sinks.registry import console
 console.Sink.__exit__ = lambda *_: service.Manager.listening().tell("X_CLOSED=1")
 """
-    with Run("run", "synthetic", "--frames", 2, manager=told, extra=last) as run:
+    with Run("run", "synthetic", "--max-frames", 2, manager=told, extra=last) as run:
         assert run.end() == 0
         told.until("X_CLOSED=1", told.until("STOPPING=1"))
 
 
 def test_without_a_service_manager_nothing_of_this_is_even_loaded():
     program = "import sys; from edge.cli import main\ntry: main()\nexcept SystemExit: print('edge.system.systemd' in sys.modules)"
-    command = [sys.executable, "-c", program, "run", "synthetic:fast", "--frames", "1"]
+    command = [sys.executable, "-c", program, "run", "synthetic:fast", "--max-frames", "1"]
     plain = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=plain)
     assert done.stdout.splitlines()[-1] == "False"
@@ -136,12 +136,12 @@ def test_the_environment_tells_who_listens_and_whether_it_wants_signs_of_life(en
     assert (manager and (manager.watchdog or "none")) == expected
 
 
-def test_a_run_that_nobody_stands_before_is_ready_after_a_picture_was_read_all_the_same(listener, notes):
+def test_a_run_that_nobody_stands_before_is_ready_after_a_image_was_read_all_the_same(listener, notes):
     listener.write(seen())
     assert notes.told[:2] == ["warm up", "READY=1"]
 
 
-def test_a_face_that_was_read_needs_no_other_picture(listener, notes):
+def test_a_face_that_was_read_needs_no_other_image(listener, notes):
     listener.write(seen(reading()))
     assert notes.told[0] == "READY=1"
     assert "warm up" not in notes.told
@@ -205,7 +205,7 @@ def test_a_run_too_slow_for_its_watchdog_is_refused_and_one_that_is_fast_enough_
 def test_the_state_has_rate_faces_and_temperature_and_is_told_every_five_seconds(listener, notes, clock):
     for tick in range(121):  # twelve seconds of ten frames each
         clock.now = tick / 10
-        listener.write(seen(reading(), reading(face_id=2)) if tick > 80 else seen())
+        listener.write(seen(reading(), reading(track_id=2)) if tick > 80 else seen())
     said = [text for text in notes.told if text.startswith("STATUS=")]
     assert said == [
         "STATUS=frames come",
@@ -249,7 +249,7 @@ def run_edge_with(environment, *arguments, journal_at=None, command=(EDGE,)):
     about = os.fstat(into)
     if journal_at:
         environment = {**environment, "JOURNAL_STREAM": journal_at(f"{about.st_dev}:{about.st_ino}")}
-    arguments = arguments or ("run", "synthetic:fast", "--frames", "1")
+    arguments = arguments or ("run", "synthetic:fast", "--max-frames", "1")
     process = subprocess.Popen(
         [*command, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -294,5 +294,5 @@ def test_a_line_is_written_whole_with_the_priority_before_each_of_several(monkey
 
 
 def test_readings_on_stdout_stay_as_they_are():
-    result = run_edge_with({}, "run", "synthetic:fast", "--frames", "1", "-s", "jsonl", journal_at=str)
+    result = run_edge_with({}, "run", "synthetic:fast", "--max-frames", "1", "-s", "jsonl", journal_at=str)
     assert json.loads(result.stdout)["frame"] == 0

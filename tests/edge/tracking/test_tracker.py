@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from edge.capture.synthetic import Stage
-from edge.detection.haar import DENSE, MIN_FACE, WINDOW, Detector
+from edge.detection.haar import DENSE, MIN_FACE, WINDOW, HaarDetector
 from edge.detection.tile_scheduler import ALONE, COMPANY, REST, SEARCH_WIDTH
 from edge.inference.preprocess import cut
 from edge.tracking.tracker import AWAY, CHECK, CONVINCING, HOLD, LASTING, MEMORY, SETTLE, STILL, Tracker, apart
-from edge.types import Box, Find
+from edge.types import Box, Detection
 from tests.conftest import draw
 
 FPS = 30
@@ -21,7 +21,7 @@ HERE, THERE = Box(250, 150, 110, 110), Box(60, 250, 100, 100)
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector()
+    return HaarDetector()
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ class Script:
 
     own = 20
 
-    def find(self, grey, within=None, smallest=0.0, largest=None, window=WINDOW):
+    def find(self, gray, within=None, smallest=0.0, largest=None, window=WINDOW):
         self.calls += 1
         self.windows.append(window)
-        part = within or Box(0, 0, grey.shape[1], grey.shape[0])
+        part = within or Box(0, 0, gray.shape[1], gray.shape[0])
         return [
-            Find(box, support)
+            Detection(box, support)
             for box, support in self.people
             if part.x <= box.x and box.x + box.width <= part.x + part.width
             if part.y <= box.y and box.y + box.height <= part.y + part.height
@@ -64,35 +64,35 @@ def moved(box: Box, dx: float, dy: float = 0) -> Box:
     return Box(round(box.x + dx), round(box.y + dy), box.width, box.height)
 
 
-def play(tracker, seconds, picture, start=0.0, fps=FPS):
-    """Show what `picture(seconds since start)` returns for so long, and return (time, sightings) of each frame."""
+def play(tracker, seconds, image, start=0.0, fps=FPS):
+    """Show what `image(seconds since start)` returns for so long, and return (time, sightings) of each frame."""
     moments = [start + number / fps for number in range(round(seconds * fps))]
-    return [(now, tracker.update(picture(now - start), now)) for now in moments]
+    return [(now, tracker.update(image(now - start), now)) for now in moments]
 
 
 def still(*people):
-    picture = draw(*people)
-    return lambda _: picture
+    image = draw(*people)
+    return lambda _: image
 
 
 def who(seen, box: Box) -> int:
     """Return the id of the sighting at `box`; 0: none there, -1: several."""
-    there = [sighting.id for sighting in seen if sighting.box.overlap(box) > 0.4]
+    there = [sighting.id for sighting in seen if sighting.box.iou(box) > 0.4]
     return (there or [0])[0] if len(there) < 2 else -1
 
 
 # --- coming, staying, going -----------------------------------------------------------------------------------------
 
 
-def test_a_face_that_is_there_from_the_start_is_told_in_the_first_picture(tracker):
+def test_a_face_that_is_there_from_the_start_is_told_in_the_first_image(tracker):
     (first,) = tracker.update(draw(("happy", HERE)), 0.0)
     assert first.id == 1
-    assert first.box.overlap(HERE) > 0.7
+    assert first.box.iou(HERE) > 0.7
 
 
 @pytest.mark.parametrize("fps", [5, 30])
 @pytest.mark.parametrize("start", [0.0, 0.11, 0.24, 0.37])  # the pieces' turns fall otherwise
-def test_who_steps_into_an_empty_picture_is_seen_in_time(tracker, fps, start):
+def test_who_steps_into_an_empty_image_is_seen_in_time(tracker, fps, start):
     play(tracker, 1 + start, still(), fps=fps)
     entered = 1 + start
     played = play(tracker, 2, still(("sad", HERE)), entered, fps)
@@ -164,8 +164,8 @@ def test_of_two_who_left_who_comes_back_is_the_one_who_was_nearer():
     assert not tracker.update(draw(), 0.1)
     for back, expected in ((moved(second, -20), [2]), (moved(first, 5), [2, 1])):
         script.people.append((back, 9))
-        picture = draw(*(("sad", box) for box, _ in script.people))
-        assert ids(play(tracker, 0.6, lambda _, shown=picture: shown, len(expected) * 0.6)[-1][1]) == expected
+        image = draw(*(("sad", box) for box, _ in script.people))
+        assert ids(play(tracker, 0.6, lambda _, shown=image: shown, len(expected) * 0.6)[-1][1]) == expected
 
 
 def test_an_identity_is_never_given_twice(tracker):
@@ -178,7 +178,7 @@ def test_an_identity_is_never_given_twice(tracker):
 
 
 def test_a_hand_before_the_face_for_a_moment_costs_no_more_than_that_moment(tracker):
-    # The picture afterwards is the one before: nothing has changed where the face is, and yet it is looked for.
+    # The image afterwards is the one before: nothing has changed where the face is, and yet it is looked for.
     covered = draw(("happy", HERE))
     cv2.rectangle(covered, (220, 120), (390, 290), 90, -1)
     play(tracker, 1, still(("happy", HERE)))
@@ -191,10 +191,10 @@ def test_a_hand_before_the_face_for_a_moment_costs_no_more_than_that_moment(trac
 
 
 def turned(degrees: float, box: Box = HERE) -> np.ndarray:
-    picture = draw(("happy", box))
-    centre = (box.x + box.width / 2, box.y + box.height / 2)
-    turn = cv2.getRotationMatrix2D(centre, degrees, 1)
-    inside = cv2.warpAffine(picture, turn, (640, 480))
+    image = draw(("happy", box))
+    center = (box.x + box.width / 2, box.y + box.height / 2)
+    turn = cv2.getRotationMatrix2D(center, degrees, 1)
+    inside = cv2.warpAffine(image, turn, (640, 480))
     room = draw()
     room[box.y : box.y + box.height, box.x : box.x + box.width] = inside[
         box.y : box.y + box.height, box.x : box.x + box.width
@@ -266,7 +266,7 @@ def test_nobody_gets_the_identity_of_who_hid_them(tracker, names, front, offset)
 
 def test_everybody_on_the_stage_has_one_sighting_from_soon_after_they_come_until_they_go(tracker):
     stage, came, found = Stage(faces=3), dict.fromkeys(range(3), -COMPANY), []
-    for now, seen in play(tracker, 10, stage.picture):
+    for now, seen in play(tracker, 10, stage.image):
         assert len(set(ids(seen))) == len(seen)
         for number, actor in enumerate(stage.actors(now)):
             if not actor.visible:
@@ -278,8 +278,8 @@ def test_everybody_on_the_stage_has_one_sighting_from_soon_after_they_come_until
 
 
 def test_of_finds_on_one_face_from_overlapping_pieces_the_best_supported_stays():
-    finds = [Find(moved(HERE, 5), 3), Find(HERE, 20), Find(moved(HERE, -9), 7), Find(THERE, 2)]
-    assert apart(finds) == [Find(HERE, 20), Find(THERE, 2)]
+    finds = [Detection(moved(HERE, 5), 3), Detection(HERE, 20), Detection(moved(HERE, -9), 7), Detection(THERE, 2)]
+    assert apart(finds) == [Detection(HERE, 20), Detection(THERE, 2)]
     assert apart([]) == []
 
 
@@ -291,17 +291,17 @@ def test_two_who_look_alike_are_never_both_seen_on_one_face(tracker, speed, offs
         return draw(("happy", moved(first, speed * now)), ("happy", moved(second, -speed * now)))
 
     played = [seen for _, seen in play(tracker, 480 / speed, scene)]
-    assert not any(len(seen) == 2 and seen[0].box.overlap(seen[1].box) > 0.4 for seen in played)
+    assert not any(len(seen) == 2 and seen[0].box.iou(seen[1].box) > 0.4 for seen in played)
     assert len(played[0]) == len(played[-1]) == 2
 
 
 def test_two_who_are_followed_to_the_very_same_place_are_one():
     tracker = scripted(Script((HERE, CONVINCING - 1)))
-    picture = draw(("happy", HERE))
-    tracker.update(picture, 0.0)
+    image = draw(("happy", HERE))
+    tracker.update(image, 0.0)
     (track,) = tracker._tracks
     tracker._tracks.append(replace(track, face=track.face.copy()))
-    played = play(tracker, 1, lambda _: picture, 1 / FPS)
+    played = play(tracker, 1, lambda _: image, 1 / FPS)
     assert ids(played[-1][1]) == [1]
 
 
@@ -314,7 +314,7 @@ def test_two_doubtful_finds_that_come_to_be_the_same_face_are_one():
     for number in range(1, 20):
         seen = tracker.update(draw(), number / FPS)
     assert len(seen) == 1
-    assert seen[0].box.overlap(middle) > 0.9
+    assert seen[0].box.iou(middle) > 0.9
 
 
 # --- what is believed -----------------------------------------------------------------------------------------------
@@ -348,20 +348,20 @@ def test_a_weak_find_that_comes_and_goes_is_never_told():
 
 
 def restless(number):
-    """Return a picture in which all changes, so that all is searched in turn, but where a face stays."""
+    """Return an image in which all changes, so that all is searched in turn, but where a face stays."""
     cells = np.random.default_rng(number).integers(0, 2, (30, 40))
-    picture = np.kron(100 + 20 * cells, np.ones((16, 16))).astype(np.uint8)
+    image = np.kron(100 + 20 * cells, np.ones((16, 16))).astype(np.uint8)
     x, y, side = HERE.x, HERE.y, HERE.width
-    picture[y : y + side, x : x + side] = draw(("happy", HERE))[y : y + side, x : x + side]
-    return picture
+    image[y : y + side, x : x + side] = draw(("happy", HERE))[y : y + side, x : x + side]
+    return image
 
 
-def test_what_is_in_no_picture_is_told_in_none(tracker):
+def test_what_is_in_no_image_is_told_in_none(tracker):
     assert all(not seen for _, seen in play(tracker, REST + 1, still()))
 
 
 @pytest.mark.parametrize("width", [320, SEARCH_WIDTH, 2 * SEARCH_WIDTH, 3 * SEARCH_WIDTH])
-def test_in_a_wider_picture_the_smallest_face_is_proportionally_larger(detector, width):
+def test_in_a_wider_image_the_smallest_face_is_proportionally_larger(detector, width):
     size, factor = (width, width * 3 // 4), max(1, width / SEARCH_WIDTH)
     for smallest, count in ((MIN_FACE, 1), (2 * MIN_FACE, 0)):
         side = round(1.3 * MIN_FACE * factor)
@@ -377,10 +377,10 @@ def test_in_a_wider_picture_the_smallest_face_is_proportionally_larger(detector,
 def test_a_face_that_stays_is_searched_for_every_so_often_and_not_in_each_frame(fps):
     script = Script((HERE, CONVINCING))
     tracker = scripted(script)
-    picture = draw(("happy", HERE))
-    tracker.update(picture, 0.0)
+    image = draw(("happy", HERE))
+    tracker.update(image, 0.0)
     script.calls = 0
-    play(tracker, REST - 1, lambda _: picture, 1 / fps, fps)
+    play(tracker, REST - 1, lambda _: image, 1 / fps, fps)
     assert script.calls == pytest.approx((REST - 1) / CHECK, rel=0.4)
 
 
@@ -392,13 +392,13 @@ def test_only_somebody_nearly_believed_is_searched_for_with_care_and_only_where_
     support, finds, windows
 ):
     script = Script((HERE, support))
-    tracker, picture = scripted(script), draw(("happy", HERE))
+    tracker, image = scripted(script), draw(("happy", HERE))
     for number in range(finds):
-        tracker.update(picture, number * CHECK)
+        tracker.update(image, number * CHECK)
     assert {*script.windows} <= {WINDOW, 20}
     script.windows.clear()
     script.people.clear()
-    tracker.update(picture, finds * CHECK)
+    tracker.update(image, finds * CHECK)
     assert [window for window in script.windows if window != WINDOW] == windows
 
 
@@ -415,8 +415,8 @@ def test_the_boxes_of_a_followed_face_are_as_large_as_those_of_a_full_search(tra
         )
 
     for number in range(2 * FPS):
-        picture = scene(number / FPS)
-        (sighting,), (find,) = tracker.update(picture, number / FPS), detector.find(picture)
+        image = scene(number / FPS)
+        (sighting,), (find,) = tracker.update(image, number / FPS), detector.find(image)
         ratios.append(sighting.box.width / find.box.width)
     assert np.mean(ratios[5:]) == pytest.approx(1, abs=0.03)
 
@@ -424,11 +424,11 @@ def test_the_boxes_of_a_followed_face_are_as_large_as_those_of_a_full_search(tra
 @pytest.mark.parametrize(("every", "share"), [(SETTLE, 0.5), (2 * SETTLE, 0.75), (1.0, 1.0)])
 def test_the_size_of_a_face_wavers_less_than_that_of_its_finds_and_follows_as_fast_on_a_slow_board(every, share):
     larger = Box(HERE.x - 10, HERE.y - 10, HERE.width + 20, HERE.height + 20)
-    script, picture = Script((HERE, CONVINCING)), draw(("happy", HERE))
+    script, image = Script((HERE, CONVINCING)), draw(("happy", HERE))
     tracker = scripted(script)
-    tracker.update(picture, 0.0)
+    tracker.update(image, 0.0)
     script.people = [(larger, CONVINCING)]
-    (seen,) = tracker.update(picture, every)
+    (seen,) = tracker.update(image, every)
     assert seen.box.width == round(HERE.width ** (1 - share) * larger.width**share)
     assert seen.box.x + seen.box.width / 2 == pytest.approx(HERE.x + HERE.width / 2, abs=1)
 
@@ -436,26 +436,26 @@ def test_the_size_of_a_face_wavers_less_than_that_of_its_finds_and_follows_as_fa
 # --- another scene --------------------------------------------------------------------------------------------------
 
 
-def elsewhere(picture: np.ndarray) -> np.ndarray:
+def elsewhere(image: np.ndarray) -> np.ndarray:
     """Return another room around HERE, where all is as it was."""
-    other = np.ascontiguousarray(255 - picture[:, ::-1])
+    other = np.ascontiguousarray(255 - image[:, ::-1])
     x, y, side = HERE.x, HERE.y, HERE.width
-    other[y : y + side, x : x + side] = picture[y : y + side, x : x + side]
+    other[y : y + side, x : x + side] = image[y : y + side, x : x + side]
     return other
 
 
 def test_after_a_cut_everybody_is_somebody_else_and_all_are_there_at_once(tracker):
-    picture = draw(("happy", HERE))
-    assert ids(play(tracker, 1, lambda _: picture)[-1][1]) == [1]
-    assert ids(tracker.update(elsewhere(picture), 1.0)) == [2]
-    assert ids(tracker.update(picture, 1.0 + 1 / FPS)) == [3]
+    image = draw(("happy", HERE))
+    assert ids(play(tracker, 1, lambda _: image)[-1][1]) == [1]
+    assert ids(tracker.update(elsewhere(image), 1.0)) == [2]
+    assert ids(tracker.update(image, 1.0 + 1 / FPS)) == [3]
 
 
 @pytest.mark.parametrize("light", [40, -30])
 def test_when_a_lamp_is_switched_everybody_stays_who_they_are(tracker, light):
-    picture = draw(("happy", HERE))
-    lit = np.clip(picture.astype(int) + light, 0, 255).astype(np.uint8)
-    play(tracker, 1, lambda _: picture)
+    image = draw(("happy", HERE))
+    lit = np.clip(image.astype(int) + light, 0, 255).astype(np.uint8)
+    play(tracker, 1, lambda _: image)
     assert [ids(seen) for _, seen in play(tracker, 1, lambda _: lit, 1.0)] == [[1]] * FPS
 
 
@@ -464,39 +464,39 @@ def test_a_source_that_starts_over_begins_anew(tracker):
     assert [ids(seen) for _, seen in play(tracker, 1, still(("happy", HERE)), 0.0)] == [[2]] * FPS
 
 
-def test_a_picture_of_another_size_is_another_scene(tracker):
+def test_a_image_of_another_size_is_another_scene(tracker):
     play(tracker, 1, still(("happy", HERE)))
     smaller = draw(("happy", Box(100, 60, 80, 80)), size=(320, 240))
     assert ids(tracker.update(smaller, 1.0)) == [2]
 
 
-# --- pictures on their own ------------------------------------------------------------------------------------------
+# --- images on their own ------------------------------------------------------------------------------------------
 
 
-def test_pictures_on_their_own_have_nothing_to_do_with_one_another(tracker):
-    picture = draw(("happy", HERE), ("neutral", THERE))
-    assert [ids(tracker.still(picture)) for _ in range(3)] == [[1, 2], [3, 4], [5, 6]]
+def test_images_on_their_own_have_nothing_to_do_with_one_another(tracker):
+    image = draw(("happy", HERE), ("neutral", THERE))
+    assert [ids(tracker.still(image)) for _ in range(3)] == [[1, 2], [3, 4], [5, 6]]
     assert tracker.still(draw()) == ()
 
 
-def test_in_a_picture_on_its_own_the_largest_face_comes_first(tracker):
+def test_in_a_image_on_its_own_the_largest_face_comes_first(tracker):
     seen = tracker.still(draw(("neutral", THERE), ("happy", Box(300, 60, 160, 160))))
     widths = [sighting.box.width for sighting in seen]
     assert len(widths) == 2
     assert widths == sorted(widths, reverse=True)
 
 
-def test_a_picture_on_its_own_has_no_second_look_so_a_weak_find_is_none():
+def test_a_image_on_its_own_has_no_second_look_so_a_weak_find_is_none():
     script = Script((HERE, STILL), (THERE, STILL - 1))
     assert [sighting.box for sighting in scripted(script).still(draw())] == [HERE]
     assert set(script.windows) == {20 * DENSE}  # but it is searched with all care
 
 
-def test_a_picture_between_the_frames_of_a_video_ends_what_was_known(tracker):
-    picture = draw(("happy", HERE))
-    assert ids(tracker.update(picture, 0.0)) == [1]
-    assert ids(tracker.still(picture)) == [2]
-    assert ids(tracker.update(picture, 0.1)) == [3]
+def test_a_image_between_the_frames_of_a_video_ends_what_was_known(tracker):
+    image = draw(("happy", HERE))
+    assert ids(tracker.update(image, 0.0)) == [1]
+    assert ids(tracker.still(image)) == [2]
+    assert ids(tracker.update(image, 0.1)) == [3]
 
 
 # --- whatever comes -------------------------------------------------------------------------------------------------
@@ -507,24 +507,24 @@ def noise(rng, shape):
     kind = rng.integers(5)
     if kind == 0:
         return np.full(shape, rng.integers(256), np.uint8)
-    grey = rng.integers(0, 256, shape).astype(np.uint8)
+    gray = rng.integers(0, 256, shape).astype(np.uint8)
     if kind == 1:
-        grey[:, : shape[1] // 2] = 90
+        gray[:, : shape[1] // 2] = 90
     if kind == 2:
-        grey = cv2.GaussianBlur(grey, (0, 0), 4).astype(np.uint8)
-    return grey
+        gray = cv2.GaussianBlur(gray, (0, 0), 4).astype(np.uint8)
+    return gray
 
 
-def test_no_sequence_of_pictures_raises(detector):
+def test_no_sequence_of_images_raises(detector):
     rng = np.random.default_rng(0)
     tracker, shape = Tracker(detector, 16), (60, 80)
     for number in range(400):
         if rng.random() < 0.1:
             shape = (int(rng.integers(1, 130)), int(rng.integers(1, 130)))
-        grey = noise(rng, shape)
-        seen = tracker.still(grey) if rng.random() < 0.05 else tracker.update(grey, number / FPS - rng.integers(2))
+        gray = noise(rng, shape)
+        seen = tracker.still(gray) if rng.random() < 0.05 else tracker.update(gray, number / FPS - rng.integers(2))
         for sighting in seen:
-            cut(grey, sighting.box, 0.0)
+            cut(gray, sighting.box, 0.0)
 
 
 class Rash:
@@ -535,19 +535,19 @@ class Rash:
 
     own = 20
 
-    def find(self, grey, within, smallest, largest, _=WINDOW):
+    def find(self, gray, within, smallest, largest, _=WINDOW):
         x0, y0 = max(0, within.x), max(0, within.y)
-        x1, y1 = min(grey.shape[1], within.x + within.width), min(grey.shape[0], within.y + within.height)
+        x1, y1 = min(gray.shape[1], within.x + within.width), min(gray.shape[0], within.y + within.height)
         found = []
         for _ in range(int(self.rng.integers(4))):
             side = max(1, int(self.rng.uniform(smallest, largest)))
             if side <= min(x1 - x0, y1 - y0):
                 x, y = int(self.rng.integers(x0, x1 - side + 1)), int(self.rng.integers(y0, y1 - side + 1))
-                found.append(Find(Box(x, y, side, side), int(self.rng.integers(1, 20))))
+                found.append(Detection(Box(x, y, side, side), int(self.rng.integers(1, 20))))
         return found
 
 
-def test_whatever_is_found_every_box_that_is_told_has_pixels_of_the_picture():
+def test_whatever_is_found_every_box_that_is_told_has_pixels_of_the_image():
     told = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)

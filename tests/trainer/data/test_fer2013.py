@@ -90,15 +90,15 @@ def test_hidden_files_and_folders_are_left_out(tmp_path):
     assert faces.content(read(folder)) == faces.content(TINY)
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------
+# --- images -------------------------------------------------------------------------------------------------------
 
 
-def test_jpeg_pictures_are_read_too(tmp_path):
+def test_jpeg_images_are_read_too(tmp_path):
     found = read(faces.write_folder(tmp_path, faces.kaggle_files(TINY, ".jpg")))
     order = np.lexsort((TINY.labels, TINY.splits))
     found_order = np.lexsort((found.labels, found.splits))
     assert np.array_equal(found.labels[found_order], TINY.labels[order])
-    # Loss of compression alone, so each is still its own picture.
+    # Loss of compression alone, so each is still its own image.
     assert np.abs(found.faces[found_order].astype(int) - TINY.faces[order]).mean() < 8
 
 
@@ -113,15 +113,15 @@ def test_file_names_decide_the_split_in_kaggles_test_folder(tmp_path):
 
 @pytest.mark.parametrize("validation", ["val", "valid", "validation", "PublicTest"])
 def test_a_test_folder_beside_a_validation_folder_is_the_final_test(validation, tmp_path):
-    picture = faces.encode(TINY.faces[0])
-    files = {f"{folder}/happy/1.png": picture for folder in ("Train", validation, "test")}
+    image = faces.encode(TINY.faces[0])
+    files = {f"{folder}/happy/1.png": image for folder in ("Train", validation, "test")}
     found = read(faces.write_folder(tmp_path, files))
     assert sorted(found.splits) == [PRIVATE, PUBLIC, TRAINING]
 
 
 def test_a_test_folder_alone_is_what_one_selects_on(tmp_path):
-    picture = faces.encode(TINY.faces[0])
-    found = read(faces.write_folder(tmp_path, {"train/happy/1.png": picture, "test/happy/1.png": picture}))
+    image = faces.encode(TINY.faces[0])
+    found = read(faces.write_folder(tmp_path, {"train/happy/1.png": image, "test/happy/1.png": image}))
     assert sorted(found.splits) == [PUBLIC, TRAINING]
 
 
@@ -134,7 +134,7 @@ def test_of_plain_class_folders_a_tenth_of_each_class_is_held_out_the_same_each_
 
 
 @pytest.mark.parametrize(("each", "held_out"), [(1, 0), (2, 1), (9, 1), (11, 1), (12, 2)])
-def test_every_class_is_in_both_splits_when_it_has_two_pictures(each, held_out, tmp_path):
+def test_every_class_is_in_both_splits_when_it_has_two_images(each, held_out, tmp_path):
     found = read(faces.write_folder(tmp_path, faces.class_files(faces.tiny(training=each, public=0, private=0))))
     public = np.bincount(found.labels[found.splits == PUBLIC], minlength=7)
     assert public.tolist() == [held_out] * 7
@@ -145,39 +145,39 @@ def test_every_class_is_in_both_splits_when_it_has_two_pictures(each, held_out, 
     [("anger", "angry"), ("Happiness", "happy"), ("sadness", "sad"), ("FEARFUL", "fear"), ("surprised", "surprise")],
 )
 def test_other_spellings_of_the_seven_labels_are_understood(spelling, label, tmp_path):
-    picture = faces.encode(TINY.faces[0])
-    found = read(faces.write_folder(tmp_path, {f"{spelling}/1.png": picture, "neutral/1.png": picture}))
+    image = faces.encode(TINY.faces[0])
+    found = read(faces.write_folder(tmp_path, {f"{spelling}/1.png": image, "neutral/1.png": image}))
     assert found.names == (label, "neutral")
 
 
 def test_class_names_of_ones_own_come_in_the_alphabets_order(tmp_path):
-    picture = faces.encode(TINY.faces[0])
-    files = {f"{name}/1.png": picture for name in ("tired", "happy", "bored")}
+    image = faces.encode(TINY.faces[0])
+    files = {f"{name}/1.png": image for name in ("tired", "happy", "bored")}
     assert read(faces.write_folder(tmp_path, files)).names == ("bored", "happy", "tired")
 
 
 def test_fer2013s_labels_come_in_its_own_order_also_where_some_are_missing(tmp_path):
-    picture = faces.encode(TINY.faces[0])
-    files = {f"{name}/1.png": picture for name in ("neutral", "happy", "angry")}
+    image = faces.encode(TINY.faces[0])
+    files = {f"{name}/1.png": image for name in ("neutral", "happy", "angry")}
     assert read(faces.write_folder(tmp_path, files)).names == ("angry", "happy", "neutral")
 
 
-def test_a_colour_picture_becomes_grey(tmp_path):
-    colour = cv2.merge([TINY.faces[0]] * 3)
-    found = read(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(colour)}))
+def test_a_color_image_becomes_gray(tmp_path):
+    color = cv2.merge([TINY.faces[0]] * 3)
+    found = read(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(color)}))
     assert np.array_equal(found.faces[0], TINY.faces[0])
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["wide", "high"])
-def test_the_middle_square_of_a_picture_that_is_not_square_is_taken(turned, tmp_path):
+def test_the_middle_square_of_a_image_that_is_not_square_is_taken(turned, tmp_path):
     wide = np.hstack([np.zeros((48, 20), np.uint8), TINY.faces[0], np.full((48, 20), 255, np.uint8)])
-    picture = wide.T if turned else wide
-    found = read(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(picture)}))
+    image = wide.T if turned else wide
+    found = read(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(image)}))
     assert np.array_equal(found.faces[0], TINY.faces[0].T if turned else TINY.faces[0])
 
 
 @pytest.mark.parametrize(("sides", "kept"), [((100, 100), 100), ((100, 20, 100), 100), ((300, 400), 224)])
-def test_pictures_are_kept_at_the_median_of_their_sides_up_to_224(sides, kept, tmp_path):
+def test_images_are_kept_at_the_median_of_their_sides_up_to_224(sides, kept, tmp_path):
     files = {
         f"happy/{side}{n}.png": faces.encode(cv2.resize(TINY.faces[0], (side, side))) for n, side in enumerate(sides)
     }
@@ -290,7 +290,7 @@ def test_an_archive_cut_short_is_refused_at_every_length(form, share, tmp_path):
     assert refusal(path).startswith(f"{path}: the archive is damaged, cut short or encrypted (")
 
 
-def test_a_tar_that_ends_between_two_pictures_is_refused(tmp_path):
+def test_a_tar_that_ends_between_two_images_is_refused(tmp_path):
     path = faces.write_tar(tmp_path / "a.tar", KAGGLE)
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"test/angry/")])
@@ -314,9 +314,9 @@ def test_a_zip_with_a_password_is_refused(tmp_path):
     assert "encrypted" in refusal(path)
 
 
-def test_an_archive_with_neither_table_nor_pictures_is_refused(tmp_path):
+def test_an_archive_with_neither_table_nor_images_is_refused(tmp_path):
     path = faces.write_zip(tmp_path / "a.zip", {"readme.txt": b"x"})
-    assert refusal(path).startswith(f"{path}: neither fer2013.csv nor class folders with pictures")
+    assert refusal(path).startswith(f"{path}: neither fer2013.csv nor class folders with images")
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path):
@@ -338,24 +338,22 @@ def test_an_empty_class_folder_is_named(inside, tmp_path):
     empty.mkdir()
     if inside:
         (empty / inside).touch()
-    assert refusal(tmp_path) == f"{empty}: the class folder is empty; add pictures or remove the folder"
+    assert refusal(tmp_path) == f"{empty}: the class folder is empty; add images or remove the folder"
 
 
-@pytest.mark.parametrize(
-    "bad", [b"", b"not a picture", faces.encode(TINY.faces[0])[:200]], ids=["empty", "text", "cut"]
-)
+@pytest.mark.parametrize("bad", [b"", b"not an image", faces.encode(TINY.faces[0])[:200]], ids=["empty", "text", "cut"])
 @pytest.mark.parametrize("archive", [False, True], ids=["folder", "zip"])
-def test_a_picture_that_does_not_decode_is_named_and_skip_bad_counts_it(bad, archive, tmp_path):
+def test_a_image_that_does_not_decode_is_named_and_skip_bad_counts_it(bad, archive, tmp_path):
     files = KAGGLE | {"train/happy/bad.png": bad}
     path = faces.write_zip(tmp_path / "a.zip", files) if archive else faces.write_folder(tmp_path / "data", files)
-    assert refusal(path).startswith(f"{path}/train/happy/bad.png: does not decode as a picture")
+    assert refusal(path).startswith(f"{path}/train/happy/bad.png: does not decode as an image")
     found = read(path, skip_bad=True)
     assert found.skipped == 1
     assert faces.content(found) == faces.content(TINY)
 
 
 @pytest.mark.parametrize("place", ["1.png", "test/1.png", "train/1.png"])
-def test_a_picture_outside_any_class_folder_is_named(place, tmp_path):
+def test_a_image_outside_any_class_folder_is_named(place, tmp_path):
     faces.write_folder(tmp_path, KAGGLE | {place: faces.encode(TINY.faces[0])})
     assert refusal(tmp_path).startswith(f"{tmp_path / place}: lies in no class folder")
 
@@ -448,6 +446,6 @@ def test_ferplus_that_is_not_there_is_refused(table, tmp_path):
     assert refusal(table, ferplus=path) == f"{path}: cannot be read (No such file or directory)"
 
 
-def test_ferplus_is_refused_for_pictures_which_have_no_row_order(tmp_path, votes):
+def test_ferplus_is_refused_for_images_which_have_no_row_order(tmp_path, votes):
     folder = faces.write_folder(tmp_path / "data", KAGGLE)
     assert "FER+ votes go by the row order of fer2013.csv" in refusal(folder, ferplus=votes())

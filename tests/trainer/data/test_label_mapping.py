@@ -14,7 +14,7 @@ DATA = faces.tiny()
 
 
 def voted(*votes):
-    """Return as many faces as there are `votes`, each {choice: number}, all labelled angry."""
+    """Return as many faces as there are `votes`, each {choice: number}, all labeled angry."""
     rows = DATA.take(np.zeros(len(votes), np.int64))
     table = [[vote.get(choice, 0) for choice in FERPLUS_VOTES] for vote in votes]
     return replace(rows, votes=np.array(table, np.uint8))

@@ -1,4 +1,4 @@
-"""Runs side by side: what was measured of each, as text, Markdown, CSV and a picture."""
+"""Runs side by side: what was measured of each, as text, Markdown, CSV and an image."""
 
 import csv
 import shutil
@@ -74,7 +74,7 @@ def test_markdown_has_as_many_cells_in_each_line(rows, tmp_path):
     assert {line.count("|") for line in lines} == {len(comparison.HEADER) + 1}
 
 
-def test_the_picture_shows_each_run(rows, tmp_path):
+def test_the_image_shows_each_run(rows, tmp_path):
     from trainer.evaluation import comparison
 
     comparison.write(rows, tmp_path / "table.png")

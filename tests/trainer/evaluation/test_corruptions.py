@@ -12,8 +12,8 @@ FACES = DATA.faces
 CONDITIONS = robustness.conditions()
 
 
-def detail(pictures):
-    return np.mean([cv2.Laplacian(face, cv2.CV_64F).std() for face in pictures])
+def detail(images):
+    return np.mean([cv2.Laplacian(face, cv2.CV_64F).std() for face in images])
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
@@ -26,19 +26,19 @@ def test_a_condition_keeps_shape_and_kind_and_is_the_same_each_time(name):
 
 
 def test_faces_are_changed_and_their_labels_stay():
-    spoilt = robustness.under(DATA, robustness.dim)
-    assert np.array_equal(spoilt.faces, robustness.dim(FACES))
-    assert np.array_equal(spoilt.labels, DATA.labels)
+    corrupted = robustness.under(DATA, robustness.dim)
+    assert np.array_equal(corrupted.faces, robustness.dim(FACES))
+    assert np.array_equal(corrupted.labels, DATA.labels)
 
 
 def test_dim_leaves_a_quarter_of_the_light():
     assert np.abs(robustness.dim(FACES) - FACES / 4).max() <= 0.5
 
 
-def test_noise_has_a_sigma_of_15_grey_levels():
-    grey = np.full((20, 48, 48), 128, np.uint8)
-    assert robustness.noise(grey).std() == pytest.approx(15, abs=0.3)
-    assert robustness.noise(grey).mean() == pytest.approx(128, abs=0.3)
+def test_noise_has_a_sigma_of_15_gray_levels():
+    gray = np.full((20, 48, 48), 128, np.uint8)
+    assert robustness.noise(gray).std() == pytest.approx(15, abs=0.3)
+    assert robustness.noise(gray).mean() == pytest.approx(128, abs=0.3)
 
 
 def test_blur_spreads_a_point_by_one_and_a_half_pixels():

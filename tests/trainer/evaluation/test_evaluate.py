@@ -45,7 +45,7 @@ def test_each_model_is_measured_under_each_condition(second):
     assert list(found.robustness["emotion.tflite"]) == list(robustness.conditions())
     noisy = evaluate(faces.SHIPPED, robustness.under(DATA, robustness.dim), PUBLIC)
     dark = found.robustness["emotion.tflite"]["dark (1/4 light)"]
-    assert abs(dark.accuracy - noisy.accuracy) < 0.08  # all splits were spoilt there, only PublicTest here
+    assert abs(dark.accuracy - noisy.accuracy) < 0.08  # all splits were corrupted there, only PublicTest here
     assert np.array_equal(found.robustness["second.tflite"]["as it is"].confusion, found.result.confusion)
 
 

@@ -92,7 +92,7 @@ def test_loss_is_the_mean_negative_logarithm_of_the_true_labels_share():
     assert measure(scores, rows([0, 1])).loss == pytest.approx((np.log(2) + np.log(4)) / 2)
 
 
-def test_a_share_of_0_costs_no_more_than_half_a_quantisation_step():
+def test_a_share_of_0_costs_no_more_than_half_a_quantization_step():
     assert measure(shares([0], sure=1), rows([1])).loss == pytest.approx(np.log(512))
 
 
@@ -123,9 +123,9 @@ def test_a_tflite_file_is_measured_as_the_device_runs_it():
     classifier = Classifier(faces.SHIPPED)
     scores, labels = predict_tflite(classifier, DATA.split(PUBLIC))
     for face, found in zip(DATA.split(PUBLIC).faces, scores, strict=True):
-        # On the device the face comes out of a larger picture.
-        picture = np.pad(face, 30)
-        assert np.array_equal(classifier.scores(classifier.prepare(picture, Box(30, 30, 48, 48))), found)
+        # On the device the face comes out of a larger image.
+        image = np.pad(face, 30)
+        assert np.array_equal(classifier.classify(classifier.prepare(image, Box(30, 30, 48, 48))), found)
     assert labels == classifier.card.labels
 
 
@@ -242,7 +242,7 @@ def test_a_keras_model_with_another_number_of_classes_is_refused(save):
 
 @pytest.mark.keras
 @pytest.mark.parametrize("shape", [(32, 32, 3), (32, 48, 1), (None, None, 1), (1024,)])
-def test_a_keras_model_that_takes_anything_but_square_grey_pixels_is_refused(shape, save):
+def test_a_keras_model_that_takes_anything_but_square_gray_pixels_is_refused(shape, save):
     if None in shape:
         import keras
 
@@ -251,7 +251,7 @@ def test_a_keras_model_that_takes_anything_but_square_grey_pixels_is_refused(sha
         keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(pixels)).save(path)
     else:
         path = save(shape)
-    with pytest.raises(ModelError, match=r"model\.keras: its input is .* expected square grey pixels"):
+    with pytest.raises(ModelError, match=r"model\.keras: its input is .* expected square gray pixels"):
         load_keras(path)
 
 

@@ -35,7 +35,7 @@ def test_mobilenet_gives_feature_maps_of_a_32nd_of_its_input(small):
     assert small.output_shape == (None, 1, 1, 1280)
 
 
-def test_every_batch_normalisation_has_the_momentum_that_was_asked_for(small):
+def test_every_batch_normalization_has_the_momentum_that_was_asked_for(small):
     import keras
 
     norms = [layer for layer in small.layers if isinstance(layer, keras.layers.BatchNormalization)]

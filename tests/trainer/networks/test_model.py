@@ -1,4 +1,4 @@
-"""Raw grey pixels go in, one share a label comes out, and the scaling lies inside."""
+"""Raw gray pixels go in, one share a label comes out, and the scaling lies inside."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (6, 32, 32, 1), dtype=np.uint8)
 
 
-def test_the_model_goes_from_grey_pixels_to_one_share_a_class(model, pixels):
+def test_the_model_goes_from_gray_pixels_to_one_share_a_class(model, pixels):
     assert model.input_shape == (None, 32, 32, 1)
     shares = model.predict(pixels, verbose=0)
     assert shares.shape == (6, 5)
@@ -94,7 +94,7 @@ def test_a_head_that_was_frozen_is_freed(fresh):
 
 
 @pytest.mark.parametrize(("last", "moved"), [(0, []), (2, ["whole_norm"]), (None, ["patches_norm", "whole_norm"])])
-def test_only_a_free_batch_normalisation_learns_statistics(last, moved, fresh, pixels):
+def test_only_a_free_batch_normalization_learns_statistics(last, moved, fresh, pixels):
     model, network = fresh
     network.unfreeze(model, last)
     backbone = model.get_layer("backbone")

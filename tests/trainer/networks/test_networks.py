@@ -60,7 +60,7 @@ def test_no_network_is_left_out(backbones):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_planes_are_what_keras_own_preprocessing_makes_of_grey_pixels(name, backbones, monkeypatch):
+def test_the_planes_are_what_keras_own_preprocessing_makes_of_gray_pixels(name, backbones, monkeypatch):
     import keras
 
     from trainer.networks import model as network
@@ -101,8 +101,8 @@ def test_below_its_least_size_a_network_names_it_and_keras_could_not_build_it(na
 def steady(model, pixels):
     """Give `model` weights from which an int8 network can follow its float one, as those of a long training would be.
 
-    In fifty layers that each cut off half of what they get at random, any rounding grows into noise. Normalised values
-    that lie three standard deviations above zero pass nearly whole. Where there is no normalisation, weights that keep
+    In fifty layers that each cut off half of what they get at random, any rounding grows into noise. Normalized values
+    that lie three standard deviations above zero pass nearly whole. Where there is no normalization, weights that keep
     the variance through a ReLU (He et al., ICCV 2015) let the faces differ to the end. The head is scaled to tell them
     apart.
 
@@ -118,7 +118,7 @@ def steady(model, pixels):
             layer.momentum = 0.0
         elif getattr(layer, "activation", None) is keras.activations.relu and layer.weights:
             layer.kernel.assign(np.asarray(layer.kernel) * np.sqrt(2))
-    model(pixels, training=True)  # measures the statistics for batch normalisation
+    model(pixels, training=True)  # measures the statistics for batch normalization
     features = np.asarray(keras.Model(model.input, model.get_layer("pool").output)(pixels))  # (n, features)
     head = model.get_layer("scores")
     logits = features @ np.asarray(head.kernel)  # (n, classes)
@@ -144,7 +144,7 @@ def test_a_network_trains_and_says_as_int8_on_the_device_what_it_says_as_float(n
     assert evaluate(folder / "model.tflite", DATA, PUBLIC).n == 14
     classifier = Classifier(folder / "model.tflite")
     assert classifier.card.labels == LABELS
-    shares = classifier.scores(np.zeros((size, size), np.uint8))
+    shares = classifier.classify(np.zeros((size, size), np.uint8))
     assert math.fsum(shares) == pytest.approx(1, abs=len(LABELS) / 512)  # each in steps of 1/256
 
     rows = DATA.split(PUBLIC)

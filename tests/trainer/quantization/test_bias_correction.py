@@ -25,7 +25,7 @@ def pixels():
 
 @pytest.fixture
 def model():
-    """A network with all kinds of convolution: with and without bias, normalisation, activation and depth."""
+    """A network with all kinds of convolution: with and without bias, normalization, activation and depth."""
     from trainer import keras_backend as framework
 
     framework.load()
@@ -49,9 +49,9 @@ def model():
     for norm in (layer for layer in backbone.layers if layer.name.endswith("_norm")):
         norm.gamma.assign(rng.uniform(0.5, 2, norm.gamma.shape))
         norm.moving_variance.assign(rng.uniform(0.5, 2, norm.gamma.shape))
-    grey = keras.Input((32, 32, 1))
-    scaled = layers.Rescaling(1 / 127.5, -1.0)(grey)
-    return keras.Model(grey, backbone(layers.Concatenate(name="three_planes")([scaled] * 3)))
+    gray = keras.Input((32, 32, 1))
+    scaled = layers.Rescaling(1 / 127.5, -1.0)(gray)
+    return keras.Model(gray, backbone(layers.Concatenate(name="three_planes")([scaled] * 3)))
 
 
 def layer(model, name):
@@ -80,7 +80,7 @@ def test_the_rounding_error_is_what_is_missing_to_127_steps_of_each_output_chann
     kernel = np.moveaxis(np.asarray(kernels(convolution)[number], np.float64), channels, -1)
     error = np.moveaxis(np.asarray(errors[number]), channels, -1)
     rounded = kernel + error
-    step = np.abs(kernel).max(axis=(0, 1, 2)) / 127  # a normalisation's scale is the same on both sides
+    step = np.abs(kernel).max(axis=(0, 1, 2)) / 127  # a normalization's scale is the same on both sides
     assert rounded / step == pytest.approx(np.rint(rounded / step), abs=1e-3)
     assert np.abs(error / step).max() <= 0.5 + 1e-6
     assert np.abs(error).max() > 0
@@ -117,7 +117,7 @@ def test_a_channel_that_is_all_zero_has_no_error(correction, model):
 def test_with_rounded_weights_every_channel_keeps_its_mean(name, norm, correction, model, pixels, monkeypatch):
     import keras
 
-    convolution, normalisation = layer(model, name), layer(model, norm) if norm else None
+    convolution, normalization = layer(model, name), layer(model, norm) if norm else None
     inside = keras.Model(model.get_layer("backbone").input, convolution.input)
     inputs = inside(np.repeat(pixels / 127.5 - 1, 3, axis=3))
 
@@ -125,7 +125,7 @@ def test_with_rounded_weights_every_channel_keeps_its_mean(name, norm, correctio
         with monkeypatch.context() as patch:
             patch.setattr(convolution, "activation", keras.activations.linear)  # what is corrected lies before it
             output = convolution(inputs)
-        return np.asarray(output if normalisation is None else normalisation(output)).mean(axis=(0, 1, 2))
+        return np.asarray(output if normalization is None else normalization(output)).mean(axis=(0, 1, 2))
 
     def off():
         """Return how far the channels' means are from the float model's when the weights are rounded."""
@@ -137,20 +137,20 @@ def test_with_rounded_weights_every_channel_keeps_its_mean(name, norm, correctio
             kernel.assign(before)
         return np.abs(found - wanted).max()
 
-    wanted, errors = means(), correction.rounding_errors(convolution, normalisation)
+    wanted, errors = means(), correction.rounding_errors(convolution, normalization)
     uncorrected = off()
     correction.correct_biases(model, pixels)
     assert off() < uncorrected / 100
 
 
 @pytest.mark.parametrize("name", ["active", "separable_plain", "plain"])
-def test_a_convolution_without_normalisation_is_corrected_in_its_own_bias(name, correction, model, pixels):
+def test_a_convolution_without_normalization_is_corrected_in_its_own_bias(name, correction, model, pixels):
     before = np.asarray(layer(model, name).bias).copy()
     correction.correct_biases(model, pixels)
     assert not np.array_equal(layer(model, name).bias, before)
 
 
-def test_a_normalisation_behind_an_activation_is_no_place_for_the_shift(correction, model, pixels):
+def test_a_normalization_behind_an_activation_is_no_place_for_the_shift(correction, model, pixels):
     before = layer(model, "active_norm").get_weights()
     correction.correct_biases(model, pixels)
     assert all(map(np.array_equal, layer(model, "active_norm").get_weights(), before))

@@ -61,7 +61,7 @@ def test_raw_pixels_go_in_at_scale_1_and_zero_point_0(quantized):
 def test_the_card_inside_says_what_the_model_expects_means_and_reaches(quantized):
     out, compared = quantized
     found = Classifier(out).card
-    assert (found.name, found.labels, found.input_size, found.detail) == ("tiny", DATA.names, 32, 48)
+    assert (found.name, found.labels, found.input_size, found.effective_resolution) == ("tiny", DATA.names, 32, 48)
     assert found.data == "tiny.csv: 112 Training faces"
     assert found.metrics == {
         "PublicTest": {
@@ -92,7 +92,7 @@ def test_the_card_carries_the_temperature_that_calibrates_the_int8_scores(quanti
 def test_the_card_carries_the_threshold_and_what_it_costs(quantized):
     out, compared = quantized
     scores, _ = predict_tflite(Classifier(out), DATA.split(PUBLIC))
-    sure = scores.max(axis=1) >= Classifier(out).card.unsure
+    sure = scores.max(axis=1) >= Classifier(out).card.min_confidence
     right = scores.argmax(axis=1) == DATA.split(PUBLIC).labels
     assert compared.covered == pytest.approx(sure.mean())
     assert compared.accuracy_covered == pytest.approx(right[sure].mean())
@@ -133,7 +133,7 @@ def test_somebodys_own_model_with_own_classes_becomes_int8_too(own, tmp_path):
     quantize(own(keras.layers.Conv2D(4, 3, activation="relu"), outputs=3), data, out, name="mine")
     found = Classifier(out)
     assert (found.card.name, found.card.labels) == ("mine", ("cross", "calm", "glad"))
-    assert found.scores(DATA.faces[0, :16, :16].copy()).sum() == pytest.approx(1)
+    assert found.classify(DATA.faces[0, :16, :16].copy()).sum() == pytest.approx(1)
 
 
 # --- representative faces -------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_there_is_a_face_of_each_class_and_none_twice(samples, n):
     assert len(chosen) == len({face.tobytes() for face in chosen}) == n
 
 
-def test_a_flat_grey_face_does_no_harm():
+def test_a_flat_gray_face_does_no_harm():
     flat = replace(DATA, faces=np.full_like(DATA.faces, 128))
     chosen = representative(flat, 32, 7)
     assert (chosen.min(), chosen.max()) == (0, 255)

@@ -105,7 +105,7 @@ def decoded(image):
 
 
 def face(content):
-    """Return the pixels of a picture file."""
+    """Return the pixels of an image file."""
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert pixels is not None
     return pixels
@@ -130,7 +130,7 @@ def everything(tmp_path_factory):
         "model.tflite": {"as it is": MODEL.result, "dark": OTHER.result},
         "best.keras": {"as it is": OTHER.result, "dark": MODEL.result},
     }
-    facts = {"input": "96 x 96 grey pixels", "temperature": "1.2"}
+    facts = {"input": "96 x 96 gray pixels", "temperature": "1.2"}
     more = {"beside": OTHER, "robustness": robustness, "ferplus": OTHER.result, "history": history, "facts": facts}
     return replace(PLAIN, **more)
 
@@ -150,7 +150,7 @@ def plain(tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave the drawing out, which takes most of the time."""
-    monkeypatch.setattr("trainer.reports.html_report._picture", lambda *_, alt: report._tag("figure", alt))
+    monkeypatch.setattr("trainer.reports.html_report._image", lambda *_, alt: report._tag("figure", alt))
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_dark_mode_turns_the_page_dark_but_not_the_plots(plain):
     assert "figure img { max-width: 100%; height: auto; background: #fff;" in plain.style
 
 
-def test_every_picture_has_an_alternative_and_every_header_a_scope(full):
+def test_every_image_has_an_alternative_and_every_header_a_scope(full):
     assert all(image["alt"] for image in full.all("img"))
     assert all(header["scope"] in ("col", "row") for header in full.all("th"))
     assert len(full.all("th")) > 40
@@ -200,7 +200,7 @@ def test_a_section_without_anything_to_say_is_left_out(plain):
     assert plain.said("h2") == ALWAYS
 
 
-def test_all_pictures_can_be_shown(full):
+def test_all_images_can_be_shown(full):
     kinds = []
     for image in full.all("img"):
         kind, content = decoded(image)
@@ -318,7 +318,7 @@ def test_each_condition_has_accuracy_what_it_costs_and_macro_f1(full):
 
 
 def test_the_model_and_the_command_are_told(full):
-    assert full.row("input") == ["96 x 96 grey pixels"]
+    assert full.row("input") == ["96 x 96 gray pixels"]
     assert full.row("temperature") == ["1.2"]
     assert full.said("pre") == ["trainer evaluate model.tflite"]
 

@@ -1,4 +1,4 @@
-"""The pictures of a run show the measured figures, and a picture that cannot be drawn is said in one line."""
+"""The images of a run show the measured figures, and an image that cannot be drawn is said in one line."""
 
 import io
 import sys
@@ -47,16 +47,16 @@ def legend(figure):
     return labels(figure.legends[0].get_texts())
 
 
-def found(part, picture):
-    """Tell whether the pixels of `part` are in `picture` just so."""
-    left, top = cv2.minMaxLoc(cv2.matchTemplate(picture, part, cv2.TM_SQDIFF))[2]
-    return np.array_equal(picture[top : top + len(part), left : left + len(part)], part)
+def found(part, image):
+    """Tell whether the pixels of `part` are in `image` just so."""
+    left, top = cv2.minMaxLoc(cv2.matchTemplate(image, part, cv2.TM_SQDIFF))[2]
+    return np.array_equal(image[top : top + len(part), left : left + len(part)], part)
 
 
-def grey(path):
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    assert picture is not None
-    return picture
+def gray(path):
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    return image
 
 
 @pytest.fixture
@@ -215,9 +215,9 @@ def test_a_mistake_has_its_enlarged_face_label_answer_and_confidence(drawn, tmp_
         "fear \N{RIGHTWARDS ARROW} surprise\n60%",
         "PublicTest: the 2 surest wrong answers: label \N{RIGHTWARDS ARROW} answer",
     ]
-    picture = grey(tmp_path / "mistakes.png")
-    assert all(found(plots.enlarged(DATA.faces[row], 144), picture) for row in (3, 9))
-    assert not found(plots.enlarged(DATA.faces[0], 144), picture)
+    image = gray(tmp_path / "mistakes.png")
+    assert all(found(plots.enlarged(DATA.faces[row], 144), image) for row in (3, 9))
+    assert not found(plots.enlarged(DATA.faces[0], 144), image)
 
 
 def test_a_model_without_mistakes_gets_a_sheet_that_says_so(drawn, tmp_path):
@@ -248,11 +248,11 @@ def test_long_texts_on_a_sheet_make_room_for_themselves(drawn, tmp_path):
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def test_pictures_decode_and_nothing_else_is_left(history, tmp_path):
+def test_images_decode_and_nothing_else_is_left(history, tmp_path):
     plots.curves(history, tmp_path / "curves.png")
     plots.confusion(RESULT, tmp_path / "confusion.png")
-    pictures = [cv2.imread(str(path)) for path in tmp_path.glob("*.png")]
-    assert all(picture is not None and min(picture.shape[:2]) > 150 for picture in pictures)
+    images = [cv2.imread(str(path)) for path in tmp_path.glob("*.png")]
+    assert all(image is not None and min(image.shape[:2]) > 150 for image in images)
     assert len(list(tmp_path.iterdir())) == 3
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from edge.inference.preprocess import resample
 from tests.support import faces
-from tests.trainer.reports.test_plots import found, grey
+from tests.trainer.reports.test_plots import found, gray
 from trainer.data.fer2013 import PUBLIC, TRAINING
 from trainer.errors import DataError
 from trainer.reports import plots
@@ -23,9 +23,9 @@ def sheets(monkeypatch):
     """Collect what is put on sheets."""
     collected, draw = [], plots.sheet
 
-    def keep(pictures, path, **texts):
-        collected.append((pictures, texts))
-        draw(pictures, path, **texts)
+    def keep(images, path, **texts):
+        collected.append((images, texts))
+        draw(images, path, **texts)
 
     monkeypatch.setattr("trainer.reports.preview.sheet", keep)
     return collected
@@ -34,15 +34,15 @@ def sheets(monkeypatch):
 def test_each_row_is_a_stored_training_face_and_copies_that_training_would_make(sheets, tmp_path):
     how = Augmentation()
     preview(DATA, how, 96, 7, tmp_path / "p.png", rows_per_class=2, copies=3)
-    ((pictures, texts),) = sheets
-    assert (len(pictures), texts["columns"]) == (4 * 4, 4)
+    ((images, texts),) = sheets
+    assert (len(images), texts["columns"]) == (4 * 4, 4)
     training = DATA.split(TRAINING)
     stored = [resample(face, detail=48, size=96) for face in training.faces]
     rng = np.random.default_rng(7)
     for label in (0, 1):
         rows = rng.permutation(np.flatnonzero(training.labels == label))[:2]
         for place, row in enumerate(rows):
-            first, *copies = pictures[(2 * label + place) * 4 :][:4]
+            first, *copies = images[(2 * label + place) * 4 :][:4]
             assert np.array_equal(first, stored[row])
             assert all(np.array_equal(copy, augment(training.faces[row], 96, how, rng)) for copy in copies)
 
@@ -57,23 +57,23 @@ def test_rows_are_named_by_their_class_and_the_title_tells_size_and_seed(sheets,
 
 def test_the_pixels_of_the_file_are_those_that_training_would_see(sheets, tmp_path):
     preview(DATA, Augmentation(), 96, 1, tmp_path / "p.png", rows_per_class=1, copies=2)
-    ((pictures, _),) = sheets
-    written = grey(tmp_path / "p.png")
-    assert all(found(picture, written) for picture in pictures)
+    ((images, _),) = sheets
+    written = gray(tmp_path / "p.png")
+    assert all(found(image, written) for image in images)
 
 
-def test_the_same_seed_gives_the_same_picture_and_another_one_another(tmp_path):
+def test_the_same_seed_gives_the_same_image_and_another_one_another(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         preview(DATA, Augmentation(), 48, seed, tmp_path / f"{name}.png", copies=2)
-    a, b, c = (grey(tmp_path / f"{name}.png") for name in "abc")
+    a, b, c = (gray(tmp_path / f"{name}.png") for name in "abc")
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
 
 
 def test_small_inputs_are_enlarged_for_the_eye(sheets, tmp_path):
     preview(DATA, OFF, 32, 1, tmp_path / "p.png", rows_per_class=1, copies=1)
-    ((pictures, _),) = sheets
-    assert {picture.shape for picture in pictures} == {(96, 96)}
+    ((images, _),) = sheets
+    assert {image.shape for image in images} == {(96, 96)}
 
 
 def test_a_class_with_fewer_faces_than_rows_shows_those_that_it_has(sheets, tmp_path):

@@ -1,4 +1,4 @@
-"""Training pictures are changed as far as is said and no further; with everything off they are what the device sees."""
+"""Training images are changed as far as is said and no further; with everything off they are what the device sees."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,9 +37,9 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def moved(centre, how, share):
+def moved(center, how, share):
     """Return where the point (x, y) of the result comes from, in pixels of a face 48 wide, result 48 wide."""
-    return affine(48, 48, how, always(share)) @ (*centre, 1)
+    return affine(48, 48, how, always(share)) @ (*center, 1)
 
 
 @pytest.mark.parametrize("size", [48, 96, 192])
@@ -99,13 +99,13 @@ def test_brightness_adds_at_most_its_levels_and_stops_at_black_and_white(share, 
 
 
 @pytest.mark.parametrize(("share", "gain"), [(0.0, 0.75), (0.5, 1), (1.0, 1.25)])
-def test_contrast_spreads_around_the_pictures_own_mean(share, gain):
+def test_contrast_spreads_around_the_images_own_mean(share, gain):
     lit = relight(FACE, replace(OFF, contrast=0.25), always(share))
     expected = np.clip((FACE - FACE.mean()) * gain + FACE.mean(), 0, 255)
     assert np.abs(lit - expected).max() <= 0.51
 
 
-def test_erase_covers_one_rectangle_of_4_to_16_percent_with_one_grey():
+def test_erase_covers_one_rectangle_of_4_to_16_percent_with_one_gray():
     for seed in range(30):
         made = erase(FACE.copy(), replace(OFF, erase=1), rng(seed))
         changed = (made != FACE).astype(np.uint8)
@@ -119,41 +119,41 @@ def test_erase_happens_at_its_chance():
     assert 70 < sum(happened) < 130
 
 
-def spoilt(**how):
+def corrupted(**how):
     return [spoil(FACE, replace(OFF, **how), rng(seed)) for seed in range(400)]
 
 
 @pytest.mark.parametrize("what", ["soften", "dim", "noise"])
 def test_spoiling_happens_at_its_chance(what):
-    assert 70 < sum(not np.array_equal(made, FACE) for made in spoilt(**{what: 0.25})) < 130
+    assert 70 < sum(not np.array_equal(made, FACE) for made in corrupted(**{what: 0.25})) < 130
 
 
 def test_a_softened_face_has_less_detail_and_the_same_light():
     detail = cv2.Laplacian(FACE, cv2.CV_64F).std()
-    for made in spoilt(soften=1):
+    for made in corrupted(soften=1):
         assert cv2.Laplacian(made, cv2.CV_64F).std() < 0.9 * detail
         assert made.mean() == pytest.approx(FACE.mean(), abs=2)
 
 
 def test_a_dimmed_face_keeps_15_to_80_percent_of_the_light():
-    shares = [made.mean() / FACE.mean() for made in spoilt(dim=1)]
+    shares = [made.mean() / FACE.mean() for made in corrupted(dim=1)]
     assert (min(shares), max(shares)) == (pytest.approx(0.15, abs=0.02), pytest.approx(0.8, abs=0.02))
 
 
-def test_noise_is_of_at_most_20_grey_levels_and_changes_no_light():
-    grey = np.full((48, 48), 128, np.uint8)
-    makings = [spoil(grey, replace(OFF, noise=1), rng(seed)).astype(float) for seed in range(200)]
+def test_noise_is_of_at_most_20_gray_levels_and_changes_no_light():
+    gray = np.full((48, 48), 128, np.uint8)
+    makings = [spoil(gray, replace(OFF, noise=1), rng(seed)).astype(float) for seed in range(200)]
     sigmas = [made.std() for made in makings]
     assert (min(sigmas), max(sigmas)) == (pytest.approx(3, abs=0.5), pytest.approx(20, abs=1))
     assert np.mean(makings) == pytest.approx(128, abs=0.5)
 
 
-def test_the_same_generator_gives_the_same_picture_and_another_one_another():
+def test_the_same_generator_gives_the_same_image_and_another_one_another():
     assert np.array_equal(augment(FACE, 96, ALL, rng(1)), augment(FACE, 96, ALL, rng(1)))
     assert not np.array_equal(augment(FACE, 96, ALL, rng(1)), augment(FACE, 96, ALL, rng(2)))
 
 
-def test_a_made_picture_is_grey_bytes_of_the_asked_size_and_the_stored_face_stays_as_it_was():
+def test_a_made_image_is_gray_bytes_of_the_asked_size_and_the_stored_face_stays_as_it_was():
     before = FACE.copy()
     for seed in range(50):
         made = augment(FACE, 64, ALL, rng(seed))

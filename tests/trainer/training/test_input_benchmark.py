@@ -1,4 +1,4 @@
-"""Pictures are made faster than by Keras' own loader, and the two of a pair are measured on the same work."""
+"""Images are made faster than by Keras' own loader, and the two of a pair are measured on the same work."""
 
 import time
 from dataclasses import replace
@@ -19,7 +19,7 @@ def found(settings):
     return measure_speeds(settings, DATA, steps=4)
 
 
-def test_a_picture_costs_the_processor_less_than_by_keras_loader(settings, monkeypatch):
+def test_a_image_costs_the_processor_less_than_by_keras_loader(settings, monkeypatch):
     from trainer.training import input_benchmark as speed
     from trainer.training import loop as training
 
@@ -37,8 +37,8 @@ def test_the_ratio_of_loading_is_ours_to_theirs(found):
     assert found.loading_ratio == pytest.approx(found.made / found.made_by_keras)
 
 
-def test_steps_are_measured_with_and_without_the_making_of_pictures(found):
-    # No bound: with a network as small as this one the pictures do cost; the real ratio is `trainer speed`'s.
+def test_steps_are_measured_with_and_without_the_making_of_images(found):
+    # No bound: with a network as small as this one the images do cost; the real ratio is `trainer speed`'s.
     assert found.steps > 0
     assert found.steps_on_constant > 0
     assert found.feeding_ratio == pytest.approx(found.steps / found.steps_on_constant)

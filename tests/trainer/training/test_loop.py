@@ -105,7 +105,7 @@ def test_the_best_model_is_that_of_the_best_epoch(run):
     assert found.loss == pytest.approx(float(best["val_loss"]), abs=1e-4)
 
 
-def test_the_curves_are_a_picture(run):
+def test_the_curves_are_a_image(run):
     assert cv2.imread(str(run / "curves.png")) is not None
 
 
@@ -166,7 +166,7 @@ def test_closing_waits_for_the_batch_in_the_making(batches, training, monkeypatc
     assert done == ["made", "closed"]
 
 
-def test_a_batch_has_raw_grey_pixels_and_one_target_a_face(batches):
+def test_a_batch_has_raw_gray_pixels_and_one_target_a_face(batches):
     pixels, targets = batches()[0]
     assert (pixels.shape, pixels.dtype.name) == ((16, 32, 32, 1), "uint8")
     assert targets.shape == (16, 7)
@@ -187,7 +187,7 @@ def test_the_rest_of_an_epoch_that_fills_no_batch_is_left_out_and_another_one_ea
     assert len(batches(batch=1000)[0][0]) == 112
 
 
-def test_training_pictures_are_changed_and_validation_pictures_are_what_the_device_sees(batches, training):
+def test_training_images_are_changed_and_validation_images_are_what_the_device_sees(batches, training):
     rows = DATA.split(TRAINING)
     inputs = training.inputs_of(rows, 96)
     seen = [model_input(face, Box(0, 0, 48, 48), margin=0, detail=48, size=96) for face in rows.faces]
@@ -220,7 +220,7 @@ def unchanged(variables, before):
 def test_the_head_learns_while_the_frozen_backbone_stays_as_it_is(model, training, settings, batches):
     training.compile_for(model, settings, training.HEAD, 7)
     backbone, head = model.get_layer("backbone"), model.get_layer("scores")
-    before = values(backbone.variables), values(head.variables)  # with batch normalisation's moving statistics
+    before = values(backbone.variables), values(head.variables)  # with batch normalization's moving statistics
     model.fit(batches(), epochs=1, verbose=0)
     assert unchanged(backbone.variables, before[0])
     assert not unchanged(head.variables, before[1])
@@ -255,10 +255,10 @@ def fitted(model, training, settings, batches):
 
 
 def test_averaged_puts_the_averaged_weights_in_and_everything_back(fitted, training, settings):
-    pictures = training.inputs_of(DATA.split(TRAINING), 32)
+    images = training.inputs_of(DATA.split(TRAINING), 32)
     shadows = values(fitted.optimizer._model_variables_moving_average)
     before = values(fitted.variables), values(fitted.optimizer.variables)
-    with training.averaged(fitted, pictures):
+    with training.averaged(fitted, images):
         assert unchanged(fitted.trainable_variables, shadows)
         assert not unchanged(fitted.variables, before[0])
     assert unchanged(fitted.variables, before[0])
@@ -272,11 +272,11 @@ def test_averaged_puts_everything_back_after_an_error_too(fitted, training):
     assert unchanged(fitted.variables, before)
 
 
-def test_averaged_measures_batch_normalisation_over_all_pictures_alike(fitted, training):
-    pictures = np.tile(training.inputs_of(DATA.split(TRAINING), 32), (4, 1, 1, 1))[:384]  # three batches of 128
+def test_averaged_measures_batch_normalization_over_all_images_alike(fitted, training):
+    images = np.tile(training.inputs_of(DATA.split(TRAINING), 32), (4, 1, 1, 1))[:384]  # three batches of 128
     backbone = fitted.get_layer("backbone")
-    with training.averaged(fitted, pictures):
-        scaled = np.repeat(pictures / 127.5 - 1, 3, axis=3)
+    with training.averaged(fitted, images):
+        scaled = np.repeat(images / 127.5 - 1, 3, axis=3)
         seen = np.asarray(backbone.get_layer("patches")(scaled))
         norm = backbone.get_layer("patches_norm")
         assert np.asarray(norm.moving_mean) == pytest.approx(seen.mean(axis=(0, 1, 2)), rel=1e-3, abs=1e-4)

@@ -5,7 +5,7 @@ import { Palette } from "./palette.js";
 import { offerPhotos } from "./photo.js";
 import { Timeline } from "./timeline.js";
 
-const PICTURE_RETRY = 3000; // ms
+const IMAGE_RETRY = 3000; // ms
 const SPOKEN_EVERY = 4000; // ms: a reader of screens must be able to follow
 
 const at = (id) => document.getElementById(id);
@@ -49,8 +49,8 @@ function greet(about) {
   timeline.begin(about.points);
   at("tabs").hidden = !about.photo;
   at("logout").hidden = !about.token;
-  at("picture").hidden = !about.picture;
-  if (about.picture) showPicture();
+  at("image").hidden = !about.image;
+  if (about.image) showImage();
   if (about.photo && !begun) offerPhotos(palette);
   begun = true;
   takeHealth(about.health);
@@ -67,7 +67,7 @@ function showReading(reading) {
 }
 
 function speak(present) {
-  const words = present.map((face) => `Face ${face.id}: ${face.label ?? "unsure"}`).join(", ") || "Nobody is there";
+  const words = present.map((face) => `Face ${face.id}: ${face.label ?? "uncertain"}`).join(", ") || "Nobody is there";
   if (words === at("spoken").textContent || Date.now() - spoken < SPOKEN_EVERY) return;
   spoken = Date.now();
   at("spoken").textContent = words;
@@ -85,10 +85,10 @@ function showState(kind, words) {
   if (state.textContent !== words) state.textContent = words;
 }
 
-function showPicture() {
-  const picture = at("camera");
-  picture.onerror = () => setTimeout(showPicture, PICTURE_RETRY);
-  picture.src = `api/picture?${Date.now()}`; // or else the browser shows the stream that has ended
+function showImage() {
+  const image = at("camera");
+  image.onerror = () => setTimeout(showImage, IMAGE_RETRY);
+  image.src = `api/image?${Date.now()}`; // or else the browser shows the stream that has ended
 }
 
 function chooseTabs() {

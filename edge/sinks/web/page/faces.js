@@ -32,7 +32,7 @@ export class Faces {
 
   #fill(card, face) {
     const strongest = Object.keys(face.scores).reduce((a, b) => (face.scores[b] > face.scores[a] ? b : a));
-    card.emotion.textContent = face.label ?? "unsure";
+    card.emotion.textContent = face.label ?? "uncertain";
     card.confidence.textContent = face.label ? percent(face.confidence) : `${strongest} ${percent(face.confidence)}`;
     for (const [label, bar] of card.bars) {
       const share = face.scores[label] ?? 0;
@@ -62,7 +62,7 @@ function makeCard(face, labels, palette) {
 function makeBar(list, label, hue) {
   const name = element("dt", "", label);
   const track = element("dd", "track");
-  const fill = element("span", "fill colour");
+  const fill = element("span", "fill color");
   const share = element("dd");
   fill.style.setProperty("--hue", hue);
   name.title = label;

@@ -1,7 +1,7 @@
-// A colour for each of the model's labels, however many there are, equally light and as far apart as can be. Where
-// style.css paints it, it is a hue, so that it changes with day and night; on a canvas it is a colour.
+// A color for each of the model's labels, however many there are, equally light and as far apart as can be. Where
+// style.css paints it, it is a hue, so that it changes with day and night; on a canvas it is a color.
 const FIRST = 25; // degrees of hue
-const STEP = 0.382; // of the circle: neighbours in a list are far apart, and no two of many are the same
+const STEP = 0.382; // of the circle: neighbors in a list are far apart, and no two of many are the same
 
 export const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -20,7 +20,7 @@ export class Palette {
     return (FIRST + this.#turn(this.#labels.indexOf(label))).toFixed(1);
   }
 
-  colour(label) {
+  color(label) {
     return `oklch(${style("--label-lightness")} 0.15 ${this.hue(label)})`;
   }
 

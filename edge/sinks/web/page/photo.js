@@ -1,5 +1,5 @@
 // A photo that the visitor tries: made small here, read on the device, drawn here. Where it was taken stays here, too:
-// what is sent is a new picture without the photo's notes.
+// what is sent is a new image without the photo's notes.
 import { Faces, percent } from "./faces.js";
 
 const SIDE = 1280; // pixels: the device reads no more
@@ -48,15 +48,15 @@ async function tryPhoto(file, faces, palette) {
 
 // Draws the photo, upright, and returns the canvas.
 async function drawn(file) {
-  const picture = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => {
-    throw new Error("This browser cannot open that file as a picture.");
+  const image = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => {
+    throw new Error("This browser cannot open that file as an image.");
   });
-  const scale = Math.min(1, SIDE / Math.max(picture.width, picture.height));
+  const scale = Math.min(1, SIDE / Math.max(image.width, image.height));
   const canvas = at("photo");
-  canvas.width = Math.max(1, Math.round(picture.width * scale));
-  canvas.height = Math.max(1, Math.round(picture.height * scale));
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-  picture.close();
+  canvas.width = Math.max(1, Math.round(image.width * scale));
+  canvas.height = Math.max(1, Math.round(image.height * scale));
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  image.close();
   return canvas;
 }
 
@@ -76,20 +76,20 @@ function mark(canvas, reading, palette) {
   const unit = Math.max(canvas.width, canvas.height) / 640;
   for (const face of reading.faces) {
     const [x, y, width, height] = face.box.map((side) => side * scale);
-    const colour = face.label ? palette.colour(face.label) : "#bbb";
+    const color = face.label ? palette.color(face.label) : "#bbb";
     paint.lineWidth = 3 * unit;
-    paint.strokeStyle = colour;
+    paint.strokeStyle = color;
     paint.strokeRect(x, y, width, height);
-    plate(paint, `${face.id}  ${face.label ?? "unsure"} ${percent(face.confidence)}`, x, y, unit, colour);
+    plate(paint, `${face.id}  ${face.label ?? "uncertain"} ${percent(face.confidence)}`, x, y, unit, color);
   }
 }
 
-function plate(paint, words, x, y, unit, colour) {
+function plate(paint, words, x, y, unit, color) {
   paint.font = `600 ${16 * unit}px system-ui, sans-serif`;
   const width = paint.measureText(words).width + 12 * unit;
   const left = Math.max(0, Math.min(x - 1.5 * unit, paint.canvas.width - width));
   const bottom = Math.max(y, 24 * unit);
-  paint.fillStyle = colour;
+  paint.fillStyle = color;
   paint.fillRect(left, bottom - 24 * unit, width, 24 * unit);
   paint.fillStyle = "#10141c";
   paint.fillText(words, left + 6 * unit, bottom - 7 * unit);

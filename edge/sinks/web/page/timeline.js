@@ -63,13 +63,13 @@ export class Timeline {
 
   #columns(paint, width, height) {
     const wide = width / SECONDS;
-    const colours = this.#palette.labels.map((label) => this.#palette.colour(label));
+    const colors = this.#palette.labels.map((label) => this.#palette.color(label));
     for (const { second, shares } of this.#points.values()) {
       if (!shares) continue;
       const x = width - (this.#now - second) * wide;
       let y = height;
       shares.forEach((share, place) => {
-        paint.fillStyle = colours[place];
+        paint.fillStyle = colors[place];
         paint.fillRect(x, y - share * height, wide + 0.5, share * height + 0.5);
         y -= share * height;
       });
@@ -104,7 +104,7 @@ export class Timeline {
       ...this.#palette.labels.map((label) => {
         const item = document.createElement("li");
         const mark = document.createElement("i");
-        mark.className = "colour";
+        mark.className = "color";
         mark.style.setProperty("--hue", this.#palette.hue(label));
         item.append(mark, label);
         return item;

@@ -1,0 +1,32 @@
+"""`edge config`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.cli.common import Debug
+from edge.errors import SettingsError
+
+
+def config(
+    check: Annotated[Path | None, typer.Option(help="List every problem in this file, with its line.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check or print a configuration file, as 'edge run --config' and the service read it. Exit status: 78 if invalid."""
+    from edge import app
+    from edge.config import toml_file
+
+    if example:
+        typer.echo(toml_file.example(), nl=False)
+    elif check is not None:
+        problems = toml_file.problems(check, app.NAME_CHECKS)
+        if problems:
+            typer.echo("\n".join(problems), err=True)
+            raise typer.Exit(SettingsError.exit_status)
+        typer.echo(f"{check}: valid")
+    else:
+        raise typer.BadParameter("give --check FILE or --example")
