@@ -17,7 +17,13 @@ from pathlib import Path
 from edge.errors import UnknownName
 from edge.types import Frame
 
-SUPPORT_MODULES = ("frame_rate", "latest_frame", "reconnecting", "registry")  # of this folder; all others are cameras
+SUPPORT_MODULES = (
+    "frame_rate",
+    "latest_frame",
+    "reconnecting",
+    "registry",
+    "v4l2",
+)  # of this folder; all others are cameras
 
 
 def names() -> list[str]:

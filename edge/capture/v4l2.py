@@ -1,0 +1,120 @@
+"""Video4Linux devices: which there are, what their drivers report, and which programs use them.
+
+The only module that knows V4L2: camera `usb` finds its device here, and `edge doctor` describes all devices. `root` is
+the folder that stands for /; a test passes one with the files of a Raspberry Pi.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+# The Pi's own camera receivers, image processors and codecs report that they capture video. Their images are raw sensor
+# data, or come from another device.
+NON_CAMERA_DRIVERS = ("unicam", "bcm2835-isp", "rp1-cfe", "pisp", "rpi-hevc-dec", "bcm2835-codec")
+# Of these, the receivers: they exist only if a camera module was detected at boot.
+RECEIVER_DRIVERS = ("unicam", "rp1-cfe")
+MAX_FORMATS = 64  # more than any camera has; bounds a driver whose list never ends
+
+# ioctls and flags of linux/videodev2.h.
+_VIDIOC_QUERYCAP = 0x80685600
+_CAPABILITY = struct.Struct(
+    "=16s32s32sIII12x"
+)  # driver, card, bus, version, device's capabilities, node's capabilities
+_VIDIOC_ENUM_FMT = 0xC0405602
+_FORMAT_DESCRIPTION = struct.Struct("=III32s4s16x")  # index, buffer type, flags, description, FourCC
+_BUFFER_TYPE_VIDEO_CAPTURE = 1
+_CAP_VIDEO_CAPTURE, _CAP_DEVICE_CAPS = 0x00000001, 0x80000000
+_BIG_ENDIAN = 0x80  # highest bit of a FourCC
+
+
+@dataclass(frozen=True, slots=True)
+class VideoNode:
+    """One /dev/video*, as its driver describes it."""
+
+    path: Path
+    name: str  # of the camera, from the driver; the kernel's name for the node if the driver did not answer
+    driver: str | None  # None: did not answer
+    captures: bool  # delivers images; the second node of a webcam only delivers their metadata
+    formats: tuple[str, ...]  # FourCC codes, in the driver's order of preference
+    accessible: bool  # this user may read and write it
+
+    @property
+    def is_camera(self) -> bool:
+        """Whether camera `usb` can read it."""
+        return self.captures and not (self.driver or "").startswith(NON_CAMERA_DRIVERS)
+
+
+def video_nodes(root: Path = Path("/")) -> list[VideoNode]:
+    """Return all /dev/video* in the order of their numbers. Drivers are only queried, no capture is started."""
+    paths = [path for path in root.glob("dev/video*") if path.name[5:].isdecimal()]
+    return [_query(path, root) for path in sorted(paths, key=lambda path: int(path.name[5:]))]
+
+
+def _query(path: Path, root: Path = Path("/")) -> VideoNode:
+    """Return the description of the device at `path`."""
+    accessible = os.access(path, os.R_OK | os.W_OK)
+    name = _read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
+    try:
+        with path.open("rb", buffering=0) as device:
+            answer = bytearray(_CAPABILITY.size)
+            fcntl.ioctl(device, _VIDIOC_QUERYCAP, answer)
+            driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)
+            flags = node_flags if device_flags & _CAP_DEVICE_CAPS else device_flags
+            captures = bool(flags & _CAP_VIDEO_CAPTURE)
+            formats = tuple(_formats(device)) if captures else ()
+    except OSError:
+        return VideoNode(path, name, None, False, (), accessible)
+    return VideoNode(path, _decode(card) or name, _decode(driver), captures, formats, accessible)
+
+
+def processes_using(path: Path, root: Path = Path("/")) -> tuple[dict[int, str], int]:
+    """Return the other processes that have `path` open, process ID -> name, and how many could not be inspected."""
+    found, uninspected = {}, 0
+    for process in root.glob("proc/[0-9]*"):
+        if int(process.name) == os.getpid():
+            continue
+        try:
+            if os.path.realpath(path) in _open_files(process):
+                found[int(process.name)] = _read_text(process / "comm") or "?"
+        except PermissionError:
+            uninspected += bool(_read_text(process / "cmdline"))  # kernel threads have none, and open no device
+        except OSError:  # the process has ended
+            continue
+    return found, uninspected
+
+
+def _formats(device: BinaryIO) -> Iterator[str]:
+    for index in range(MAX_FORMATS):
+        answer = bytearray(_FORMAT_DESCRIPTION.pack(index, _BUFFER_TYPE_VIDEO_CAPTURE, 0, b"", b""))
+        try:
+            fcntl.ioctl(device, _VIDIOC_ENUM_FMT, answer)
+        except OSError:  # EINVAL: the list has ended
+            return
+        code: bytes = _FORMAT_DESCRIPTION.unpack(answer)[4]
+        name = _decode(code[:3] + bytes([code[3] & ~_BIG_ENDIAN])).strip()
+        yield f"{name}-BE" if code[3] & _BIG_ENDIAN else name
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    """Yield the targets of the file descriptors of the process whose folder in /proc is `process`. Raises OSError."""
+    for link in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):  # closed in the meantime
+            yield str(link.readlink())
+
+
+def _decode(text: bytes) -> str:
+    return text.split(b"\0")[0].decode(errors="replace")
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace").strip("\0\n ")
+    except OSError:
+        return None
