@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from edge.inference.classifier import runtime
 from edge.system.atomic_file import atomic_write
 from edge.system.native_output import suppress_native_output
+from trainer import keras_file
 from trainer.data.fer2013 import Dataset
 from trainer.errors import TrainingError
-from trainer.evaluation.metrics import Result, load_keras
+from trainer.evaluation.metrics import Result
 from trainer.quantization.quantize import quantize, to_float_tflite
 from trainer.reports import plots
 
@@ -93,7 +94,7 @@ def compare(runs: Sequence[Path], dataset: Dataset, say: Callable[[str], None] =
         say(f"{folder}: converting and measuring")
         out = folder / "best.tflite"
         found.append(quantize(folder / "best.keras", dataset, out))
-        model = load_keras(folder / "best.keras")
+        model = keras_file.load(folder / "best.keras")
         contents += [to_float_tflite(model), out.read_bytes()]
     say("measuring the speed of all in turn")
     times = latencies(contents)
@@ -104,7 +105,7 @@ def compare(runs: Sequence[Path], dataset: Dataset, say: Callable[[str], None] =
             alpha=about["settings"]["alpha"],
             input_size=about["settings"]["input_size"],
             epochs=about["epochs"],
-            parameters=load_keras(folder / "best.keras").count_params(),
+            parameters=keras_file.load(folder / "best.keras").count_params(),
             float_result=result.before,
             int8_result=result.after,
             int8_bytes=result.bytes_after,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +13,10 @@ from numpy.typing import NDArray
 from edge.errors import ModelError
 from edge.inference.classifier import Classifier
 from edge.inference.preprocess import resample
-from trainer import keras_backend as framework
+from trainer import keras_file
 from trainer.data import label_mapping as labels
 from trainer.data.fer2013 import Dataset
 from trainer.errors import DataError
-
-MEMBER = "emotion-edge.json"  # of a .keras file, which is a ZIP archive
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +130,11 @@ def open_model(path: Path, dataset: Dataset) -> Subject:
         return Subject(path, card.labels, card.input_size, lambda rows: predict_tflite(classifier, rows)[0])
     if path.suffix != ".keras":
         raise ModelError(f"{path}: expected a .tflite or a .keras file")
-    model, told = load_keras(path), told_by(path)
-    names = told.labels if told else dataset.names
+    model, metadata = keras_file.load(path), keras_file.load_metadata(path)
+    names = metadata.labels if metadata else dataset.names
     if model.output_shape[-1] != len(names):
         raise DataError(f"{path}: {model.output_shape[-1]} outputs, but the data set has {len(names)} classes")
-    detail = told.effective_resolution if told else dataset.side
+    detail = metadata.effective_resolution if metadata else dataset.side
     return Subject(path, names, int(model.input_shape[1]), lambda rows: predict_keras(model, rows, detail))
 
 
@@ -148,52 +143,6 @@ def predict_tflite(classifier: Classifier, dataset: Dataset) -> tuple[NDArray[np
     card = classifier.card
     faces = (resample(face, detail=card.effective_resolution, size=card.input_size) for face in dataset.faces)
     return np.stack([classifier.classify(face) for face in faces]), card.labels
-
-
-# --- .keras files ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a .keras file of ours says of itself, in a ZIP member beside Keras' own."""
-
-    labels: tuple[str, ...]
-    detail: int  # pixels a side of the faces that it was trained on
-
-
-def describe(path: Path, dataset: Dataset) -> None:
-    """Add the labels and the detail of `dataset` to the .keras file at `path`; Keras reads over them."""
-    text = json.dumps({"labels": list(dataset.names), "detail": dataset.side})
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(MEMBER, (2000, 1, 1, 0, 0, 0)), text)
-
-
-def told_by(path: Path) -> Told | None:
-    """Return what the .keras file at `path` says of itself; None for one that is not ours."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            values = json.loads(archive.read(MEMBER))
-        return Told(tuple(map(str, values["labels"])), int(values["detail"]))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
-        return None
-
-
-def load_keras(path: Path) -> Any:
-    """Return the Keras model in the file at `path`. Raises ModelError when there is none."""
-    if not path.is_file():
-        raise ModelError(f"{path}: not found; name a .keras file, as a run folder's best.keras")
-    framework.load()
-    import keras
-
-    try:
-        model = keras.saving.load_model(path, compile=False)  # what JAX or torch compiled need not fit this backend
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error
-    match model.input_shape:
-        case (None, int(height), int(width), 1) if height == width:
-            return model
-        case shape:
-            raise ModelError(f"{path}: its input is {shape}, expected square gray pixels (None, size, size, 1)")
 
 
 def predict_keras(model: Any, dataset: Dataset, detail: int | None = None) -> NDArray[np.float32]:

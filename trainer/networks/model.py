@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from trainer import keras_file
 from trainer.errors import TrainingError
-from trainer.evaluation.metrics import load_keras
 from trainer.networks import backbones
 
 
@@ -88,7 +88,7 @@ def start_from(model: Any, path: Path) -> None:
     """
     if not path.is_file():
         raise backbones.missing_weights(str(path))
-    earlier = load_keras(path)
+    earlier = keras_file.load(path)
     try:
         model.get_layer("backbone").set_weights(earlier.get_layer("backbone").get_weights())
     except ValueError as error:

@@ -21,11 +21,13 @@ from edge.inference.classifier import Classifier, runtime
 from edge.inference.model_file import ModelCard
 from edge.inference.preprocess import resample
 from edge.system.native_output import suppress_native_output
+from trainer import keras_file
 from trainer.data import label_mapping as labels
 from trainer.data.fer2013 import PUBLIC, TRAINING, Dataset
 from trainer.errors import QuantizeError
 from trainer.evaluation.calibration import coverage, fit_temperature, reliability, tempered
-from trainer.evaluation.metrics import Result, Told, load_keras, measure, predict_keras, predict_tflite, told_by
+from trainer.evaluation.metrics import Result, measure, predict_keras, predict_tflite
+from trainer.keras_file import KerasMetadata
 
 SAMPLES = 210  # 35, 210 and 2,100 gave the same accuracy
 SEED = 0
@@ -82,13 +84,13 @@ def quantize(
         QuantizeError: an op or a tensor stayed float, or the model does not fit the data set.
         ModelError: `source` is no model. DataError: a split is missing.
     """
-    model = load_keras(source)
-    told = told_by(source) or Told(dataset.names, dataset.side)
-    _require_outputs(model, source, len(told.labels))
-    dataset = labels.fit(dataset, told.labels)
+    model = keras_file.load(source)
+    metadata_ = keras_file.load_metadata(source) or KerasMetadata(dataset.names, dataset.side)
+    _require_outputs(model, source, len(metadata_.labels))
+    dataset = labels.fit(dataset, metadata_.labels)
     rows = dataset.split(PUBLIC)
     say(f"measuring {source.name} on {len(rows)} {PUBLIC} faces")
-    before = predict_keras(model, rows, told.effective_resolution)
+    before = predict_keras(model, rows, metadata_.effective_resolution)
     pixels = representative(dataset.split(TRAINING), int(model.input_shape[1]), samples)
     if any(layer.name == "backbone" for layer in model.layers):
         from trainer.quantization.bias_correction import correct_biases
@@ -100,7 +102,7 @@ def quantize(
     floats = float_tensors(content)
     if floats:
         raise QuantizeError(f"{source}: not full int8, nothing written; float stayed in {', '.join(floats[:5])}")
-    card = _card(model, dataset, name, told.effective_resolution, margin)
+    card = _card(model, dataset, name, metadata_.effective_resolution, margin)
     say("measuring the int8 model as the device runs it")
     compared, card = _judge(before, source, content, replace(card, unsure=unsure), rows)
     cards.attach(content, card, out)

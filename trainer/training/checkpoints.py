@@ -22,9 +22,10 @@ import keras
 import numpy as np
 
 from edge.system.atomic_file import atomic_write, whole
+from trainer import keras_file
 from trainer.data.fer2013 import Dataset
 from trainer.errors import TrainingError
-from trainer.evaluation.metrics import describe
+from trainer.keras_file import KerasMetadata
 from trainer.reports import plots
 
 
@@ -97,8 +98,8 @@ class Run:
         Without its optimizer, which is three times its size, and without FER+'s votes, which are for training alone.
         """
         with whole(self.best) as aside:
-            keras.Model(model.inputs[0], model.outputs[0], name=model.name).save(aside)
-            describe(aside, dataset)
+            inference_model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+            keras_file.save(inference_model, aside, KerasMetadata(dataset.names, dataset.side))
 
     def add_epoch(self, row: Mapping[str, Any]) -> None:
         """Add an epoch's line to the history, in place of what an interrupted run left of it, and draw the curves."""

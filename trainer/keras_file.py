@@ -1,0 +1,69 @@
+"""`.keras` files: a Keras model with the labels and the resolution that it was trained on, as JSON in a ZIP member.
+
+A .keras file is a ZIP archive; Keras ignores members that it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.errors import ModelError
+from trainer import keras_backend
+
+METADATA_MEMBER = "emotion-edge.json"
+
+
+@dataclass(frozen=True)
+class KerasMetadata:
+    """What a .keras file does not say by itself."""
+
+    labels: tuple[str, ...]  # in the order of the model's outputs
+    effective_resolution: int  # pixels a side of the training faces
+
+
+def load(path: Path) -> Any:
+    """Return the Keras model in the file at `path`, whose input must be square gray images (n, size, size, 1).
+
+    Raises ModelError when there is no such file, it is not a Keras model, or its input has another shape.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: not found; name a .keras file, such as best.keras of a run folder")
+    keras_backend.load()
+    import keras
+
+    try:
+        model = keras.saving.load_model(path, compile=False)  # an optimizer of JAX or torch need not fit this backend
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error
+    match model.input_shape:
+        case (None, int(height), int(width), 1) if height == width:
+            return model
+        case shape:
+            raise ModelError(f"{path}: its input is {shape}, expected square gray images (None, size, size, 1)")
+
+
+def load_metadata(path: Path) -> KerasMetadata | None:
+    """Return the metadata of the .keras file at `path`, None where it has none or damaged ones."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = json.loads(archive.read(METADATA_MEMBER))
+        return KerasMetadata(tuple(map(str, values["labels"])), int(values["effective_resolution"]))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
+        return None
+
+
+def save(model: Any, path: Path, metadata: KerasMetadata) -> None:
+    """Write `model` with `metadata` to `path`."""
+    model.save(path)
+    save_metadata(path, metadata)
+
+
+def save_metadata(path: Path, metadata: KerasMetadata) -> None:
+    """Add `metadata` to the .keras file at `path`, which has none yet."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(METADATA_MEMBER, (2000, 1, 1, 0, 0, 0)), json.dumps(asdict(metadata)))
