@@ -16,7 +16,7 @@ from edge.capture.latest_frame import LatestFrame
 from edge.capture.reconnecting import ReconnectingCamera
 from edge.errors import CameraError, UsageError
 from edge.types import Frame
-from tests.conftest import frame
+from tests.support.fakes import frame
 from tests.support.kiosk import Manager, Run, recording, until
 
 FAST = "reopen.FIRST_WAIT = 0.1; reopen.LONGEST_WAIT = 0.4; "  # in place of 1 and 30 s

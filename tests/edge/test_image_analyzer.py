@@ -10,7 +10,8 @@ from edge.image_analyzer import ImageAnalyzer
 from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
-from tests.conftest import FACE, seen
+from tests.support.fakes import frame_result
+from tests.support.images import PORTRAIT_FACE
 
 
 def reader(classifier, made):
@@ -25,7 +26,7 @@ def test_a_image_in_color_and_one_in_gray_give_the_face(classifier, portrait):
     read = reader(classifier, [])
     for image in (portrait, np.asarray(cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY), np.uint8)):
         (found,) = read(image)
-        assert found.box.iou(FACE) > 0.7
+        assert found.box.iou(PORTRAIT_FACE) > 0.7
         assert set(found.probabilities) == set(classifier.card.labels)
 
 
@@ -58,7 +59,7 @@ def test_images_of_several_threads_are_read_one_after_the_other(portrait):
             threading.Event().wait(0.02)  # for another one to come in, if it can
             with turn:
                 busy -= 1
-            return seen()
+            return frame_result()
 
     read = ImageAnalyzer(Counting)  # type: ignore[arg-type]
 

@@ -13,7 +13,8 @@ from edge.inference.smoothing import EVERY, TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 from edge.types import Box, Frame, Track
-from tests.conftest import FACE, frame
+from tests.support.fakes import frame
+from tests.support.images import PORTRAIT_FACE
 
 LABELS = ("calm", "cross")
 BOX = Box(10, 10, 40, 40)
@@ -275,7 +276,7 @@ def test_the_real_parts_together_read_a_real_face(portrait, classifier, name):
     for index in range(3):
         (reading,) = joined.process(Frame(gray, lambda: portrait, index / 10, index, name)).faces
         assert reading.label == "happy"
-        assert reading.box.iou(FACE) > 0.7
+        assert reading.box.iou(PORTRAIT_FACE) > 0.7
         assert tuple(reading.probabilities) == classifier.card.labels
         assert reading.track_id == (index + 1 if name else 1)
 
@@ -286,4 +287,4 @@ def test_the_real_parts_together_read_a_real_face_that_they_searched_in_a_small_
     large = cv2.resize(small, None, fx=2, fy=2).astype(np.uint8)
     (reading,) = joined.process(Frame(large, lambda: portrait, 0.0, 0, search_image=small)).faces
     assert reading.label == "happy"
-    assert reading.box.iou(FACE.scaled(2)) > 0.7
+    assert reading.box.iou(PORTRAIT_FACE.scaled(2)) > 0.7

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.types import Box, Detection, Face, Track
-from tests.conftest import frame, reading, seen
+from tests.support.fakes import face_result, frame, frame_result
 
 BOX = Box(10, 10, 20, 20)
 
@@ -53,8 +53,8 @@ def test_a_frame_arrives_when_it_is_made_unless_its_camera_knows_better():
         (Track(1, BOX), "id"),
         (Face(BOX, np.ones(1, np.float32), 1, 0, 2.5), "since"),
         (frame(), "index"),
-        (reading(), "label"),
-        (seen(), "readings"),
+        (face_result(), "label"),
+        (frame_result(), "readings"),
     ],
 )
 def test_no_value_can_be_changed_on_its_way(value, field):

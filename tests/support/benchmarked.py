@@ -11,7 +11,7 @@ from edge.diagnostics import benchmark
 from edge.diagnostics.benchmark import WARM_UP_FRAMES, Listener
 from edge.diagnostics.benchmark_report import SCHEMA, Alone, Condition, Model, Report, Source, Spread, to_json
 from edge.types import FrameResult
-from tests.conftest import frame, reading
+from tests.support.fakes import face_result, frame
 
 STAGES = ("capture", "convert", "detect", "crop", "classify", "smooth")
 
@@ -62,7 +62,7 @@ def look(clock, listener, index, *, wait=0.06, search=0.02, faces=1):
     timings = dict.fromkeys(STAGES, 0.0) | {"capture": wait, "detect": search, "classify": 0.01, "smooth": 0.005}
     clock.now += sum(timings.values())
     shown = replace(frame(index / 10, index), captured_at=clock.now - 0.01)
-    listener.write(FrameResult(shown, tuple(reading(track_id=n) for n in range(faces)), timings))
+    listener.write(FrameResult(shown, tuple(face_result(track_id=n) for n in range(faces)), timings))
 
 
 def listened(clock, frames=100, step=1, **options):

@@ -13,7 +13,7 @@ import pytest
 from edge.capture import file
 from edge.capture.file import frames, live
 from edge.errors import CameraError, SourceNotFound
-from tests.conftest import open_descriptors
+from tests.support.commands import open_descriptors
 
 FPS, COUNT = 10, 12
 

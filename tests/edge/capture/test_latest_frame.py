@@ -9,7 +9,7 @@ import pytest
 from edge.capture import latest_frame as module
 from edge.capture.latest_frame import LatestFrame
 from edge.errors import CameraError
-from tests.conftest import frame
+from tests.support.fakes import frame
 
 SOON = 5.0  # seconds that no test should need to wait
 OVER = object()  # told to a Camera: no more frames

@@ -12,7 +12,7 @@ import pytest
 
 from edge.capture import usb
 from edge.errors import CameraError, UsageError
-from tests.conftest import open_descriptors
+from tests.support.commands import open_descriptors
 
 COUNT = 5
 DEVICE = "/dev/null"  # it is there, as a device must be

@@ -29,7 +29,8 @@ from edge.inference import model_file
 from edge.pipeline import Summary
 from edge.sinks import registry as sinks
 from edge.types import Box
-from tests.conftest import EDGE, FACE, run_edge
+from tests.support.commands import EDGE, run_edge
+from tests.support.images import PORTRAIT_FACE
 
 SUMMARY = re.compile(r"^\d+ frames(, \d+ skipped)?, \d+ readings of \d+ faces, \d+\.\d frames a second$", re.MULTILINE)
 
@@ -64,7 +65,7 @@ def test_a_image_is_read_into_json_an_annotated_image_and_a_summary(portrait_fil
     (line,) = map(json.loads, result.stdout.splitlines())
     (face,) = line["faces"]
     assert (line["time"], line["frame"], face["id"], face["label"]) == (0, 0, 1, "happy")
-    assert Box(*face["box"]).iou(FACE) > 0.7
+    assert Box(*face["box"]).iou(PORTRAIT_FACE) > 0.7
     assert face["confidence"] == max(face["scores"].values())
     assert sum(face["scores"].values()) == pytest.approx(1, abs=0.001)
     annotated = cv2.imread(str(out))

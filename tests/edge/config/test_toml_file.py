@@ -13,7 +13,7 @@ from edge.cli import app
 from edge.config import toml_file as config
 from edge.config.settings import RunSettings, setting_specs
 from edge.errors import SettingsError
-from tests.conftest import run_edge
+from tests.support.commands import run_edge
 from tests.support.paths import ROOT
 
 SHIPPED = ROOT / "systemd/config.toml"

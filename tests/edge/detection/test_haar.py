@@ -9,7 +9,7 @@ import pytest
 from edge.detection.haar import MIN_FACE, SUPPORT, WINDOW, HaarDetector
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.types import Box
-from tests.conftest import FACE, draw
+from tests.support.images import PORTRAIT_FACE, draw_faces
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +29,12 @@ def scaled(box: Box, factor: float) -> Box:
 @pytest.mark.parametrize("factor", [0.5, 1, 2.5])
 def test_a_face_is_found_where_it_is_in_pixels_of_its_own_image(detector, gray, factor):
     (find,) = detector.find(cv2.resize(gray, None, fx=factor, fy=factor))
-    assert find.box.iou(scaled(FACE, factor)) > 0.7
+    assert find.box.iou(scaled(PORTRAIT_FACE, factor)) > 0.7
     assert find.score >= SUPPORT
 
 
 def test_the_find_that_most_hits_agree_on_comes_first(detector):
-    image = draw(
+    image = draw_faces(
         ("neutral", Box(40, 60, 110, 110)), ("angry", Box(400, 60, 110, 110)), ("disgust", Box(220, 250, 150, 150))
     )
     finds = detector.find(image)
@@ -62,7 +62,7 @@ def test_only_faces_of_the_sizes_asked_for_are_found(detector, gray, smallest, l
 @pytest.mark.parametrize("smallest", [20, 60])  # as it is, and shrunk
 def test_in_a_part_of_the_image_only_what_lies_wholly_in_it_is_found(detector, gray, within, count, smallest):
     finds = detector.find(gray, within, smallest, 150)
-    assert [find.box.iou(FACE) > 0.7 for find in finds] == [True] * count
+    assert [find.box.iou(PORTRAIT_FACE) > 0.7 for find in finds] == [True] * count
 
 
 @pytest.mark.parametrize("smallest", [20, 60])
@@ -104,7 +104,7 @@ def test_a_image_that_is_a_view_is_searched_like_a_copy(detector, gray):
 def test_another_cascade_of_opencvs_may_be_named(gray):
     path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"  # type: ignore[attr-defined]
     own, usual = (HaarDetector(cascade).find(gray) for cascade in (path, None))
-    assert max(find.box.iou(FACE) for find in own) > 0.7
+    assert max(find.box.iou(PORTRAIT_FACE) for find in own) > 0.7
     assert own != usual
 
 

@@ -16,7 +16,7 @@ from edge.detection.tile_scheduler import (
     pieces,
 )
 from edge.types import Box
-from tests.conftest import draw
+from tests.support.images import draw_faces
 
 SHAPES = [
     (320, 240),
@@ -40,7 +40,7 @@ SOMEBODY = Box(420, 200, 100, 100)
 def room(seed=0, size=(640, 480)):
     """Return the dim room with a camera's noise, other noise for another `seed`."""
     noise = np.random.default_rng(seed).normal(0, 10, (size[1], size[0]))
-    return np.clip(draw(size=size) + noise, 0, 255).astype(np.uint8)
+    return np.clip(draw_faces(size=size) + noise, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_what_moves_at_the_place_of_a_known_face_is_no_reason_to_search(rooms):
     for known, expected in (((SOMEBODY,), False), ((), True)):
         sweep = TileScheduler(MIN_FACE, WINDOW)
         rested(sweep, rooms[0])
-        image = draw(("happy", SOMEBODY))
+        image = draw_faces(("happy", SOMEBODY))
         assert bool(watch(sweep, image, 0.0, COMPANY + STEP, known)) == expected
 
 

@@ -23,8 +23,9 @@ from edge.diagnostics.benchmark_report import SINGLE_STREAM, WIDTH, Rule, Spread
 from edge.errors import EmotionEdgeError, ModelError
 from edge.inference import model_file
 from edge.system import machine
-from tests.conftest import EDGE, frame, run_edge
 from tests.support.benchmarked import STAGES, Clock, Slow, listened, look, report, slow
+from tests.support.commands import EDGE, run_edge
+from tests.support.fakes import frame
 
 KEYS = {
     "schema",

@@ -27,8 +27,8 @@ from edge.diagnostics.doctor import Check
 from edge.errors import CameraError
 from edge.inference import classifier, model_file
 from edge.system import machine
-from tests.conftest import run_edge
 from tests.edge.system.test_machine import CPUFREQ, METADATA, PI, RECEIVER, WEBCAM, ZONE, drivers, lay, program
+from tests.support.commands import run_edge
 
 MODEL = shipped_model()
 OLD_RUNTIME = classifier.runtime().__name__.startswith("tflite_runtime")

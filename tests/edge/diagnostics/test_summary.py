@@ -11,7 +11,7 @@ import pytest
 from edge.diagnostics import summary
 from edge.sinks import daily_log as daylog
 from edge.sinks.daily_log import Span
-from tests.conftest import EDGE, run_edge
+from tests.support.commands import EDGE, run_edge
 
 DAY = date(2026, 11, 21)
 SVG = "{http://www.w3.org/2000/svg}"

@@ -13,7 +13,7 @@ from edge.inference import classifier as module
 from edge.inference import model_file
 from edge.inference.classifier import Classifier, calibrate, dequantize
 from edge.types import Box
-from tests.conftest import FACE
+from tests.support.images import PORTRAIT_FACE
 
 INPUT, OUTPUT = 1, 2  # fields of a TFLite SubGraph: which of its tensors are its inputs and outputs
 UINT8, INT8, FLOAT32 = 3, 9, 0  # TensorType of the TFLite schema
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def crop(portrait, classifier):
-    return classifier.prepare(portrait[..., 1], FACE)
+    return classifier.prepare(portrait[..., 1], PORTRAIT_FACE)
 
 
 class Patch:

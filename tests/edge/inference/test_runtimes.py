@@ -18,7 +18,8 @@ import pytest
 from edge.capture.synthetic import Stage
 from edge.inference import model_file
 from edge.inference.classifier import Classifier, dequantize, runtime
-from tests.conftest import FACE, run_edge
+from tests.support.commands import run_edge
+from tests.support.images import PORTRAIT_FACE
 from tests.support.paths import ROOT
 
 OLD = ROOT / ".venv-tflite" / "bin" / "python"  # made by scripts/test.sh
@@ -80,6 +81,6 @@ def test_edge_reads_a_real_image_on_the_runtime_that_is_here(portrait_file: Path
     (face,) = json.loads(done.stdout)["faces"]
     assert face["label"] == "happy"
     x, y, width, height = face["box"]
-    assert abs(x - FACE.x) < 10
-    assert abs(y - FACE.y) < 10
+    assert abs(x - PORTRAIT_FACE.x) < 10
+    assert abs(y - PORTRAIT_FACE.y) < 10
     assert width == height

@@ -17,7 +17,8 @@ from edge.sinks import daily_log as daylog
 from edge.sinks.csv import SLOT, Sink, Stays
 from edge.sinks.daily_log import HEADER, Span, from_line
 from edge.types import RunInfo
-from tests.conftest import reading, run_edge, seen
+from tests.support.commands import run_edge
+from tests.support.fakes import face_result, frame_result
 from tests.support.kiosk import RunInfo as Process
 from tests.support.kiosk import until
 
@@ -63,7 +64,7 @@ class Day:
 
     def look(self, second, *readings):
         self.clock.now = second
-        observation = seen(*readings)
+        observation = frame_result(*readings)
         arrived = replace(observation.frame, captured_at=self.clock.monotonic())
         self.sink.write(replace(observation, frame=arrived))
 
@@ -105,54 +106,54 @@ def short(folder) -> list[tuple[float, float, int, str | None]]:
 
 
 def test_a_face_that_changes_is_a_span_for_each_label_without_a_gap(day, log):
-    day.stay(0, 2, reading("calm", 0.6))
-    day.stay(2.1, 3, reading("cross", 0.8))
-    day.stay(3.1, 4, reading(None, 0.5))
+    day.stay(0, 2, face_result("calm", 0.6))
+    day.stay(2.1, 3, face_result("cross", 0.8))
+    day.stay(3.1, 4, face_result(None, 0.5))
     day.stay(4.1, 12)
     assert short(log) == [(0, 2.1, 1, "calm"), (2.1, 1.0, 1, "cross"), (3.1, 0.9, 1, None)]
     assert [each.confidence for each in spans(log)] == pytest.approx([0.6, 0.8, 0.5])
 
 
 def test_each_face_has_its_own_spans(day, log):
-    day.stay(0, 2, reading(), reading("cross", track_id=2))
-    day.stay(2.1, 4, reading("cross", track_id=2))
+    day.stay(0, 2, face_result(), face_result("cross", track_id=2))
+    day.stay(2.1, 4, face_result("cross", track_id=2))
     day.stay(4.1, 10)
     assert short(log) == [(0, 2, 1, "calm"), (0, 4, 2, "cross")]
 
 
 def test_a_face_that_is_overlooked_for_a_moment_goes_on_and_one_that_was_away_begins_anew(day, log):
-    day.stay(0, 1, reading())
+    day.stay(0, 1, face_result())
     day.stay(1.1, 1.9)
-    day.stay(2, 3, reading())
+    day.stay(2, 3, face_result())
     day.stay(3.1, 5)
-    day.stay(5.1, 6, reading())
+    day.stay(5.1, 6, face_result())
     day.stay(6.1, 10)
     assert short(log) == [(0, 3, 1, "calm"), (5.1, 0.9, 1, "calm")]
 
 
 def test_of_a_slow_run_a_face_that_is_in_each_frame_is_there_all_the_while(day, log):
     for second in (0, 8, 16, 24):
-        day.look(second, reading())
+        day.look(second, face_result())
     day.look(32)
     assert sum(each.seconds for each in spans(log)) == 24
 
 
 def test_a_camera_that_was_away_does_not_make_a_long_stay(day, log):
-    day.look(0, reading())
-    day.look(1, reading())
-    day.look(300, reading())
+    day.look(0, face_result())
+    day.look(1, face_result())
+    day.look(300, face_result())
     day.look(310)
     assert [(begin, length) for begin, length, *_ in short(log)] == [(0, 1), (300, 0)]
 
 
 def test_a_face_in_a_single_frame_has_a_line_of_no_length(day, log):
-    day.look(0, reading())
+    day.look(0, face_result())
     day.stay(0.1, 10)
     assert short(log) == [(0, 0, 1, "calm")]
 
 
 def test_a_long_stay_is_written_every_ten_seconds_and_its_parts_are_the_whole(day, log):
-    day.stay(3, 41, reading())
+    day.stay(3, 41, face_result())
     assert [begin for begin, *_ in short(log)] == [3, 10, 20, 30]
     day.stay(41.1, 50)
     assert sum(each.seconds for each in spans(log)) == pytest.approx(38, abs=0.001)
@@ -161,7 +162,7 @@ def test_a_long_stay_is_written_every_ten_seconds_and_its_parts_are_the_whole(da
 def test_no_span_lies_in_two_hours_or_two_days(log, clock, at_once):
     clock.started = datetime(2026, 11, 21, 23, 59, 55).astimezone().timestamp()
     with Sink(str(log), LIVE) as sink:
-        Day(sink, clock).stay(0, 12, reading(), fps=30)
+        Day(sink, clock).stay(0, 12, face_result(), fps=30)
     first, second = spans(log)
     assert (first.begin.date(), second.begin.date()) == (date(2026, 11, 21), date(2026, 11, 22))
     assert first.begin.timestamp() + first.seconds == pytest.approx(second.begin.timestamp(), abs=0.002)
@@ -172,15 +173,15 @@ def test_no_span_lies_in_two_hours_or_two_days(log, clock, at_once):
 def test_all_of_a_run_is_of_that_run_and_of_another_run_is_not(log, clock):
     for _ in range(2):
         with Sink(str(log), LIVE) as sink:
-            sink.write(seen(reading()))
-            sink.write(seen(reading(track_id=2)))
+            sink.write(frame_result(face_result()))
+            sink.write(frame_result(face_result(track_id=2)))
     assert len({each.run for each in spans(log)}) == 2
     assert len({(each.run, each.face) for each in spans(log)}) == 4
 
 
 def test_the_end_of_a_run_writes_what_is_open(log, clock, at_once):
     with Sink(str(log), LIVE) as sink:
-        Day(sink, clock).stay(0, 2, reading())
+        Day(sink, clock).stay(0, 2, face_result())
     assert short(log) == [(0, 2, 1, "calm")]
 
 
@@ -196,7 +197,7 @@ def test_an_hour_of_somebody_who_changes_all_the_time_is_one_write_in_ten_second
     writes = []
     monkeypatch.setattr(csv, "append", lambda path, _: writes.append(path))
     for second in range(3601):
-        day.look(second, reading("calm" if second % 2 else "cross"))
+        day.look(second, face_result("calm" if second % 2 else "cross"))
     assert len(writes) == 3600 / SLOT + 1
 
 
@@ -215,9 +216,9 @@ def test_a_face_all_day_makes_a_file_of_the_stated_size():
 
 
 def test_a_clock_that_is_set_changes_dates_and_no_length(day, log, clock):
-    day.stay(0, 4, reading())
+    day.stay(0, 4, face_result())
     clock.set(NOON + timedelta(hours=3))
-    day.stay(4.1, 8, reading())
+    day.stay(4.1, 8, face_result())
     day.stay(8.1, 20)
     assert sum(each.seconds for each in spans(log)) == pytest.approx(8, abs=0.001)
     # The clock was set at second 4, and what was not yet written then is dated by the new one.
@@ -229,9 +230,9 @@ def test_a_board_that_starts_in_the_past_logs_to_that_date_until_it_knows_better
     clock.started = datetime(1970, 1, 1, 0, 0, 5).astimezone().timestamp()
     with Sink(str(log), LIVE) as sink:
         day = Day(sink, clock)
-        day.stay(0, 6, reading())
+        day.stay(0, 6, face_result())
         clock.set(NOON + timedelta(seconds=6))
-        day.stay(6.1, 8, reading())
+        day.stay(6.1, 8, face_result())
     assert [path.name for path in sorted(log.iterdir())] == ["emotions-1970-01-01.csv", "emotions-2026-11-21.csv"]
     assert sum(each.seconds for each in spans(log)) == pytest.approx(8, abs=0.001)
 
@@ -253,7 +254,7 @@ def test_of_more_days_than_asked_for_the_oldest_goes_and_nobody_elses_file(log, 
 def test_a_clock_in_the_far_future_does_not_delete_what_is_there(log, clock, at_once):
     with Sink(f"{log},days=2", LIVE) as sink:
         day = Day(sink, clock)
-        day.look(0, reading())
+        day.look(0, face_result())
         clock.set(NOON + timedelta(days=36_000))
         day.look(1)
     assert len(list(log.iterdir())) == 2
@@ -272,7 +273,7 @@ def test_a_day_of_the_largest_size_is_not_logged_on_which_is_said_once(log, cloc
     path = log / "emotions-2026-11-21.csv"
     path.write_bytes(HEADER.encode() + b"\n" * 1_000_000)
     with Sink(f"{log},max-mb=1", LIVE) as sink:
-        Day(sink, clock).stay(0, 40, reading())
+        Day(sink, clock).stay(0, 40, face_result())
     assert path.stat().st_size == len(HEADER) + 1_000_000
     told = capfd.readouterr().err
     assert told == f"edge: csv:{path}: holds 1 MB, the rest of the day is not logged; 'max-mb=' sets more\n"
@@ -328,14 +329,14 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room_again(log, 
     sink = Sink(str(log), LIVE)
     sink.__enter__()
     day = Day(sink, clock)
-    day.stay(0, 4, reading())
+    day.stay(0, 4, face_result())
     monkeypatch.setattr(csv, "append", full)
     with pytest.raises(SinkError, match=r"emotions-2026-11-21\.csv: cannot be written \(No space left on device\)"):
-        day.stay(4.1, 12, reading())
+        day.stay(4.1, 12, face_result())
     sink.__exit__(None, None, None)  # which tries once more
     monkeypatch.setattr(csv, "append", daylog.append)
     with sink:
-        day.stay(70, 74, reading(track_id=2))
+        day.stay(70, 74, face_result(track_id=2))
     assert sum(length for _, length, face, _ in short(log) if face == 1) == pytest.approx(10, abs=0.2)
     assert sum(length for _, length, face, _ in short(log) if face == 2) == pytest.approx(4, abs=0.001)
 
@@ -378,8 +379,8 @@ def test_a_run_that_is_killed_loses_at_most_ten_seconds_and_the_next_one_goes_on
 
 def test_stays_that_were_cut_and_not_seen_again_are_not_told():
     stays = Stays()
-    stays.see(0.0, [reading()])
-    stays.see(1.0, [reading()])
+    stays.see(0.0, [face_result()])
+    stays.see(1.0, [face_result()])
     stays.cut()
     stays.leave()
     assert [(stay.begin, stay.last) for stay in stays.done] == [(0.0, 1.0)]

@@ -8,7 +8,8 @@ from edge.errors import SinkError, UsageError
 from edge.sinks import registry as sinks
 from edge.sinks.background_writer import BackgroundWriter
 from edge.types import RunInfo
-from tests.conftest import reading, run_edge, seen
+from tests.support.commands import run_edge
+from tests.support.fakes import face_result, frame_result
 from tests.support.kiosk import until
 from tests.support.paths import ROOT
 
@@ -46,12 +47,12 @@ def test_it_is_lit_as_long_as_a_face_shows_the_label(pins, at_once):
         shown = []
         for readings in (
             [],
-            [reading("calm")],
-            [reading("cross")],
-            [reading("cross"), reading("calm", track_id=2)],
+            [face_result("calm")],
+            [face_result("cross")],
+            [face_result("cross"), face_result("calm", track_id=2)],
             [],
         ):
-            sink.write(seen(*readings))
+            sink.write(frame_result(*readings))
             shown.append(pins.pin(17).state)
     assert shown == [False, True, False, True, False]
 
@@ -59,7 +60,7 @@ def test_it_is_lit_as_long_as_a_face_shows_the_label(pins, at_once):
 def test_at_a_pin_that_is_low_when_lit_it_is_the_other_way_round(pins, at_once):
     with sinks.make(f"{LED}:17,label=calm,active-low", RUN) as sink:
         assert pins.pin(17).state == 1
-        sink.write(seen(reading("calm")))
+        sink.write(frame_result(face_result("calm")))
         assert pins.pin(17).state == 0
 
 
@@ -67,18 +68,18 @@ def test_without_a_label_it_blinks_at_each_sure_change_and_at_nothing_else(pins,
     with sinks.make(f"{LED}:17", RUN) as sink:
         counts = []
         for readings in (
-            [reading("calm")],  # comes: no change yet
-            [reading("calm")],
-            [reading("cross")],  # a change
-            [reading(None)],
-            [reading("cross")],  # as before it was unsure
-            [reading(None)],
-            [reading("calm")],  # another one than before
+            [face_result("calm")],  # comes: no change yet
+            [face_result("calm")],
+            [face_result("cross")],  # a change
+            [face_result(None)],
+            [face_result("cross")],  # as before it was unsure
+            [face_result(None)],
+            [face_result("calm")],  # another one than before
             [],
-            [reading("calm")],  # it was away
-            [reading("cross"), reading("calm", track_id=2)],  # a change of one of two
+            [face_result("calm")],  # it was away
+            [face_result("cross"), face_result("calm", track_id=2)],  # a change of one of two
         ):
-            sink.write(seen(*readings))
+            sink.write(frame_result(*readings))
             counts.append(sum(blinks))
     assert counts == [0, 0, 1, 1, 1, 1, 2, 2, 2, 3]
 
@@ -87,15 +88,15 @@ def test_a_blink_lights_the_pin_and_leaves_it_dark(pins):
     with sinks.make(f"{LED}:17", RUN) as sink:
         pin = pins.pin(17)
         pin.clear_states()
-        sink.write(seen(reading("calm")))
-        sink.write(seen(reading("cross")))
+        sink.write(frame_result(face_result("calm")))
+        sink.write(frame_result(face_result("cross")))
         until(lambda: [state.state for state in pin.states] == [False, True, False])
 
 
 def test_the_pin_is_free_again_after_the_run(pins):
     for _ in range(2):
         with sinks.make(f"{LED}:17", RUN) as sink:
-            sink.write(seen(reading("calm")))
+            sink.write(frame_result(face_result("calm")))
     assert pins.pin(17).function == "input"
 
 

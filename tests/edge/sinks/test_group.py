@@ -4,7 +4,7 @@ import pytest
 
 from edge.errors import SinkError
 from edge.sinks.group import RETRY_SECONDS, TRIAL_SECONDS, SinkGroup
-from tests.conftest import seen
+from tests.support.fakes import frame_result
 
 
 class Note:
@@ -34,7 +34,7 @@ class Note:
 def run(outputs, *indices):
     with outputs:
         for index in indices:
-            outputs.write(seen(index=index))
+            outputs.write(frame_result(index=index))
 
 
 class Clock:
@@ -59,7 +59,7 @@ FULL = SinkError("jsonl:x: cannot be written (No space left on device)")
 
 def test_all_are_opened_written_to_in_their_order_and_closed_the_last_one_first(log):
     with SinkGroup({name: Note(log, name) for name in "ab"}, live=True) as outputs:
-        outputs.write(seen(index=7))
+        outputs.write(frame_result(index=7))
     assert log == ["a open", "b open", "a 7", "b 7", "b closed", "a closed"]
 
 
@@ -76,7 +76,7 @@ def test_of_files_a_failure_ends_the_run_with_everything_closed(log):
         pytest.raises(SinkError),
         SinkGroup({"a": Note(log, "a", bad=FULL), "b": Note(log, "b")}, live=False) as outputs,
     ):
-        outputs.write(seen())
+        outputs.write(frame_result())
     assert log == ["a open", "b open", "b closed", "a closed"]
 
 
@@ -98,7 +98,7 @@ def test_two_that_fail_in_the_same_frame_are_both_left_out(log, capfd):
 
 def test_a_live_run_ends_when_none_is_left(log, capfd):
     with pytest.raises(SinkError, match="No space"), SinkGroup({"a": Note(log, "a", bad=FULL)}, live=True) as outputs:
-        outputs.write(seen())
+        outputs.write(frame_result())
     assert capfd.readouterr().err == ""  # the command says it
 
 
@@ -106,25 +106,25 @@ def test_a_live_run_ends_when_none_is_left(log, capfd):
 def test_a_reader_that_goes_ends_any_run(log, live):
     sinks = {"a": Note(log, "a", bad=BrokenPipeError()), "b": Note(log, "b")}
     with pytest.raises(BrokenPipeError), SinkGroup(sinks, live) as outputs:
-        outputs.write(seen())
+        outputs.write(frame_result())
     assert log[-2:] == ["b closed", "a closed"]
 
 
 def test_one_that_reopens_is_tried_again_after_a_while_and_works_again_when_it_has_for_a_while(log, clock, capfd):
     bad = Note(log, "a", reopens=True, bad=FULL)
     with SinkGroup({"a": bad}, live=True, clock=clock) as outputs:
-        outputs.write(seen(index=0))
+        outputs.write(frame_result(index=0))
         assert "No space left on device); tried again every 60 s" in capfd.readouterr().err
         bad.bad = None
         clock.now = RETRY_SECONDS - 1
-        outputs.write(seen(index=1))
+        outputs.write(frame_result(index=1))
         assert log == ["a open", "a closed"]
         clock.now = RETRY_SECONDS
-        outputs.write(seen(index=2))
+        outputs.write(frame_result(index=2))
         assert log[2:] == ["a open", "a 2"]
         assert capfd.readouterr().err == ""
         clock.now += TRIAL_SECONDS
-        outputs.write(seen(index=3))
+        outputs.write(frame_result(index=3))
         assert capfd.readouterr().err == "edge: a works again\n"
     assert log[4:] == ["a 3", "a closed"]
 
@@ -146,23 +146,23 @@ def test_a_disk_that_stays_full_is_one_line_however_long_the_run(log, clock, cap
 def test_another_failure_than_the_one_before_is_told(log, clock, capfd):
     bad = Note(log, "a", reopens=True, bad=FULL)
     with pytest.raises(SinkError, match="gone"), SinkGroup({"a": bad}, live=True, clock=clock) as outputs:  # noqa: PT012
-        outputs.write(seen())
+        outputs.write(frame_result())
         bad.bad = SinkError("the stick is gone")
         clock.now = RETRY_SECONDS
-        outputs.write(seen())
+        outputs.write(frame_result())
     assert capfd.readouterr().err.count("\n") == 2
 
 
 def test_one_that_cannot_be_entered_again_is_tried_until_it_can(log, clock):
     bad = Note(log, "a", reopens=True, bad=FULL)
     with SinkGroup({"a": bad}, live=True, clock=clock) as outputs:
-        outputs.write(seen())
+        outputs.write(frame_result())
         bad.bad, bad.shut = None, FULL
         clock.now = RETRY_SECONDS
-        outputs.write(seen())
+        outputs.write(frame_result())
         bad.shut = None
         clock.now = 2 * RETRY_SECONDS
-        outputs.write(seen(index=5))
+        outputs.write(frame_result(index=5))
     assert log[-3:] == ["a open", "a 5", "a closed"]  # and that it never came back is no error then
 
 

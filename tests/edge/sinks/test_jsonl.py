@@ -9,7 +9,7 @@ import pytest
 from edge.errors import SinkError
 from edge.sinks.jsonl import Sink
 from edge.types import Box, RunInfo
-from tests.conftest import reading, seen
+from tests.support.fakes import face_result, frame_result
 
 
 def lines(path) -> list[Any]:
@@ -19,7 +19,7 @@ def lines(path) -> list[Any]:
 def test_a_frame_is_one_object_of_the_documented_form(capfd):
     with Sink() as sink:
         sink.write(
-            seen(reading(track_id=3, box=Box(1, 2, 30, 40)), reading(None, share=0.55), time=1.23456789, index=7)
+            frame_result(face_result(track_id=3, box=Box(1, 2, 30, 40)), face_result(None, share=0.55), time=1.23456789, index=7)
         )
     out = capfd.readouterr().out
     assert out.endswith("\n")
@@ -49,7 +49,7 @@ def test_a_frame_is_one_object_of_the_documented_form(capfd):
 
 def test_a_frame_without_faces_has_a_line_too(capfd):
     with Sink() as sink:
-        sink.write(seen(time=0.5, index=15))
+        sink.write(frame_result(time=0.5, index=15))
     assert json.loads(capfd.readouterr().out) == {"time": 0.5, "frame": 15, "faces": []}
 
 
@@ -57,7 +57,7 @@ def test_a_file_is_added_to_and_never_overwritten(tmp_path):
     path = tmp_path / "new" / "folder" / "log.jsonl"
     for index in range(3):
         with Sink(str(path)) as sink:
-            sink.write(seen(index=index))
+            sink.write(frame_result(index=index))
     assert [line["frame"] for line in lines(path)] == [0, 1, 2]
 
 
@@ -65,13 +65,13 @@ def test_each_line_is_in_the_file_at_once(tmp_path):
     path = tmp_path / "log.jsonl"
     with Sink(str(path)) as sink:
         for index in range(3):
-            sink.write(seen(reading(), index=index))
+            sink.write(frame_result(face_result(), index=index))
             assert len(lines(path)) == index + 1
 
 
 def test_labels_of_any_language_are_written_as_they_are(tmp_path):
     path = tmp_path / "log.jsonl"
-    observation = seen(reading())
+    observation = frame_result(face_result())
     object.__setattr__(observation.faces[0], "scores", {"müde": 1.0})
     with Sink(str(path)) as sink:
         sink.write(observation)
@@ -83,7 +83,7 @@ def test_a_full_disk_is_an_error_that_names_the_file():
         pytest.raises(SinkError, match=r"jsonl:/dev/full: cannot be written \(No space left"),
         Sink("/dev/full") as sink,
     ):
-        sink.write(seen())
+        sink.write(frame_result())
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -91,17 +91,17 @@ def test_a_line_that_a_full_disk_took_half_of_is_taken_back_and_the_next_one_fol
     path = tmp_path / "log.jsonl"
     sink = Sink(str(path), RunInfo(live))
     with sink:
-        sink.write(seen(reading(), index=1))
+        sink.write(frame_result(face_result(), index=1))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
     try:
         with pytest.raises(SinkError, match=r"log\.jsonl: cannot be written \(File too large"), sink:
-            sink.write(seen(reading(), index=2))
+            sink.write(frame_result(face_result(), index=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [line["frame"] for line in lines(path)] == [1]
     with sink:
-        sink.write(seen(reading(), index=3))
+        sink.write(frame_result(face_result(), index=3))
     assert [line["frame"] for line in lines(path)] == [1, 3]
 
 
@@ -115,5 +115,5 @@ def test_a_file_that_cannot_be_opened_is_an_error_that_names_it(tmp_path):
 def test_the_home_folder_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     with Sink("~/log.jsonl") as sink:
-        sink.write(seen())
+        sink.write(frame_result())
     assert len(lines(tmp_path / "log.jsonl")) == 1

@@ -16,7 +16,7 @@ import pytest
 
 from edge.sinks import registry as sinks
 from edge.types import RunInfo as SettingSpec
-from tests.conftest import reading, seen
+from tests.support.fakes import face_result, frame_result
 from tests.support.kiosk import RunInfo, until
 
 pytestmark = pytest.mark.slow
@@ -146,8 +146,8 @@ def test_a_write_takes_less_than_a_fifth_of_a_millisecond(spec, tmp_path, monkey
     taken = []
     with sinks.make(spec, SettingSpec(live=True, labels=("calm", "cross"))) as sink:
         for index in range(100):
-            said = reading("calm" if index % 2 else "cross")
-            observation = seen(said, time=time.monotonic(), index=index, size=(640, 480))
+            said = face_result("calm" if index % 2 else "cross")
+            observation = frame_result(said, time=time.monotonic(), index=index, size=(640, 480))
             start = time.perf_counter()
             sink.write(observation)
             taken.append(time.perf_counter() - start)

@@ -35,8 +35,9 @@ from edge.sinks.mqtt import publish_queue as desk
 from edge.sinks.mqtt.broker_connection import WINDOW
 from edge.sinks.mqtt.publish_queue import KEPT, Desk
 from edge.types import Box, RunInfo
-from tests.conftest import EDGE, open_descriptors, reading, run_edge, seen
 from tests.support.broker import HOST, Broker, Gate, Listener, free_port, needs_mosquitto
+from tests.support.commands import EDGE, open_descriptors, run_edge
+from tests.support.fakes import face_result, frame_result
 from tests.support.kiosk import PATIENCE, until
 from tests.support.kiosk import RunInfo as Process
 
@@ -77,7 +78,7 @@ def spec(port, *more) -> str:
 
 def change(number: int):
     """Return an observation that differs from the one before: another person each time, alone."""
-    return seen(reading(track_id=number), time=2.0 * number, index=number)
+    return frame_result(face_result(track_id=number), time=2.0 * number, index=number)
 
 
 def numbers(heard) -> list[int]:
@@ -180,7 +181,7 @@ def test_topics_and_payloads_are_the_documented_ones(broker, listener, version):
             "confidence": None,
             "faces": [],
         }
-        sink.write(seen(reading("cross", 0.75, 3, Box(1, 2, 30, 40)), reading(None, 0.55, 2), time=4.5, index=9))
+        sink.write(frame_result(face_result("cross", 0.75, 3, Box(1, 2, 30, 40)), face_result(None, 0.55, 2), time=4.5, index=9))
         said = listener.until("/readings").content
         state = listener.until("/state", '"present":true').content
     times = [said.pop("time"), *(face.pop("since") for face in said["faces"])]
@@ -263,7 +264,7 @@ def test_a_change_is_there_at_once(broker, listener):
 
 @needs_mosquitto
 def test_labels_of_any_language_arrive_as_they_are(broker, listener):
-    observation = seen(reading())
+    observation = frame_result(face_result())
     object.__setattr__(observation.faces[0], "label", "müde")
     with Sink(to(broker.port), LIVE) as sink:
         sink.write(observation)
@@ -277,7 +278,7 @@ def test_changes_and_state_are_acknowledged_and_samples_are_not(broker, listener
         sink.write(change(1))
         assert listener.until("/readings").qos == qos
         assert listener.until("/state").qos == qos
-        sink.write(seen(reading(), time=2.6))
+        sink.write(frame_result(face_result(), time=2.6))
         assert listener.until("/readings", '"changed":false').qos == 0
 
 
@@ -285,7 +286,7 @@ def test_samples_come_at_the_rate_and_a_change_at_once():
     board = Desk(options.parse(f"nas,topic={BASE},rate=2"), LIVE)
 
     def new(time, label="calm"):
-        return board.process(seen(reading(label), time=time))
+        return board.process(frame_result(face_result(label), time=time))
 
     spoken = [index / 30 for index in range(90) if new(index / 30)]
     assert spoken == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5], abs=0.04)
@@ -296,25 +297,25 @@ def test_samples_come_at_the_rate_and_a_change_at_once():
 
 def test_without_a_rate_and_without_anybody_there_are_no_samples():
     silent, alone = (Desk(options.parse(f"nas,topic={BASE}{more}"), LIVE) for more in (",rate=0", ""))
-    assert [silent.process(seen(reading(), time=time)) for time in (0, 1, 2)] == [True, False, False]
-    assert [alone.process(seen(time=time)) for time in (0, 1, 2)] == [True, False, False]
+    assert [silent.process(frame_result(face_result(), time=time)) for time in (0, 1, 2)] == [True, False, False]
+    assert [alone.process(frame_result(time=time)) for time in (0, 1, 2)] == [True, False, False]
 
 
 def test_a_face_that_is_missed_for_less_than_a_second_has_not_gone():
     board = Desk(options.parse("nas,rate=0"), LIVE)
-    said = [board.process(seen(*there, time=time)) for time, there in enumerate_scene("x  x    ", 0.3)]
+    said = [board.process(frame_result(*there, time=time)) for time, there in enumerate_scene("x  x    ", 0.3)]
     assert said == [True, False, False, False, False, False, False, True]
 
 
 def enumerate_scene(text: str, apart: float):
     """Yield time and faces for each letter of `text`, `apart` seconds from the next; a blank is nobody."""
     for index, letter in enumerate(text):
-        yield index * apart, [] if letter == " " else [reading()]
+        yield index * apart, [] if letter == " " else [face_result()]
 
 
 def test_the_label_is_the_one_of_who_has_been_there_longest_of_those_who_have_one():
     board = Desk(options.parse("nas"), LIVE)
-    board.process(seen(reading("cross", 0.99, 7), reading("calm", 0.6, 5), reading(None, 0.5, 2)))
+    board.process(frame_result(face_result("cross", 0.99, 7), face_result("calm", 0.6, 5), face_result(None, 0.5, 2)))
     messages = drained(board)
     assert messages[-1]["label"] == "calm"
 
@@ -329,7 +330,7 @@ def test_a_label_has_one_moment_since_when_though_frames_come_late_by_turns():
     moments = set()
     for index in range(6):
         now[0] = index / 2 + 0.2
-        observation = seen(reading(), time=index / 2, index=index)
+        observation = frame_result(face_result(), time=index / 2, index=index)
         object.__setattr__(observation.frame, "arrived", index / 2 + index % 2 * 0.05)
         board.process(observation)
         moments |= {said["faces"][0]["since"] for said in drained(board)}
@@ -339,9 +340,9 @@ def test_a_label_has_one_moment_since_when_though_frames_come_late_by_turns():
 def test_when_the_clock_of_the_wall_is_set_moments_follow():
     ahead = [0.0]
     board = Desk(options.parse("nas,rate=30"), LIVE, clock=lambda: 100.0, wall=lambda: 1e9 + ahead[0])
-    board.process(seen(reading(), time=5))
+    board.process(frame_result(face_result(), time=5))
     ahead[0] = 3600
-    board.process(seen(reading("cross"), time=5))
+    board.process(frame_result(face_result("cross"), time=5))
     assert drained(board)[1]["time"] == "2001-09-09T02:46:40.000Z"
 
 
@@ -367,7 +368,7 @@ def test_the_state_is_said_again_every_half_minute_with_rate_and_temperature():
     for tick in range(700):  # 70 s of ten frames each
         now[0] = tick / 10
         if tick < 600:
-            board.process(seen(index=2 * tick))
+            board.process(frame_result(index=2 * tick))
         board.tick()
         states += [(now[0], message) for message in drained_states(board)]
     assert [time for time, _ in states] == pytest.approx([0, 5, 35, 65], abs=0.2)
@@ -461,13 +462,13 @@ def test_a_broker_that_hangs_is_noticed_by_its_silence_and_found_again(broker, l
 
 @needs_mosquitto
 def test_a_network_that_stands_still_is_handed_no_more_than_its_sockets_take(broker, listener):
-    crowd = [reading(track_id=face) for face in range(20)]
+    crowd = [face_result(track_id=face) for face in range(20)]
     most = 4_000  # 14 MB; Linux gives a socket 4 at most
     with Gate(broker.port) as gate, Sink(to(gate.port, "qos=0"), LIVE) as sink:
         listener.until("/state")
         gate.flows.clear()
         for number in range(1, most + 1):
-            sink.write(seen(*crowd, reading(track_id=19 + number), time=2.0 * number, index=number))
+            sink.write(frame_result(*crowd, face_result(track_id=19 + number), time=2.0 * number, index=number))
             if number % KEPT == 0 and not taken(sink._desk):
                 break
         assert 0 < number < most

@@ -9,7 +9,7 @@ import pytest
 from edge.errors import UnknownName, UsageError
 from edge.sinks import registry as sinks
 from edge.types import RunInfo
-from tests.conftest import run_edge
+from tests.support.commands import run_edge
 from tests.support.paths import ROOT
 
 GOOD = """

@@ -16,7 +16,7 @@ from edge.sinks import video
 from edge.sinks.annotate import annotate
 from edge.sinks.video import Sink
 from edge.types import Box, RunInfo
-from tests.conftest import reading, seen
+from tests.support.fakes import face_result, frame_result
 
 
 def record(path, observations, live=False) -> None:
@@ -46,7 +46,7 @@ def fps(path) -> float:
 
 def steps(*indices: int, rate: float = 10, **about):
     """Return an observation for each of `indices`, 20 brighter from one index to the next."""
-    return [seen(time=index / rate, index=index, level=20 * index, **about) for index in indices]
+    return [frame_result(time=index / rate, index=index, level=20 * index, **about) for index in indices]
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.avi", "out.webm", "new/folder/OUT.MP4"])
@@ -73,13 +73,13 @@ def test_what_was_skipped_is_shown_as_a_standing_image(tmp_path, indices, shown)
 
 def test_the_uneven_start_of_a_live_camera_does_not_set_the_speed(tmp_path):
     times = [0.0, 0.5, *(0.5 + step / 20 for step in range(1, 15))]
-    record(tmp_path / "out.avi", [seen(time=time, index=index) for index, time in enumerate(times)])
+    record(tmp_path / "out.avi", [frame_result(time=time, index=index) for index, time in enumerate(times)])
     assert fps(tmp_path / "out.avi") == pytest.approx(20)
     assert len(levels(tmp_path / "out.avi")) == round(times[-1] * 20) + 1
 
 
 def test_a_source_faster_than_a_video_can_be_is_thinned_out(tmp_path):
-    record(tmp_path / "out.avi", [seen(time=index / 240, index=index) for index in range(241)])
+    record(tmp_path / "out.avi", [frame_result(time=index / 240, index=index) for index in range(241)])
     assert fps(tmp_path / "out.avi") == 60
     assert len(levels(tmp_path / "out.avi")) == 61
 
@@ -98,9 +98,9 @@ def test_a_image_of_another_size_is_fitted_in_with_its_shape_kept(tmp_path):
     record(
         tmp_path / "out.avi",
         [
-            seen(time=0.0, index=0, level=200, size=(320, 240)),
-            seen(time=0.1, index=1, level=200, size=(100, 200)),
-            seen(time=0.2, index=2, level=200, size=(1280, 240)),
+            frame_result(time=0.0, index=0, level=200, size=(320, 240)),
+            frame_result(time=0.1, index=1, level=200, size=(100, 200)),
+            frame_result(time=0.2, index=2, level=200, size=(1280, 240)),
         ],
     )
     capture = cv2.VideoCapture(str(tmp_path / "out.avi"))
@@ -117,7 +117,7 @@ def test_the_recording_shows_what_was_read(tmp_path):
     box = Box(40, 40, 60, 60)
     record(
         tmp_path / "out.avi",
-        [seen(reading(box=box), time=number / 10, index=number, size=(320, 240)) for number in (0, 1)],
+        [frame_result(face_result(box=box), time=number / 10, index=number, size=(320, 240)) for number in (0, 1)],
     )
     capture = cv2.VideoCapture(str(tmp_path / "out.avi"))
     image = capture.read()[1].astype(int)
@@ -215,7 +215,7 @@ def test_at_the_end_no_time_is_spent_on_standing_images(tmp_path, monkeypatch):
 
     monkeypatch.setattr(video, "annotate", annotated)
     with Sink(str(tmp_path / "out.avi"), RunInfo(live=True)) as sink:
-        for observation in [*steps(*range(8)), seen(time=1000.0, index=8, level=160)]:
+        for observation in [*steps(*range(8)), frame_result(time=1000.0, index=8, level=160)]:
             sink.write(observation)
         assert taken.wait(10)
         threading.Timer(0.1, go.set).start()
@@ -234,7 +234,7 @@ def test_a_disk_that_does_not_answer_is_an_error_and_the_writer_is_left_alone(tm
 
     monkeypatch.setattr(video, "annotate", annotated)
     sink = Sink(str(tmp_path / "out.avi"), RunInfo(live=True)).__enter__()
-    sink.write(seen())
+    sink.write(frame_result())
     assert begun.wait(10)
     with pytest.raises(SinkError, match="not finished, as the disk takes more than 0 s for an image"):
         sink.__exit__(None, None, None)

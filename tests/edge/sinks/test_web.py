@@ -29,8 +29,10 @@ from PIL import Image
 from edge.errors import SettingsError, SinkError, UsageError
 from edge.sinks import registry as sinks
 from edge.types import Box, RunInfo
-from tests.conftest import EDGE, FACE, open_descriptors, reading, run_edge, seen
 from tests.support import kiosk
+from tests.support.commands import EDGE, open_descriptors, run_edge
+from tests.support.fakes import face_result, frame_result
+from tests.support.images import PORTRAIT_FACE
 from tests.support.kiosk import until
 
 pytest.importorskip("tornado", reason="pip install 'emotion-edge[web]'")
@@ -372,7 +374,7 @@ def test_no_file_but_the_pages_own_is_handed_out(site):
 
 
 def test_a_reading_is_the_line_of_jsonl_and_the_health(site):
-    site.sink.write(seen(reading(track_id=3, box=Box(1, 2, 30, 40)), time=1.23456789, index=7))
+    site.sink.write(frame_result(face_result(track_id=3, box=Box(1, 2, 30, 40)), time=1.23456789, index=7))
     answer = site.get("/api/reading").json
     health = answer.pop("health")
     assert answer == {
@@ -411,7 +413,7 @@ def test_events_begin_with_what_does_not_change_and_go_on_with_each_reading(site
             False,
         )
         for index in range(2):
-            site.sink.write(seen(reading("cross", 0.7), index=index))
+            site.sink.write(frame_result(face_result("cross", 0.7), index=index))
             told = next_event(content, "reading")
             assert (told["frame"], told["faces"][0]["label"]) == (index, "cross")
         assert next_event(content, "health")["frames"] == 2
@@ -419,7 +421,7 @@ def test_events_begin_with_what_does_not_change_and_go_on_with_each_reading(site
 
 def test_labels_of_any_language_are_told_as_they_are():
     run = RunInfo(True, ('mü"de\\',), "größe")
-    observation = seen(reading())
+    observation = frame_result(face_result())
     object.__setattr__(observation.faces[0], "scores", {run.labels[0]: 1.0})
     with serving("0", run) as site:
         site.sink.write(observation)
@@ -429,7 +431,7 @@ def test_labels_of_any_language_are_told_as_they_are():
 
 def test_healthz_fails_without_frames_and_needs_no_token(guarded, monkeypatch):
     assert guarded.get("/healthz").status == 503
-    guarded.sink.write(seen())
+    guarded.sink.write(frame_result())
     answer = guarded.get("/healthz")
     assert answer.status == 200
     assert set(answer.json) == {"fresh", "since_frame_seconds"}, "it says no more than that"
@@ -453,7 +455,7 @@ def samples(site: Site) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 def test_metrics_are_what_prometheus_reads(site):
     for index in (0, 1, 5):
-        observation = seen(reading("cross", 0.75), time=index / 30, index=index)
+        observation = frame_result(face_result("cross", 0.75), time=index / 30, index=index)
         timings = {"detect": 0.004, "classify": 0.0007 if index else 1e-6}
         site.sink.write(replace(observation, timings=timings))
     found = samples(site)
@@ -475,8 +477,8 @@ def test_metrics_are_what_prometheus_reads(site):
 def test_rates_and_timeline_are_those_of_the_last_seconds():
     watch = Watch(("calm", "cross"))
     for index in range(0, 600, 2):  # every other frame of a camera of 30 a second, for 20 s; nobody in the last 10
-        readings = [reading("cross", 0.75)] if index < 300 else []
-        watch.note(seen(*readings, index=index), 100 + index / 30)
+        readings = [face_result("cross", 0.75)] if index < 300 else []
+        watch.note(frame_result(*readings, index=index), 100 + index / 30)
     rates = watch.rates(120.0)
     assert (rates.process, rates.skipped, rates.camera) == pytest.approx((15, 15, 30), abs=0.3)
     points = watch.points(-1, 120.0)
@@ -491,7 +493,7 @@ def test_rates_and_timeline_are_those_of_the_last_seconds():
 def test_the_timeline_takes_no_more_room_in_a_day():
     watch = Watch(("calm",))
     for second in range(HISTORY + 50):
-        watch.note(seen(index=second), 1.0 + second)
+        watch.note(frame_result(index=second), 1.0 + second)
     assert len(watch.points(-1, 1.0 + HISTORY + 50)) == HISTORY
 
 
@@ -507,7 +509,7 @@ def next_image(content) -> Any:
 
 
 def test_no_image_is_shown_or_even_kept_unless_it_is_asked_for(site):
-    observation = seen(reading())
+    observation = frame_result(face_result())
     image = weakref.ref(observation.frame.gray)
     site.sink.write(observation)
     assert site.get("/api/image").status == 404
@@ -518,7 +520,7 @@ def test_no_image_is_shown_or_even_kept_unless_it_is_asked_for(site):
 
 def counted(level: int, index: int, counts: list[int]):
     """Return an observation that counts how often its color image is made."""
-    observation = seen(index=index)
+    observation = frame_result(index=index)
     gray = np.full((64, 96, 3), level, np.uint8)
 
     def color():
@@ -556,7 +558,7 @@ def test_a_image_is_made_once_for_all_who_look_and_not_at_all_when_nobody_does()
 
 def test_a_large_image_is_shown_smaller():
     with serving("0,image,fps=30") as site:
-        site.sink.write(seen(size=(1920, 1080)))
+        site.sink.write(frame_result(size=(1920, 1080)))
         with site.viewer("/api/image") as content:
             assert next_image(content).shape == (540, 960, 3)
 
@@ -583,7 +585,7 @@ def test_a_photo_is_read(photos, portrait):
         answer = photos.post_photo(content, "application/octet-stream").json
         (face,) = answer["faces"]
         assert (answer["width"], answer["height"], face["label"]) == (512, 512, "happy")
-        assert Box(*face["box"]).iou(FACE) > 0.5
+        assert Box(*face["box"]).iou(PORTRAIT_FACE) > 0.5
 
 
 def test_a_photo_is_turned_as_its_notes_say(photos, portrait):
@@ -594,7 +596,7 @@ def test_a_photo_is_turned_as_its_notes_say(photos, portrait):
     answer = photos.post_photo(content.getvalue()).json
     (face,) = answer["faces"]
     assert (answer["width"], answer["height"]) == (512, 400)
-    assert Box(*face["box"]).iou(FACE) > 0.5
+    assert Box(*face["box"]).iou(PORTRAIT_FACE) > 0.5
 
 
 def test_a_telephones_photo_is_shrunk_while_it_is_decoded(photos, portrait):
@@ -674,14 +676,14 @@ def test_a_bigger_body_than_a_form_needs_is_not_taken(site):
 
 
 def test_fifty_look_and_the_next_one_is_told_to_wait(site, monkeypatch):
-    site.sink.write(seen(reading()))
+    site.sink.write(frame_result(face_result()))
     with ExitStack() as stack:
         contents = [stack.enter_context(site.viewer()) for _ in range(50)]
         for content in contents:
             assert next_event(content, "hello")["faces"][0]["label"] == "calm"
         refused = site.get("/api/events")
         assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
-        site.sink.write(seen(index=1))
+        site.sink.write(frame_result(index=1))
         for content in contents:
             while next_event(content, "reading")["frame"] != 1:
                 pass
@@ -699,7 +701,7 @@ def test_a_viewer_that_takes_nothing_is_dropped_and_the_others_see_on(monkeypatc
         site.viewer("/api/image") as good,
     ):
         for index in range(10_000):
-            observation = seen(index=index)
+            observation = frame_result(index=index)
             object.__setattr__(observation.frame, "color", lambda: noise)
             site.sink.write(observation)
             assert next_image(good).shape == (480, 640, 3)
@@ -713,7 +715,7 @@ def test_a_viewer_that_takes_nothing_is_dropped_and_the_others_see_on(monkeypatc
 def test_more_connections_than_allowed_are_turned_away(monkeypatch):
     monkeypatch.setattr(server, "CONNECTIONS", 2)
     with serving() as site:
-        site.sink.write(seen())
+        site.sink.write(frame_result())
         with site.viewer() as first, site.viewer() as second:
             assert head_of(first)[0] == head_of(second)[0] == 200
             with site.viewer() as third, suppress(ConnectionError):
@@ -730,7 +732,7 @@ def let_in(site: Site) -> bool:
 
 def test_a_write_takes_less_than_a_fifth_of_a_millisecond_whoever_looks():
     with serving("0,image") as site, site.viewer(), site.viewer("/api/image"):
-        observations = [seen(reading(), reading(track_id=2), index=index) for index in range(500)]
+        observations = [frame_result(face_result(), face_result(track_id=2), index=index) for index in range(500)]
         taken = []
         for observation in observations:
             start = time.perf_counter()
@@ -798,7 +800,7 @@ def test_it_can_be_opened_again_and_leaves_nothing_behind():
     before = open_descriptors(), threading.active_count()
     for _ in range(3):
         with sink:
-            sink.write(seen())
+            sink.write(frame_result())
             assert Site(sink).get("/healthz").status == 200
     assert (open_descriptors(), threading.active_count()) == before
 
@@ -811,7 +813,7 @@ def test_a_server_that_fails_is_an_error_of_the_next_frame(monkeypatch):
     with serving() as site:
         until(lambda: site.sink._error is not None)
         with pytest.raises(SinkError, match=r"web: the server ended \(RuntimeError: made up\)"):
-            site.sink.write(seen())
+            site.sink.write(frame_result())
 
 
 def test_a_mistake_of_ours_is_one_line_and_the_server_goes_on(site, monkeypatch, capfd):
@@ -895,5 +897,5 @@ def test_it_is_found_among_the_sinks_and_loads_only_when_it_is_named():
 
 def test_frames_without_a_place_in_the_source_do_not_count_as_skipped(site):
     for index in (10, 11, 3, 4):  # a camera that begins late, and one that begins anew
-        site.sink.write(seen(index=index, time=index))
+        site.sink.write(frame_result(index=index, time=index))
     assert site.get("/api/reading").json["health"]["skipped"] == 0

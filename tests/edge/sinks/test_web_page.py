@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edge.types import Box
-from tests.conftest import EDGE, FACE
+from tests.support.commands import EDGE
+from tests.support.images import PORTRAIT_FACE
 
 pytest.importorskip("tornado", reason="pip install 'emotion-edge[web]'")
 
@@ -142,7 +143,7 @@ def test_a_photo_is_read_and_drawn(tab, service, portrait, tmp_path):
         f"document.getElementById('outcome').innerText === 'One face.' && {visible('#photo-faces .emotion')}"
     )
     assert tab.value(visible("#photo-faces .emotion span")) == "happy"
-    assert drawn_on(tab, portrait).iou(FACE) > 0.5
+    assert drawn_on(tab, portrait).iou(PORTRAIT_FACE) > 0.5
 
 
 def drawn_on(tab: Browser, portrait) -> Box:

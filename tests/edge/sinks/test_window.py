@@ -27,8 +27,9 @@ from edge.sinks.window import display, palette, screen
 from edge.sinks.window.messages import Look
 from edge.sinks.window.process import view_of
 from edge.types import RunInfo
-from tests.conftest import EDGE, reading, run_edge, seen
+from tests.support.commands import EDGE, run_edge
 from tests.support.display import Display, faces_in, plates, share_of, shows
+from tests.support.fakes import face_result, frame_result
 from tests.support.kiosk import PATIENCE, recording, until
 from tests.support.paths import ROOT
 from tests.test_architecture import modules_after
@@ -269,18 +270,18 @@ def test_a_display_that_comes_back_shows_again_what_is_read(display_of, tmp_path
     with SinkGroup(sinks, live=True, clock=lambda: now) as outputs:
 
         def shown(where) -> bool:
-            outputs.write(seen(reading()))
+            outputs.write(frame_result(face_result()))
             return shows([palette.bright(0, 2)])(where.image())
 
         def gone() -> bool:
-            outputs.write(seen(reading()))
+            outputs.write(frame_result(face_result()))
             return "window" not in outputs._open
 
         until(lambda: shown(where))
         number = where.die()
         until(gone)
         now += RETRY_SECONDS + 1
-        outputs.write(seen(reading()))
+        outputs.write(frame_result(face_result()))
         assert "window" not in outputs._open, "there is no display yet"
         with Display(tmp_path, (800, 480), number) as again:
             now += RETRY_SECONDS + 1
@@ -309,7 +310,7 @@ def test_a_write_takes_less_than_a_fifth_of_a_millisecond(display_of, monkeypatc
     took = []
     with make("window", RunInfo(True, LABELS)) as sink:
         for index in range(200):
-            shown = seen(reading(), time=index / 30, index=index, size=(640, 480))
+            shown = frame_result(face_result(), time=index / 30, index=index, size=(640, 480))
             start = time.perf_counter()
             sink.write(shown)
             took.append(time.perf_counter() - start)
@@ -410,14 +411,14 @@ def test_without_a_image_none_is_even_made():
     def never():
         raise AssertionError("the image was asked for")
 
-    observed = seen(reading())
+    observed = frame_result(face_result())
     object.__setattr__(observed.frame, "color", never)
     assert view_of(observed, 30.0, None).image is None
 
 
 def test_a_image_is_sent_no_larger_than_the_screen():
     def shape(size):
-        image = view_of(seen(reading(), size=size), 30.0, (800, 480)).image
+        image = view_of(frame_result(face_result(), size=size), 30.0, (800, 480)).image
         return None if image is None else image.shape
 
     assert shape((1280, 720)) == (450, 800, 3)
@@ -429,7 +430,7 @@ def test_the_image_could_not_be_made_is_said_and_leaves_the_loop_alone(display_o
         raise ValueError("no color")
 
     monkeypatch.setenv("DISPLAY", display_of().address)
-    observed = seen(reading())
+    observed = frame_result(face_result())
     object.__setattr__(observed.frame, "color", broken)
     with make("window", RunInfo(True, LABELS)) as sink, pytest.raises(SinkError, match="no color"):
         until(lambda: sink.write(observed))

@@ -13,8 +13,9 @@ from edge.sinks.window import text as lettering
 from edge.sinks.window.messages import Look, View
 from edge.sinks.window.scene import WAITING, Scene
 from edge.types import Box, FaceResult
-from tests.conftest import draw, reading
 from tests.support.display import faces_in, plates, share_of, shows
+from tests.support.fakes import face_result
+from tests.support.images import draw_faces
 
 LABELS = ("calm", "cross")
 SHORT_SIDE_SHARE = 0.04  # of the screen, that capitals are high at least
@@ -82,16 +83,16 @@ def contrast(one: palette.Color, other: palette.Color) -> float:
 def test_the_frame_is_where_the_face_is_and_the_mirror_has_it_on_the_other_side():
     box = Box(40, 200, 100, 100)
     color = palette.bright(0, 2)
-    plain, mirrored = scene((640, 480), reading(box=box)), scene((640, 480), reading(box=box), mirror=True)
+    plain, mirrored = scene((640, 480), face_result(box=box)), scene((640, 480), face_result(box=box), mirror=True)
     assert tuple(plain[250, 40]) == color
     assert tuple(mirrored[250, 640 - 40]) == color
     assert tuple(mirrored[250, 40]) != color
 
 
 def test_the_mirror_turns_the_image_and_not_the_words():
-    with_face = draw(("happy", Box(60, 150, 150, 150)))
+    with_face = draw_faces(("happy", Box(60, 150, 150, 150)))
     shown = View(
-        (640, 480), (reading(box=Box(60, 150, 150, 150)),), 30.0, np.repeat(with_face[..., np.newaxis], 3, axis=2)
+        (640, 480), (face_result(box=Box(60, 150, 150, 150)),), 30.0, np.repeat(with_face[..., np.newaxis], 3, axis=2)
     )
     plain = Scene(Look(LABELS)).draw(shown, (640, 480))
     mirrored = Scene(Look(LABELS, mirror=True)).draw(shown, (640, 480))
@@ -132,7 +133,7 @@ def test_without_a_camera_for_a_while_the_screen_says_so():
 
 def test_cards_go_where_no_face_is_and_away_where_there_is_no_place():
     def side(wide: Scene, *lefts: int) -> str:
-        readings = [reading(track_id=left, box=Box(left, 300, 200, 200)) for left in lefts]
+        readings = [face_result(track_id=left, box=Box(left, 300, 200, 200)) for left in lefts]
         drawn = wide.draw(view(*readings, size=(1280, 720)), (1280, 720))
         tracks = [share_of(half, palette.TRACK) > 0.001 for half in (drawn[:, :400], drawn[:, 880:])]
         return {(False, True): "right", (True, False): "left", (False, False): "none"}[tracks[0], tracks[1]]

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from edge.system.native_output import suppress_native_output
-from tests.conftest import open_descriptors
+from tests.support.commands import open_descriptors
 
 
 def test_only_what_is_written_inside_the_block_is_lost(capfd):

@@ -11,7 +11,8 @@ from edge.errors import SettingsError
 from edge.system import log as journal
 from edge.system import systemd as service
 from edge.system.systemd import Listener, Manager
-from tests.conftest import EDGE, reading, seen
+from tests.support.commands import EDGE
+from tests.support.fakes import face_result, frame_result
 from tests.support.kiosk import Manager as Told
 from tests.support.kiosk import Run
 
@@ -137,22 +138,22 @@ def test_the_environment_tells_who_listens_and_whether_it_wants_signs_of_life(en
 
 
 def test_a_run_that_nobody_stands_before_is_ready_after_a_image_was_read_all_the_same(listener, notes):
-    listener.write(seen())
+    listener.write(frame_result())
     assert notes.told[:2] == ["warm up", "READY=1"]
 
 
 def test_a_face_that_was_read_needs_no_other_image(listener, notes):
-    listener.write(seen(reading()))
+    listener.write(frame_result(face_result()))
     assert notes.told[0] == "READY=1"
     assert "warm up" not in notes.told
 
 
 def test_ready_is_told_until_the_manager_has_heard_it_and_then_no_more(listener, notes):
     notes.hears = False
-    listener.write(seen(reading()))
+    listener.write(frame_result(face_result()))
     notes.hears = True
     for _ in range(3):
-        listener.write(seen(reading()))
+        listener.write(frame_result(face_result()))
     assert notes.told.count("READY=1") == 1
 
 
@@ -160,14 +161,14 @@ def test_the_watchdog_is_fed_by_frames_and_at_most_every_quarter_of_its_time(lis
     fed = []
     for tick in range(100):  # ten seconds of ten frames each
         clock.now, notes.told = tick / 10, []
-        listener.write(seen())
+        listener.write(frame_result())
         fed += [clock.now] * notes.told.count("WATCHDOG=1")
     assert fed == pytest.approx([0, 2, 4, 6, 8])
 
 
 def test_a_manager_without_a_watchdog_gets_no_signs_of_life(listener, notes):
     notes.watchdog = None
-    listener.write(seen())
+    listener.write(frame_result())
     assert "WATCHDOG=1" not in notes.told
 
 
@@ -205,7 +206,7 @@ def test_a_run_too_slow_for_its_watchdog_is_refused_and_one_that_is_fast_enough_
 def test_the_state_has_rate_faces_and_temperature_and_is_told_every_five_seconds(listener, notes, clock):
     for tick in range(121):  # twelve seconds of ten frames each
         clock.now = tick / 10
-        listener.write(seen(reading(), reading(track_id=2)) if tick > 80 else seen())
+        listener.write(frame_result(face_result(), face_result(track_id=2)) if tick > 80 else frame_result())
     said = [text for text in notes.told if text.startswith("STATUS=")]
     assert said == [
         "STATUS=frames come",
@@ -216,14 +217,14 @@ def test_the_state_has_rate_faces_and_temperature_and_is_told_every_five_seconds
 
 def test_a_board_without_a_thermometer_leaves_it_out(notes, clock):
     listener = Listener(notes, lambda: None, clock, lambda: None)
-    listener.write(seen())
+    listener.write(frame_result())
     clock.now = 5
-    listener.write(seen(reading()))
+    listener.write(frame_result(face_result()))
     assert notes.told[-1] == "STATUS=0.2 frames a second, 1 face"
 
 
 def test_a_known_wait_for_the_camera_feeds_the_watchdog_and_is_the_state(listener, notes, clock):
-    listener.write(seen())
+    listener.write(frame_result())
     notes.told = []
     for tick in range(61):  # six seconds
         clock.now = 1 + tick / 10
@@ -231,7 +232,7 @@ def test_a_known_wait_for_the_camera_feeds_the_watchdog_and_is_the_state(listene
     assert notes.told.count("WATCHDOG=1") == 3
     assert notes.told.count("STATUS=waiting for the camera: no camera") == 2
     assert not [text for text in notes.told if "EXTEND" in text]  # that is for a start
-    listener.write(seen())
+    listener.write(frame_result())
     assert notes.told[-1] == "STATUS=frames come"
 
 

@@ -13,7 +13,7 @@ from edge.detection.tile_scheduler import ALONE, COMPANY, REST, SEARCH_WIDTH
 from edge.inference.preprocess import cut
 from edge.tracking.tracker import AWAY, CHECK, CONVINCING, HOLD, LASTING, MEMORY, SETTLE, STILL, Tracker, apart
 from edge.types import Box, Detection
-from tests.conftest import draw
+from tests.support.images import draw_faces
 
 FPS = 30
 HERE, THERE = Box(250, 150, 110, 110), Box(60, 250, 100, 100)
@@ -71,7 +71,7 @@ def play(tracker, seconds, image, start=0.0, fps=FPS):
 
 
 def still(*people):
-    image = draw(*people)
+    image = draw_faces(*people)
     return lambda _: image
 
 
@@ -85,7 +85,7 @@ def who(seen, box: Box) -> int:
 
 
 def test_a_face_that_is_there_from_the_start_is_told_in_the_first_image(tracker):
-    (first,) = tracker.update(draw(("happy", HERE)), 0.0)
+    (first,) = tracker.update(draw_faces(("happy", HERE)), 0.0)
     assert first.id == 1
     assert first.box.iou(HERE) > 0.7
 
@@ -113,12 +113,12 @@ def test_who_walks_keeps_the_identity_and_the_box_goes_along(tracker):
     def walker(seconds):
         return moved(Box(20, 200, 90, 90), 150 * seconds, 40 * np.sin(4 * seconds))
 
-    for now, seen in play(tracker, 3, lambda seconds: draw(("happy", walker(seconds)))):
+    for now, seen in play(tracker, 3, lambda seconds: draw_faces(("happy", walker(seconds)))):
         assert who(seen, walker(now)) == 1
 
 
 def test_at_two_frames_a_second_who_moves_slowly_keeps_the_identity(tracker):
-    for now, seen in play(tracker, 6, lambda seconds: draw(("happy", moved(HERE, 50 * seconds))), fps=2):
+    for now, seen in play(tracker, 6, lambda seconds: draw_faces(("happy", moved(HERE, 50 * seconds))), fps=2):
         assert who(seen, moved(HERE, 50 * now)) == 1
 
 
@@ -127,7 +127,7 @@ def test_who_comes_nearer_keeps_the_identity_and_the_box_grows(tracker):
         side = round(60 + 60 * seconds)
         return Box(320 - side // 2, 240 - side // 2, side, side)
 
-    for now, seen in play(tracker, 3, lambda seconds: draw(("neutral", nearer(seconds)))):
+    for now, seen in play(tracker, 3, lambda seconds: draw_faces(("neutral", nearer(seconds)))):
         assert who(seen, nearer(now)) == 1
 
 
@@ -148,9 +148,9 @@ def test_who_comes_back_far_away_is_somebody_else():
     script = Script((HERE, 9))
     tracker = scripted(script)
     far = moved(HERE, -HERE.width * (AWAY + 0.3))
-    tracker.update(draw(("happy", HERE)), 0.0)
+    tracker.update(draw_faces(("happy", HERE)), 0.0)
     script.people = []
-    tracker.update(draw(), 0.1)
+    tracker.update(draw_faces(), 0.1)
     script.people = [(far, 9)]
     assert ids(play(tracker, 1, still(("happy", far)), 0.2)[-1][1]) == [2]
 
@@ -159,12 +159,12 @@ def test_of_two_who_left_who_comes_back_is_the_one_who_was_nearer():
     first, second = Box(100, 150, 100, 100), Box(185, 150, 100, 100)
     script = Script((first, 9), (second, 9))
     tracker = scripted(script)
-    assert ids(tracker.update(draw(("happy", first), ("sad", second)), 0.0)) == [1, 2]
+    assert ids(tracker.update(draw_faces(("happy", first), ("sad", second)), 0.0)) == [1, 2]
     script.people = []
-    assert not tracker.update(draw(), 0.1)
+    assert not tracker.update(draw_faces(), 0.1)
     for back, expected in ((moved(second, -20), [2]), (moved(first, 5), [2, 1])):
         script.people.append((back, 9))
-        image = draw(*(("sad", box) for box, _ in script.people))
+        image = draw_faces(*(("sad", box) for box, _ in script.people))
         assert ids(play(tracker, 0.6, lambda _, shown=image: shown, len(expected) * 0.6)[-1][1]) == expected
 
 
@@ -179,7 +179,7 @@ def test_an_identity_is_never_given_twice(tracker):
 
 def test_a_hand_before_the_face_for_a_moment_costs_no_more_than_that_moment(tracker):
     # The image afterwards is the one before: nothing has changed where the face is, and yet it is looked for.
-    covered = draw(("happy", HERE))
+    covered = draw_faces(("happy", HERE))
     cv2.rectangle(covered, (220, 120), (390, 290), 90, -1)
     play(tracker, 1, still(("happy", HERE)))
     assert all(not seen for _, seen in play(tracker, 0.1, lambda _: covered, 1.0))
@@ -191,11 +191,11 @@ def test_a_hand_before_the_face_for_a_moment_costs_no_more_than_that_moment(trac
 
 
 def turned(degrees: float, box: Box = HERE) -> np.ndarray:
-    image = draw(("happy", box))
+    image = draw_faces(("happy", box))
     center = (box.x + box.width / 2, box.y + box.height / 2)
     turn = cv2.getRotationMatrix2D(center, degrees, 1)
     inside = cv2.warpAffine(image, turn, (640, 480))
-    room = draw()
+    room = draw_faces()
     room[box.y : box.y + box.height, box.x : box.x + box.width] = inside[
         box.y : box.y + box.height, box.x : box.x + box.width
     ]
@@ -237,7 +237,7 @@ def test_two_people_who_pass_one_another_keep_their_identities(tracker, names, s
     for now, seen in play(
         tracker,
         480 / speed,
-        lambda now: draw((names[0], moved(first, speed * now)), (names[1], moved(second, -speed * now))),
+        lambda now: draw_faces((names[0], moved(first, speed * now)), (names[1], moved(second, -speed * now))),
     ):
         there = [who(seen, moved(first, speed * now)), who(seen, moved(second, -speed * now))]
         known = known or there
@@ -253,7 +253,7 @@ def test_nobody_gets_the_identity_of_who_hid_them(tracker, names, front, offset)
 
     def scene(now):
         people = [(names[0], moved(first, 200 * now)), (names[1], moved(second, -200 * now))]
-        return draw(*people[:: 1 if front else -1])
+        return draw_faces(*people[:: 1 if front else -1])
 
     played = play(tracker, 2.4, scene)
     pairs = [(who(seen, moved(first, 200 * now)), who(seen, moved(second, -200 * now))) for now, seen in played]
@@ -288,7 +288,7 @@ def test_two_who_look_alike_are_never_both_seen_on_one_face(tracker, speed, offs
     first, second = Box(20, 150, 110, 110), Box(500, 150 + offset, 110, 110)
 
     def scene(now):
-        return draw(("happy", moved(first, speed * now)), ("happy", moved(second, -speed * now)))
+        return draw_faces(("happy", moved(first, speed * now)), ("happy", moved(second, -speed * now)))
 
     played = [seen for _, seen in play(tracker, 480 / speed, scene)]
     assert not any(len(seen) == 2 and seen[0].box.iou(seen[1].box) > 0.4 for seen in played)
@@ -297,7 +297,7 @@ def test_two_who_look_alike_are_never_both_seen_on_one_face(tracker, speed, offs
 
 def test_two_who_are_followed_to_the_very_same_place_are_one():
     tracker = scripted(Script((HERE, CONVINCING - 1)))
-    image = draw(("happy", HERE))
+    image = draw_faces(("happy", HERE))
     tracker.update(image, 0.0)
     (track,) = tracker._tracks
     tracker._tracks.append(replace(track, face=track.face.copy()))
@@ -309,10 +309,10 @@ def test_two_doubtful_finds_that_come_to_be_the_same_face_are_one():
     left, middle, right = (Box(x, 100, 50, 50) for x in (100, 113, 127))
     script = Script((left, 2), (right, 2))
     tracker = scripted(script)
-    tracker.update(draw(), 0.0)
+    tracker.update(draw_faces(), 0.0)
     script.people = [(middle, CONVINCING)]
     for number in range(1, 20):
-        seen = tracker.update(draw(), number / FPS)
+        seen = tracker.update(draw_faces(), number / FPS)
     assert len(seen) == 1
     assert seen[0].box.iou(middle) > 0.9
 
@@ -332,11 +332,11 @@ def test_a_convincing_find_is_told_at_once_and_a_weak_one_only_when_it_lasts():
 def test_a_weak_find_that_is_not_found_again_is_never_told():
     script = Script((HERE, CONVINCING - 1))
     tracker = scripted(script)
-    assert tracker.update(draw(("happy", HERE)), 0.0) == ()
+    assert tracker.update(draw_faces(("happy", HERE)), 0.0) == ()
     script.people = []
     assert all(not seen for _, seen in play(tracker, 1, still(("happy", HERE)), 0.1))
     script.people = [(HERE, CONVINCING - 1)]  # and long after it begins anew
-    assert tracker.update(draw(("happy", HERE)), 1.2 + REST) == ()
+    assert tracker.update(draw_faces(("happy", HERE)), 1.2 + REST) == ()
 
 
 def test_a_weak_find_that_comes_and_goes_is_never_told():
@@ -352,7 +352,7 @@ def restless(number):
     cells = np.random.default_rng(number).integers(0, 2, (30, 40))
     image = np.kron(100 + 20 * cells, np.ones((16, 16))).astype(np.uint8)
     x, y, side = HERE.x, HERE.y, HERE.width
-    image[y : y + side, x : x + side] = draw(("happy", HERE))[y : y + side, x : x + side]
+    image[y : y + side, x : x + side] = draw_faces(("happy", HERE))[y : y + side, x : x + side]
     return image
 
 
@@ -366,7 +366,7 @@ def test_in_a_wider_image_the_smallest_face_is_proportionally_larger(detector, w
     for smallest, count in ((MIN_FACE, 1), (2 * MIN_FACE, 0)):
         side = round(1.3 * MIN_FACE * factor)
         face = Box(width // 3, width // 3, side, side)
-        seen = Tracker(detector, smallest).still(draw(("neutral", face), size=size))
+        seen = Tracker(detector, smallest).still(draw_faces(("neutral", face), size=size))
         assert len(seen) == count
 
 
@@ -377,7 +377,7 @@ def test_in_a_wider_image_the_smallest_face_is_proportionally_larger(detector, w
 def test_a_face_that_stays_is_searched_for_every_so_often_and_not_in_each_frame(fps):
     script = Script((HERE, CONVINCING))
     tracker = scripted(script)
-    image = draw(("happy", HERE))
+    image = draw_faces(("happy", HERE))
     tracker.update(image, 0.0)
     script.calls = 0
     play(tracker, REST - 1, lambda _: image, 1 / fps, fps)
@@ -392,7 +392,7 @@ def test_only_somebody_nearly_believed_is_searched_for_with_care_and_only_where_
     support, finds, windows
 ):
     script = Script((HERE, support))
-    tracker, image = scripted(script), draw(("happy", HERE))
+    tracker, image = scripted(script), draw_faces(("happy", HERE))
     for number in range(finds):
         tracker.update(image, number * CHECK)
     assert {*script.windows} <= {WINDOW, 20}
@@ -410,7 +410,7 @@ def test_the_boxes_of_a_followed_face_are_as_large_as_those_of_a_full_search(tra
 
     def scene(now):
         side = round(130 + 10 * now)
-        return np.clip(draw(("happy", Box(200, 120, side, side))) + rng.normal(0, 4, (480, 640)), 0, 255).astype(
+        return np.clip(draw_faces(("happy", Box(200, 120, side, side))) + rng.normal(0, 4, (480, 640)), 0, 255).astype(
             np.uint8
         )
 
@@ -424,7 +424,7 @@ def test_the_boxes_of_a_followed_face_are_as_large_as_those_of_a_full_search(tra
 @pytest.mark.parametrize(("every", "share"), [(SETTLE, 0.5), (2 * SETTLE, 0.75), (1.0, 1.0)])
 def test_the_size_of_a_face_wavers_less_than_that_of_its_finds_and_follows_as_fast_on_a_slow_board(every, share):
     larger = Box(HERE.x - 10, HERE.y - 10, HERE.width + 20, HERE.height + 20)
-    script, image = Script((HERE, CONVINCING)), draw(("happy", HERE))
+    script, image = Script((HERE, CONVINCING)), draw_faces(("happy", HERE))
     tracker = scripted(script)
     tracker.update(image, 0.0)
     script.people = [(larger, CONVINCING)]
@@ -445,7 +445,7 @@ def elsewhere(image: np.ndarray) -> np.ndarray:
 
 
 def test_after_a_cut_everybody_is_somebody_else_and_all_are_there_at_once(tracker):
-    image = draw(("happy", HERE))
+    image = draw_faces(("happy", HERE))
     assert ids(play(tracker, 1, lambda _: image)[-1][1]) == [1]
     assert ids(tracker.update(elsewhere(image), 1.0)) == [2]
     assert ids(tracker.update(image, 1.0 + 1 / FPS)) == [3]
@@ -453,7 +453,7 @@ def test_after_a_cut_everybody_is_somebody_else_and_all_are_there_at_once(tracke
 
 @pytest.mark.parametrize("light", [40, -30])
 def test_when_a_lamp_is_switched_everybody_stays_who_they_are(tracker, light):
-    image = draw(("happy", HERE))
+    image = draw_faces(("happy", HERE))
     lit = np.clip(image.astype(int) + light, 0, 255).astype(np.uint8)
     play(tracker, 1, lambda _: image)
     assert [ids(seen) for _, seen in play(tracker, 1, lambda _: lit, 1.0)] == [[1]] * FPS
@@ -466,7 +466,7 @@ def test_a_source_that_starts_over_begins_anew(tracker):
 
 def test_a_image_of_another_size_is_another_scene(tracker):
     play(tracker, 1, still(("happy", HERE)))
-    smaller = draw(("happy", Box(100, 60, 80, 80)), size=(320, 240))
+    smaller = draw_faces(("happy", Box(100, 60, 80, 80)), size=(320, 240))
     assert ids(tracker.update(smaller, 1.0)) == [2]
 
 
@@ -474,13 +474,13 @@ def test_a_image_of_another_size_is_another_scene(tracker):
 
 
 def test_images_on_their_own_have_nothing_to_do_with_one_another(tracker):
-    image = draw(("happy", HERE), ("neutral", THERE))
+    image = draw_faces(("happy", HERE), ("neutral", THERE))
     assert [ids(tracker.still(image)) for _ in range(3)] == [[1, 2], [3, 4], [5, 6]]
-    assert tracker.still(draw()) == ()
+    assert tracker.still(draw_faces()) == ()
 
 
 def test_in_a_image_on_its_own_the_largest_face_comes_first(tracker):
-    seen = tracker.still(draw(("neutral", THERE), ("happy", Box(300, 60, 160, 160))))
+    seen = tracker.still(draw_faces(("neutral", THERE), ("happy", Box(300, 60, 160, 160))))
     widths = [sighting.box.width for sighting in seen]
     assert len(widths) == 2
     assert widths == sorted(widths, reverse=True)
@@ -488,12 +488,12 @@ def test_in_a_image_on_its_own_the_largest_face_comes_first(tracker):
 
 def test_a_image_on_its_own_has_no_second_look_so_a_weak_find_is_none():
     script = Script((HERE, STILL), (THERE, STILL - 1))
-    assert [sighting.box for sighting in scripted(script).still(draw())] == [HERE]
+    assert [sighting.box for sighting in scripted(script).still(draw_faces())] == [HERE]
     assert set(script.windows) == {20 * DENSE}  # but it is searched with all care
 
 
 def test_a_image_between_the_frames_of_a_video_ends_what_was_known(tracker):
-    image = draw(("happy", HERE))
+    image = draw_faces(("happy", HERE))
     assert ids(tracker.update(image, 0.0)) == [1]
     assert ids(tracker.still(image)) == [2]
     assert ids(tracker.update(image, 0.1)) == [3]
