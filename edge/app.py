@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -15,7 +16,6 @@ from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
 from edge.errors import CameraError
 from edge.sinks import registry as sink_registry
-from edge.system import log
 from edge.types import Frame, RunInfo
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from edge.inference.classifier import Classifier
     from edge.pipeline import FrameProcessor, Summary
     from edge.system.systemd import SystemdNotifier
+
+_log = logging.getLogger(__name__)
 
 
 def _check_sinks(specs: list[str]) -> None:
@@ -110,7 +112,7 @@ def make_run_info(settings: RunSettings, classifier: Classifier, *, live: bool) 
 def detect_source() -> str:
     """Return the source to use where none is named, and log it with the reason."""
     source, reason = cameras.detect_source()
-    log.say(f"source: {source} ({reason})")
+    _log.info("source: %s (%s)", source, reason)
     return source
 
 
@@ -153,14 +155,14 @@ def _camera_opener(source: str) -> Callable[[], tuple[Generator[Frame, None, Non
             raise CameraError(reason)
         if reason and name not in logged:
             logged.add(name)
-            log.say(f"source: {name} ({reason})")
+            _log.info("source: %s (%s)", name, reason)
         return cameras.frames(name), cameras.can_reconnect(name)
 
     return open_camera
 
 
 def _log_camera(change: str, bad: bool) -> None:
-    log.say(f"edge: {change}", log.WARNING if bad else log.NOTICE)
+    _log.log(logging.WARNING if bad else logging.INFO, "edge: %s", change)
 
 
 class StopSignals:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-import traceback
 from typing import Annotated, Any
 
 import typer
 
 from edge.errors import EmotionEdgeError
 from edge.system import log
+
+_log = logging.getLogger(__name__)
 
 # What OpenCV and FFmpeg print about a missing camera or a damaged image is said by us, once and in plain words.
 # They read these when they are loaded, so commands import this module before anything that imports cv2.
@@ -39,13 +41,14 @@ def run_app(app: typer.Typer, name: str) -> None:
     With --debug among the arguments the error is raised instead. A reader of our output that goes, as `head` does, is
     no error: Typer ends the command quietly.
     """
+    log.configure()
     try:
         status = app(prog_name=name, standalone_mode=False)
     except typer.Abort:
         sys.exit(130)  # Ctrl-C, as a shell counts it
     except Exception as error:
-        if not isinstance(error, KNOWN) and log.listens():
-            log.say(traceback.format_exc(), log.ERROR)
+        if not isinstance(error, KNOWN) and log.stderr_is_journal():
+            _log.exception("%s: unexpected error", name)
             sys.exit(1)
         if "--debug" in sys.argv or not isinstance(error, KNOWN):
             raise
@@ -66,7 +69,7 @@ def _show(error: Any, name: str) -> int:
             error.show()  # no arguments at all: this "error" is the help
             return 2
         where = error.ctx.command_path if getattr(error, "ctx", None) else name
-        log.say(f"{name}: error: {error.format_message()} (see '{where} --help')", log.ERROR)
+        _log.error("%s: error: %s (see '%s --help')", name, error.format_message(), where)
         return int(error.exit_code)
-    log.say(f"{name}: error: {error}", log.ERROR)
+    _log.error("%s: error: %s", name, error)
     return error.exit_status if isinstance(error, EmotionEdgeError) else 1

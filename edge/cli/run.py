@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,11 @@ import typer
 
 from edge.cli.common import Debug
 from edge.config.settings import DEFAULT_SINKS, RunSettings, setting_specs
-from edge.system import log
 
 if TYPE_CHECKING:
     from edge.pipeline import Summary
+
+_log = logging.getLogger(__name__)
 
 
 def _option(name: str, *flags: str, note: str = "") -> Any:
@@ -70,7 +72,7 @@ def show_summary(summary: Summary) -> None:
     """Print the summary to stderr, so that stdout holds results alone."""
     stats = summary.stats
     skipped = f", {stats.skipped} skipped" if stats.skipped else ""
-    log.say(f"{stats.frames} frames{skipped}, {len(summary.track_ids)} faces, {summary.fps:.1f} frames per second")
+    _log.info(f"{stats.frames} frames{skipped}, {len(summary.track_ids)} faces, {summary.fps:.1f} frames per second")
     if summary.face_results:
         emotions = sorted(summary.emotions.items(), key=lambda item: -item[1])
-        log.say("mean: " + ", ".join(f"{label} {probability:.0%}" for label, probability in emotions))
+        _log.info("mean: " + ", ".join(f"{label} {probability:.0%}" for label, probability in emotions))

@@ -1,35 +1,78 @@
-"""Lines for people on stderr, with the priority that systemd's journal reads where stderr is its stream.
+"""Logging of the commands: plain lines on stderr, with the priority that the systemd journal reads where stderr is the journal.
 
-A line that begins with `<3>` is an error to the journal, `journalctl -p err` shows it; see sd-daemon(3). Anywhere else,
-on a terminal or in a file, lines are as they are.
+A module logs with `logging.getLogger(__name__)`; a command calls `configure` once. The journal takes a line that begins
+with `<3>` for an error, and `journalctl -p err` shows it; see sd-daemon(3).
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
-ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6  # syslog(3)
+OWN_LOGGERS = ("edge", "trainer")  # shown from INFO on; loggers of other libraries only from WARNING on
+_SYSLOG_ERROR, _SYSLOG_WARNING, _SYSLOG_INFO, _SYSLOG_DEBUG = 3, 4, 6, 7  # syslog(3)
 
 
-def say(text: str, priority: int = INFO) -> None:
-    """Print `text` to stderr; each of its lines has the `priority`, 0 to 7, where the journal reads it."""
-    mark = f"<{priority}>" if listens() else ""
-    # In one piece: the camera's thread says things too.
-    sys.stderr.write("".join(f"{mark}{line}\n" for line in text.splitlines()))
-    sys.stderr.flush()
+class JournalFormatter(logging.Formatter):
+    """Puts the syslog priority `<N>` of a record before each of its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.levelno >= logging.ERROR:
+            priority = _SYSLOG_ERROR
+        elif record.levelno >= logging.WARNING:
+            priority = _SYSLOG_WARNING
+        else:
+            priority = _SYSLOG_INFO if record.levelno >= logging.INFO else _SYSLOG_DEBUG
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
-def listens() -> bool:
-    """Return whether stderr goes to the journal: $JOURNAL_STREAM names its device and inode, see systemd.exec(5).
+class StderrHandler(logging.Handler):
+    """Writes each record to the current sys.stderr, in one call: several threads log."""
 
-    The variable alone says nothing: a process whose stderr is sent elsewhere has it all the same.
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):  # the reader of stderr is gone, or stderr is closed
+            self.handleError(record)
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        own = record.name.partition(".")[0] in OWN_LOGGERS
+        return (own or record.levelno >= logging.WARNING) and super().filter(record)
+
+
+def configure() -> None:
+    """Show log messages on stderr; a second call only checks anew whether stderr is the journal."""
+    root = logging.getLogger()
+    handler = next((each for each in root.handlers if isinstance(each, StderrHandler)), None)
+    if handler is None:
+        handler = StderrHandler()
+        root.addHandler(handler)
+    handler.setFormatter(JournalFormatter() if stderr_is_journal() else logging.Formatter())
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def stderr_is_journal() -> bool:
+    """Return whether stderr is the journal's stream: $JOURNAL_STREAM is its device and inode, see systemd.exec(5).
+
+    The variable alone does not prove it: a process whose stderr was redirected inherits it as well.
     """
     stream = os.environ.get("JOURNAL_STREAM")
     if not stream:
         return False
     try:
-        about = os.fstat(2)
+        status = os.fstat(2)
     except OSError:  # closed
         return False
-    return stream == f"{about.st_dev}:{about.st_ino}"
+    return stream == f"{status.st_dev}:{status.st_ino}"
+
+
+# The functions below go as soon as the last module uses logging.getLogger.
+ERROR, WARNING, NOTICE, INFO = logging.ERROR, logging.WARNING, logging.INFO, logging.INFO
+
+
+def say(text: str, level: int = INFO) -> None:
+    """Log `text`."""
+    logging.getLogger("edge").log(level, "%s", text)
