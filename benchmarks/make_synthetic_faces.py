@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.fer2013 import FERPLUS_VOTES, TRAINING, Dataset, read
+from trainer.data.dataset import TRAINING, Dataset
+from trainer.data.ferplus import FERPLUS_COLUMNS
+from trainer.data.loader import load_dataset
 
 OUT = Path(__file__).parents[1] / "edge" / "capture" / "faces.npz"
 AGREED = 300  # images of each class to choose from, those with the most FER+ votes for it
@@ -28,12 +30,12 @@ FERPLUS_NAME = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 
 
 def main(table: Path, ferplus: Path) -> None:
-    training = read(table, ferplus=ferplus).split(TRAINING)
-    means = np.stack([mean_face(agreed(training, name)) for name in training.names])
+    training = load_dataset(table, ferplus=ferplus).split(TRAINING)
+    means = np.stack([mean_face(agreed(training, name)) for name in training.class_names])
     middle = means.mean(axis=0)
     faces = {
         name: levels(sharpen(middle + EXAGGERATION * (mean - middle)))
-        for name, mean in zip(training.names, means, strict=True)
+        for name, mean in zip(training.class_names, means, strict=True)
     }
     np.savez_compressed(OUT, **faces)  # type: ignore[arg-type]
     print(f"{OUT}: {', '.join(faces)}, {OUT.stat().st_size} bytes")
@@ -41,9 +43,9 @@ def main(table: Path, ferplus: Path) -> None:
 
 def agreed(training: Dataset, name: str) -> NDArray[np.float32]:
     """Return (AGREED, side, side) faces of class `name`, each with mean 0 and deviation about 1."""
-    assert training.votes is not None
-    votes = training.votes[:, FERPLUS_VOTES.index(FERPLUS_NAME.get(name, name))].astype(np.int64)
-    votes[training.labels != training.names.index(name)] = -1
+    assert training.ferplus_votes is not None
+    votes = training.ferplus_votes[:, FERPLUS_COLUMNS.index(FERPLUS_NAME.get(name, name))].astype(np.int64)
+    votes[training.labels != training.class_names.index(name)] = -1
     rows = np.argsort(-votes, kind="stable")[:AGREED]
     faces = training.faces[rows].astype(np.float32)
     spread = faces.std(axis=(1, 2), keepdims=True) + 1

@@ -88,11 +88,11 @@ def copying(size: tuple[int, int]) -> float:
 
 
 def accuracies(path: Path, classifier: Classifier) -> None:
-    from trainer.data.fer2013 import read
+    from trainer.data.loader import load_dataset
     from trainer.evaluation.corruptions import shrink, under
     from trainer.evaluation.metrics import predict_tflite
 
-    dataset = read(path, size=48).split("PublicTest")
+    dataset = load_dataset(path, size=48).split("PublicTest")
     for pixels in PIXELS:
         scores, _ = predict_tflite(classifier, under(dataset, lambda faces: shrink(faces, pixels)))  # noqa: B023
         right = float((scores.argmax(axis=1) == dataset.labels).mean())

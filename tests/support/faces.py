@@ -10,24 +10,25 @@ import cv2
 import numpy as np
 
 from tests.support.paths import ROOT
-from trainer.data.fer2013 import FERPLUS_VOTES, LABELS, SPLITS, Dataset
+from trainer.data.dataset import FER2013_LABELS, SPLITS, Dataset
+from trainer.data.ferplus import FERPLUS_COLUMNS
 
 MEANS = ROOT / "edge" / "capture" / "faces.npz"
 SHIPPED = ROOT / "models" / "emotion.tflite"
 
 
-def tiny(training=3, public=2, private=1, names=LABELS, seed=0):
+def tiny(training=3, public=2, private=1, class_names=FER2013_LABELS, seed=0):
     """Return a data set with so many faces of each class in each split, each shifted up to 2 px and noisy."""
     rng = np.random.default_rng(seed)
     with np.load(MEANS) as means:
         rows = [
-            (_vary(means[LABELS[label]], rng), label, split)
+            (_vary(means[FER2013_LABELS[label]], rng), label, split)
             for split, each in zip(SPLITS, (training, public, private), strict=True)
             for _ in range(each)
-            for label in range(len(names))
+            for label in range(len(class_names))
         ]
     faces, labels, splits = zip(*rows, strict=True)
-    return Dataset(np.stack(faces), np.array(labels, np.int64), np.array(splits), tuple(names), source="tiny.csv")
+    return Dataset(np.stack(faces), np.array(labels, np.int64), np.array(splits), tuple(class_names), source="tiny.csv")
 
 
 def _vary(face, rng):
@@ -38,7 +39,7 @@ def _vary(face, rng):
 
 def content(dataset):
     """Return what a data set holds, whatever its order: sorted (split, label, pixels)."""
-    names = [dataset.names[label] for label in dataset.labels]
+    names = [dataset.class_names[label] for label in dataset.labels]
     pixels = [face.tobytes() for face in dataset.faces]
     return sorted(zip(dataset.splits.tolist(), names, pixels, strict=True))
 
@@ -73,7 +74,7 @@ def write_icml_csv(path, dataset):
 
 def ferplus_lines(dataset):
     """Return the lines of fer2013new.csv: face n has 8 votes in column n modulo 10, 2 in the next."""
-    lines = ["Usage,Image name," + ",".join(FERPLUS_VOTES)]
+    lines = ["Usage,Image name," + ",".join(FERPLUS_COLUMNS)]
     for number, split in enumerate(dataset.splits):
         votes = [0] * 10
         votes[number % 10], votes[(number + 1) % 10] = 8, 2
@@ -92,7 +93,7 @@ def kaggle_files(dataset, ending=".png"):
     """Return the files of Kaggle's folders: `test` holds PublicTest and PrivateTest, told apart by the file names."""
     rows = zip(dataset.faces, dataset.labels, dataset.splits, strict=True)
     return {
-        f"{'train' if split == 'Training' else 'test'}/{dataset.names[label]}/{split}_{number:05d}{ending}": encode(
+        f"{'train' if split == 'Training' else 'test'}/{dataset.class_names[label]}/{split}_{number:05d}{ending}": encode(
             face, ending
         )
         for number, (face, label, split) in enumerate(rows)
@@ -102,7 +103,7 @@ def kaggle_files(dataset, ending=".png"):
 def class_files(dataset, ending=".png"):
     """Return the files of one folder a class, without splits."""
     rows = enumerate(zip(dataset.faces, dataset.labels, strict=True))
-    return {f"{dataset.names[label]}/{number:05d}{ending}": encode(face, ending) for number, (face, label) in rows}
+    return {f"{dataset.class_names[label]}/{number:05d}{ending}": encode(face, ending) for number, (face, label) in rows}
 
 
 def write_folder(folder, files):

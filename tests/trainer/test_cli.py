@@ -13,7 +13,7 @@ import typer
 
 from tests.support import faces
 from trainer import cli
-from trainer.data.fer2013 import LABELS
+from trainer.data.dataset import FER2013_LABELS
 
 COMMAND = Path(sys.executable).with_name("trainer")
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def test_evaluate_prints_the_tables_and_writes_the_json_file(trainer, table, tmp
     assert "true \\ predicted" in out
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert {"split", "n", "accuracy", "macro_f1", "per_class", "confusion"} <= set(found)
-    assert (found["n"], len(found["confusion"]), set(found["per_class"])) == (14, 7, set(LABELS))
+    assert (found["n"], len(found["confusion"]), set(found["per_class"])) == (14, 7, set(FER2013_LABELS))
 
 
 @pytest.mark.parametrize(("split", "n"), [("Training", 7), ("PrivateTest", 7)])
@@ -157,7 +157,7 @@ def files(table, tmp_path):
         "MODEL": faces.SHIPPED,
         "DATA": table,
         "BAD": faces.write_lines(tmp_path / "bad.csv", lines),
-        "OTHERS": faces.write_folder(tmp_path / "others", faces.class_files(faces.tiny(names=("calm", "cross")))),
+        "OTHERS": faces.write_folder(tmp_path / "others", faces.class_files(faces.tiny(class_names=("calm", "cross")))),
         "FOLDER": tmp_path / "folder",
         "TEXT": tmp_path / "text.tflite",
         "NONE": tmp_path / "none.keras",
@@ -273,7 +273,7 @@ def test_reading_shows_a_bar_on_a_terminal(table):
 @pytest.mark.slow
 def test_own_classes_go_from_folders_through_train_quantize_and_evaluate_to_a_reading(trainer, tmp_path, portrait_file):
     names = ("calm", "cross", "glad")
-    data = faces.write_folder(tmp_path / "moods", faces.class_files(faces.tiny(training=10, public=0, names=names)))
+    data = faces.write_folder(tmp_path / "moods", faces.class_files(faces.tiny(training=10, public=0, class_names=names)))
     run, model, result = tmp_path / "run", tmp_path / "moods.tflite", tmp_path / "result.json"
 
     # The smallest MobileNetV2; most of the time is spent on building its graph, once a phase.

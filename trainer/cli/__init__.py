@@ -15,7 +15,7 @@ from edge.errors import UsageError
 from edge.system import atomic_file as files
 from trainer import keras_backend as framework
 from trainer.data import fer2013
-from trainer.data import label_mapping as labels
+from trainer.data import label_mapping
 from trainer.reports import formatting as tables
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def train(
         teaching=teaching,
         votes=votes if ferplus else 0.0,
     )
-    for name in (fer2013.TRAINING, fer2013.PUBLIC):
+    for name in (fer2013.TRAINING, fer2013.PUBLIC_TEST):
         counts = dataset.split(name).counts()
         typer.echo(f"{name}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
     best = training.train(settings, dataset, run, weights=weights, teachers=teacher or (), resume=resume)
@@ -155,8 +155,8 @@ def _labeled(dataset: fer2013.Dataset, label_set: str, classes: str) -> fer2013.
     if label_set not in ("own", "ferplus"):
         raise UsageError(f"--label-set is {label_set!r}, expected own or ferplus")
     if label_set == "ferplus":
-        dataset = labels.ferplus(dataset)
-    return labels.subset(dataset, [name.strip() for name in classes.split(",")]) if classes else dataset
+        dataset = label_mapping.ferplus_majority(dataset)
+    return label_mapping.select_classes(dataset, [name.strip() for name in classes.split(",")]) if classes else dataset
 
 
 def _layers(unfreeze: str) -> int | None:
@@ -228,7 +228,7 @@ def compare(
 def margin(
     model: Annotated[Path, typer.Argument(help="A .tflite file.")],
     data: Data,
-    split: Annotated[str, typer.Option(help="Training or PublicTest.")] = fer2013.PUBLIC,
+    split: Annotated[str, typer.Option(help="Training or PublicTest.")] = fer2013.PUBLIC_TEST,
     skip_bad: SkipBad = False,
     debug: Debug = False,
 ) -> None:
@@ -237,7 +237,7 @@ def margin(
     from trainer.evaluation.crop_padding import measure_margins
 
     classifier = Classifier(model)
-    rows = labels.fit(_read(data, skip_bad=skip_bad), classifier.card.labels).split(split)
+    rows = label_mapping.match_labels(_read(data, skip_bad=skip_bad), classifier.card.labels).split(split)
     typer.echo(tables.margins(measure_margins(classifier, rows)))
 
 
@@ -267,7 +267,7 @@ def evaluate(
         Path, typer.Argument(help="A .keras file, or a .tflite file, which is run as the device runs it.")
     ],
     data: Data,
-    split: Annotated[str, typer.Option(help="Training, PublicTest or PrivateTest.")] = fer2013.PUBLIC,
+    split: Annotated[str, typer.Option(help="Training, PublicTest or PrivateTest.")] = fer2013.PUBLIC_TEST,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the confusion matrix to this .png.")] = None,
     beside: Annotated[Path | None, typer.Option(help="A second model, as the .keras file of an int8 one.")] = None,

@@ -1,1 +1,1 @@
-"""Data sets: one reader a format."""
+"""Data sets: one reader per format."""

@@ -1,4 +1,4 @@
-"""Which labels a data set is read by: its own, some of them, or the eight of FER+."""
+"""Maps a data set's labels: a selection of its own classes, or the labels of FER+'s annotators."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.fer2013 import FERPLUS_VOTES, LABELS, Dataset
+from trainer.data.dataset import FER2013_LABELS, Dataset
+from trainer.data.ferplus import FERPLUS_LABELS
 from trainer.errors import DataError
 
-FERPLUS = FERPLUS_VOTES[:8]  # the emotions among the ten choices; the others are "unknown" and "no face"
-# FER+'s names of FER2013's labels; its eighth, contempt, has none.
-_SEVEN = {
+# FER+'s labels in FER2013's words; contempt has none.
+_FER2013_LABEL = {
     "anger": "angry",
     "disgust": "disgust",
     "fear": "fear",
@@ -24,59 +24,63 @@ _SEVEN = {
 }
 
 
-def subset(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """Return the faces of the labels `names`, in that order. Raises DataError for a name that the data set lacks."""
-    unknown = [name for name in names if name not in dataset.names]
+def select_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
+    """Return the faces of the classes `class_names`, in that order. Raises DataError for a class that does not exist."""
+    unknown = [name for name in class_names if name not in dataset.class_names]
     if unknown:
-        raise DataError(f"{dataset.source}: no class {', '.join(unknown)}; there are {', '.join(dataset.names)}")
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise DataError(f"classes {', '.join(names)}: expected at least two, none of them twice")
-    place = np.full(len(dataset.names), -1, np.int64)
-    place[[dataset.names.index(name) for name in names]] = np.arange(len(names))
-    return _relabeled(dataset, place[dataset.labels], tuple(names))
+        raise DataError(
+            f"{dataset.source}: no class {', '.join(unknown)}; the classes are {', '.join(dataset.class_names)}"
+        )
+    if len(class_names) < 2 or len(set(class_names)) < len(class_names):
+        raise DataError(f"classes {', '.join(class_names)}: expected at least two, none of them twice")
+    new_label = np.full(len(dataset.class_names), -1, np.int64)
+    new_label[[dataset.class_names.index(name) for name in class_names]] = np.arange(len(class_names))
+    return _relabel(dataset, new_label[dataset.labels], tuple(class_names))
 
 
-def ferplus(dataset: Dataset) -> Dataset:
-    """Return the faces that FER+'s voters mostly gave one of its eight emotions, labeled by that.
+def ferplus_majority(dataset: Dataset) -> Dataset:
+    """Return the faces with a unique FER+ majority for one of its eight emotions, labeled by it.
 
-    Left out are faces that most called no face or unknown, and ties. Raises DataError when there are no votes.
+    Faces whose majority is "no face" or "unknown", and ties, are left out. Raises DataError when there are no votes.
     """
-    return _relabeled(dataset, _majority(dataset), FERPLUS)
+    return _relabel(dataset, _majority(dataset), FERPLUS_LABELS)
 
 
-def ferplus_seven(dataset: Dataset) -> Dataset:
-    """Return the same with FER2013's seven names, without contempt. Raises DataError when there are no votes."""
-    place = np.array([LABELS.index(_SEVEN[name]) if name in _SEVEN else -1 for name in FERPLUS] + [-1])
-    return _relabeled(dataset, place[_majority(dataset)], LABELS)
+def ferplus_majority_as_fer2013(dataset: Dataset) -> Dataset:
+    """Return the same with FER2013's seven labels, without contempt. Raises DataError when there are no votes."""
+    mapped = [FER2013_LABELS.index(_FER2013_LABEL[name]) if name in _FER2013_LABEL else -1 for name in FERPLUS_LABELS]
+    return _relabel(dataset, np.array([*mapped, -1])[_majority(dataset)], FER2013_LABELS)
 
 
-def fit(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """Return `dataset` read by the labels `names` of a model.
+def match_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+    """Return `dataset` with the labels of a model, in their order.
 
-    Raises DataError when it has others: it is neither all nor some of its own classes nor, with votes, those of FER+.
+    Raises DataError unless they are all or some of its own classes or, with FER+ votes, FER+'s labels.
     """
-    names = tuple(names)
-    if names == dataset.names:
+    labels = tuple(labels)
+    if labels == dataset.class_names:
         return dataset
-    if set(names) <= set(dataset.names):
-        return subset(dataset, names)
-    if names == FERPLUS and dataset.names == LABELS:
-        return ferplus(dataset)
+    if set(labels) <= set(dataset.class_names):
+        return select_classes(dataset, labels)
+    if labels == FERPLUS_LABELS and dataset.class_names == FER2013_LABELS:
+        return ferplus_majority(dataset)
     raise DataError(
-        f"{dataset.source}: the model's labels are {', '.join(names)}; the data set's are {', '.join(dataset.names)}"
+        f"{dataset.source}: the model's labels are {', '.join(labels)}; "
+        f"the data set's are {', '.join(dataset.class_names)}"
     )
 
 
 def _majority(dataset: Dataset) -> NDArray[np.int64]:
-    """Return (n,) the place among FERPLUS of what most voters said, -1 where that is no emotion or not one alone."""
-    if dataset.votes is None:
-        raise DataError(f"{dataset.source}: no votes; name FER+'s fer2013new.csv by --ferplus")
-    most = dataset.votes.max(axis=1)
-    winner = dataset.votes.argmax(axis=1)
-    clear = (dataset.votes == most[:, np.newaxis]).sum(axis=1) == 1
-    return np.where(clear & (winner < len(FERPLUS)), winner, -1)
+    """Return (n,) the index in FERPLUS_LABELS that got the most votes, -1 for a tie or where it is no emotion."""
+    if dataset.ferplus_votes is None:
+        raise DataError(f"{dataset.source}: no FER+ votes; name FER+'s fer2013new.csv by --ferplus")
+    most = dataset.ferplus_votes.max(axis=1)
+    winner = dataset.ferplus_votes.argmax(axis=1)
+    unique = (dataset.ferplus_votes == most[:, np.newaxis]).sum(axis=1) == 1
+    return np.where(unique & (winner < len(FERPLUS_LABELS)), winner, -1)
 
 
-def _relabeled(dataset: Dataset, labels: NDArray[np.int64], names: tuple[str, ...]) -> Dataset:
+def _relabel(dataset: Dataset, labels: NDArray[np.int64], class_names: tuple[str, ...]) -> Dataset:
+    """Return the faces of `dataset` whose new label in `labels` (n,) is not -1."""
     kept = np.flatnonzero(labels >= 0)
-    return replace(dataset.take(kept), labels=labels[kept], names=names)
+    return replace(dataset.take(kept), labels=labels[kept], class_names=class_names)

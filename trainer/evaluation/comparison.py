@@ -18,7 +18,7 @@ from edge.inference.classifier import runtime
 from edge.system.atomic_file import atomic_write
 from edge.system.native_output import suppress_native_output
 from trainer import keras_file
-from trainer.data.fer2013 import Dataset
+from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 from trainer.evaluation.metrics import Result
 from trainer.quantization.quantize import quantize, to_float_tflite

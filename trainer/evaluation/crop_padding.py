@@ -17,7 +17,7 @@ from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
 from edge.inference.preprocess import model_input
 from edge.types import Box
-from trainer.data.fer2013 import Dataset
+from trainer.data.dataset import Dataset
 
 MARGINS = (-0.15, -0.10, -0.05, 0.0, 0.05, 0.10, 0.15, 0.20)
 ENLARGED = 160  # pixels a side of a face in its image: more than Haar needs

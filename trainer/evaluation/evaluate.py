@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edge.inference import model_file as cards
 from edge.inference.preprocess import flip_crop
-from trainer.data import label_mapping as labels
-from trainer.data.fer2013 import LABELS, Dataset
+from trainer.data import label_mapping
+from trainer.data.dataset import FER2013_LABELS, Dataset
 from trainer.evaluation import corruptions as robustness
 from trainer.evaluation.calibration import Reliability, coverage, reliability
 from trainer.evaluation.metrics import Result, Subject, measure, open_model
@@ -91,10 +91,10 @@ def judge(
     Raises ModelError when a file is no model, DataError when labels do not fit or the split is missing.
     """
     first = open_model(path, dataset)
-    rows = labels.fit(dataset, first.labels).split(split)
+    rows = label_mapping.match_labels(dataset, first.labels).split(split)
     subjects = [first, *([open_model(beside, rows)] if beside else [])]
     for subject in subjects[1:]:
-        labels.fit(rows, subject.labels)
+        label_mapping.match_labels(rows, subject.labels)
     models, corrupted = [], {}
     for name, subject in zip(_names(subjects), subjects, strict=True):
         say(f"measuring {name} on {len(rows)} {split} faces")
@@ -129,9 +129,9 @@ def _two_looks(subject: Subject, rows: Dataset, first: NDArray[np.float32]) -> R
 
 def _ferplus(subject: Subject, dataset: Dataset, split: str) -> Result | None:
     """Return the result against FER+'s majority, for a model of FER2013's seven labels where there are votes."""
-    if dataset.votes is None or subject.labels != LABELS or dataset.names != LABELS:
+    if dataset.ferplus_votes is None or subject.labels != FER2013_LABELS or dataset.class_names != FER2013_LABELS:
         return None
-    rows = labels.ferplus_seven(dataset.split(split))
+    rows = label_mapping.ferplus_majority_as_fer2013(dataset.split(split))
     return measure(subject.scores(rows), rows)
 
 

@@ -22,8 +22,8 @@ from edge.inference.model_file import ModelCard
 from edge.inference.preprocess import resample
 from edge.system.native_output import suppress_native_output
 from trainer import keras_file
-from trainer.data import label_mapping as labels
-from trainer.data.fer2013 import PUBLIC, TRAINING, Dataset
+from trainer.data import label_mapping
+from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.errors import QuantizeError
 from trainer.evaluation.calibration import coverage, fit_temperature, reliability, tempered
 from trainer.evaluation.metrics import Result, measure, predict_keras, predict_tflite
@@ -85,11 +85,11 @@ def quantize(
         ModelError: `source` is no model. DataError: a split is missing.
     """
     model = keras_file.load(source)
-    metadata_ = keras_file.load_metadata(source) or KerasMetadata(dataset.names, dataset.side)
+    metadata_ = keras_file.load_metadata(source) or KerasMetadata(dataset.class_names, dataset.side)
     _require_outputs(model, source, len(metadata_.labels))
-    dataset = labels.fit(dataset, metadata_.labels)
-    rows = dataset.split(PUBLIC)
-    say(f"measuring {source.name} on {len(rows)} {PUBLIC} faces")
+    dataset = label_mapping.match_labels(dataset, metadata_.labels)
+    rows = dataset.split(PUBLIC_TEST)
+    say(f"measuring {source.name} on {len(rows)} {PUBLIC_TEST} faces")
     before = predict_keras(model, rows, metadata_.effective_resolution)
     pixels = representative(dataset.split(TRAINING), int(model.input_shape[1]), samples)
     if any(layer.name == "backbone" for layer in model.layers):
@@ -119,7 +119,7 @@ def _card(model: Any, dataset: Dataset, name: str, detail: int, margin: float) -
     """Return the card without what is still to be measured."""
     return ModelCard(
         name=name or model.name,
-        labels=dataset.names,
+        labels=dataset.class_names,
         input_size=int(model.input_shape[1]),
         detail=detail,
         margin=margin,
@@ -134,9 +134,9 @@ def representative(training: Dataset, size: int, samples: int) -> NDArray[np.flo
     The first one is stretched to 0 to 255, so that the input's scale becomes 1 and raw pixels need no conversion.
     """
     rng = np.random.default_rng(SEED)
-    each = max(1, samples // len(training.names))
+    each = max(1, samples // len(training.class_names))
     chosen = []
-    for label in range(len(training.names)):
+    for label in range(len(training.class_names)):
         rows = np.flatnonzero(training.labels == label)
         chosen.extend(rng.permutation(rows)[:each].tolist())
     faces = [resample(training.faces[row], detail=training.side, size=size) for row in chosen]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.system.atomic_file import atomic_write
-from trainer.data.fer2013 import LABELS, PRIVATE, PUBLIC, TRAINING, Dataset
+from trainer.data.dataset import FER2013_LABELS, PRIVATE_TEST, PUBLIC_TEST, TRAINING, Dataset
 from trainer.evaluation import calibration
 from trainer.evaluation.metrics import Result
 from trainer.reports import plots
@@ -73,8 +73,8 @@ CHANCE = "The interval covers the chance of which faces were drawn, not another 
 LIMITS = (PEOPLE, FEELING, CHANCE)
 CHOSEN_ON = {
     TRAINING: "The model was trained on these very faces: on others it is worse.",
-    PUBLIC: "The epoch was chosen, and an int8 file's temperature fitted, on these very faces: expect less on others.",
-    PRIVATE: "Nothing was chosen by these faces, as long as nobody compares models on them.",
+    PUBLIC_TEST: "The epoch was chosen, and an int8 file's temperature fitted, on these very faces: expect less on others.",
+    PRIVATE_TEST: "Nothing was chosen by these faces, as long as nobody compares models on them.",
 }
 
 
@@ -271,7 +271,7 @@ def _mistakes(report: Report) -> list[Element]:
     dataset, scores, items = report.dataset, report.model.scores, []
     for row in plots.mistaken(scores, dataset.labels):
         answer = int(scores[row].argmax())
-        true, said = dataset.names[dataset.labels[row]], dataset.names[answer]
+        true, said = dataset.class_names[dataset.labels[row]], dataset.class_names[answer]
         face = _tag("img", src=_data("image/png", _png(dataset.faces[row])), alt=f"face labeled {true}")
         items.append(_tag("li", face, f"{true} \N{RIGHTWARDS ARROW} {said} {scores[row, answer]:.0%}"))
     if not items:
@@ -283,7 +283,7 @@ def _mistakes(report: Report) -> list[Element]:
 
 
 def _limits(report: Report) -> Element:
-    own = [NOISY] if report.dataset.names == LABELS else []
+    own = [NOISY] if report.dataset.class_names == FER2013_LABELS else []
     texts = (CHOSEN_ON[report.model.result.split], *own, *LIMITS)
     return _tag("ul", *(_tag("li", text) for text in texts))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge.errors import EmotionEdgeError, UsageError
 from edge.system.atomic_file import whole
-from trainer.data.fer2013 import Dataset
+from trainer.data.dataset import Dataset
 from trainer.evaluation.calibration import Coverage, Reliability
 from trainer.evaluation.metrics import Result
 
@@ -190,7 +190,7 @@ def mistakes(dataset: Dataset, scores: NDArray[np.float32], path: Target, most: 
     The image stores faces of the data set: it may be passed on only where the data set may.
     """
     rows = mistaken(scores, dataset.labels, most)
-    answers, names = scores[rows].argmax(axis=1), dataset.names
+    answers, names = scores[rows].argmax(axis=1), dataset.class_names
     below = [
         f"{names[dataset.labels[row]]} → {names[answer]}\n{scores[row, answer]:.0%}"
         for row, answer in zip(rows, answers, strict=True)

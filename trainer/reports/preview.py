@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.inference.preprocess import resample
-from trainer.data.fer2013 import TRAINING, Dataset
+from trainer.data.dataset import TRAINING, Dataset
 from trainer.reports.plots import enlarged, sheet
 from trainer.training.augmentation import Augmentation, augment
 
@@ -43,7 +43,7 @@ def preview(
     training = dataset.split(TRAINING)
     rng = np.random.default_rng(seed)
     images, left = [], []
-    for label, name in enumerate(training.names):
+    for label, name in enumerate(training.class_names):
         for row in rng.permutation(np.flatnonzero(training.labels == label))[:rows_per_class]:
             face = training.faces[row]
             made = [augment(face, size, how, rng) for _ in range(copies)]

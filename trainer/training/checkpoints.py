@@ -23,7 +23,7 @@ import numpy as np
 
 from edge.system.atomic_file import atomic_write, whole
 from trainer import keras_file
-from trainer.data.fer2013 import Dataset
+from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 from trainer.keras_file import KerasMetadata
 from trainer.reports import plots
@@ -99,7 +99,7 @@ class Run:
         """
         with whole(self.best) as aside:
             inference_model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-            keras_file.save(inference_model, aside, KerasMetadata(dataset.names, dataset.side))
+            keras_file.save(inference_model, aside, KerasMetadata(dataset.class_names, dataset.side))
 
     def add_epoch(self, row: Mapping[str, Any]) -> None:
         """Add an epoch's line to the history, in place of what an interrupted run left of it, and draw the curves."""

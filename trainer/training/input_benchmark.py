@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainer.data.fer2013 import TRAINING, Dataset
+from trainer.data.dataset import TRAINING, Dataset
 from trainer.errors import TrainingError
 from trainer.networks import model as network
 from trainer.training import loop as training
@@ -59,7 +59,7 @@ def measure_speeds(settings: training.Settings, dataset: Dataset, *, steps: int 
     model = network.build(
         settings.backbone,
         settings.input_size,
-        len(rows.names),
+        len(rows.class_names),
         alpha=settings.alpha,
         weights=weights,
         momentum=settings.momentum,

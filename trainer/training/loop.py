@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from edge.errors import FileError
 from edge.inference.preprocess import resample
-from trainer.data.fer2013 import FERPLUS_VOTES, PUBLIC, TRAINING, Dataset
+from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
+from trainer.data.ferplus import FERPLUS_COLUMNS
 from trainer.errors import TrainingError
 from trainer.evaluation.metrics import measure
 from trainer.networks import model as network
@@ -99,14 +100,14 @@ def train(
         TrainingError: the folder holds another run, there is none to resume, it was made with other settings, or it
             cannot be written to. DataError: a split is missing.
     """
-    training, validation = dataset.split(TRAINING), dataset.split(PUBLIC)
+    training, validation = dataset.split(TRAINING), dataset.split(PUBLIC_TEST)
     run = Run(folder)
     about = _about(settings, training, validation)
     progress = run.resume(about) if resume else run.begin()
     if progress.epochs >= settings.total_epochs:
         return run.best
     keras.utils.set_random_seed(settings.seed)
-    model = _network(settings, len(dataset.names), weights if not progress.epochs else "none")
+    model = _network(settings, len(dataset.class_names), weights if not progress.epochs else "none")
     taught = targets.taught(teachers, training, settings.teaching, _say)
     batches = Batches(settings, training, progress.epochs, taught)
     if not resume:
@@ -143,7 +144,7 @@ def _network(settings: Settings, classes: int, weights: str) -> Any:
     )
     if _own(weights):
         network.start_from(model, Path(weights))
-    return network.with_votes(model, len(FERPLUS_VOTES)) if settings.votes else model
+    return network.with_votes(model, len(FERPLUS_COLUMNS)) if settings.votes else model
 
 
 def _own(weights: str) -> bool:
@@ -158,7 +159,7 @@ def _about(settings: Settings, training: Dataset, validation: Dataset) -> dict[s
     versions = {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()}
     return {
         "settings": asdict(settings),
-        "labels": list(training.names),
+        "labels": list(training.class_names),
         "detail": training.side,
         "training": training.counts(),
         "validation": validation.counts(),

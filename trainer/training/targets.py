@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.fer2013 import Dataset
+from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 from trainer.evaluation.metrics import open_model
 
 
 def labels(dataset: Dataset) -> NDArray[np.float32]:
     """Return (n, classes): 1 for each face's own label."""
-    return np.eye(len(dataset.names), dtype=np.float32)[dataset.labels]
+    return np.eye(len(dataset.class_names), dtype=np.float32)[dataset.labels]
 
 
 def votes(dataset: Dataset) -> NDArray[np.float32]:
@@ -24,9 +24,9 @@ def votes(dataset: Dataset) -> NDArray[np.float32]:
 
     Raises TrainingError when the data set has no votes.
     """
-    if dataset.votes is None:
+    if dataset.ferplus_votes is None:
         raise TrainingError(f"{dataset.source}: no votes to learn from; name FER+'s fer2013new.csv by --ferplus")
-    counts = dataset.votes.astype(np.float32)
+    counts = dataset.ferplus_votes.astype(np.float32)
     shares: NDArray[np.float32] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 
@@ -57,10 +57,10 @@ def taught(
 
 def _say(path: Path, dataset: Dataset, say: Callable[[str], None]) -> NDArray[np.float32]:
     teacher = open_model(path / "best.keras" if path.is_dir() else path, dataset)
-    if teacher.labels != dataset.names:
+    if teacher.labels != dataset.class_names:
         raise TrainingError(
             f"{teacher.path}: a teacher of {', '.join(teacher.labels)}; the data set's labels are "
-            f"{', '.join(dataset.names)}"
+            f"{', '.join(dataset.class_names)}"
         )
     say(f"asking the teacher {teacher.path} about {len(dataset)} faces")
     mirrored = replace(dataset, faces=dataset.faces[:, :, ::-1])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.support import faces
-from trainer.data.fer2013 import LABELS, PRIVATE, PUBLIC, TRAINING, read
+from trainer.data.dataset import FER2013_LABELS, PRIVATE_TEST, PUBLIC_TEST, TRAINING
+from trainer.data.loader import load_dataset
 from trainer.errors import DataError
 
 TINY = faces.tiny()
@@ -40,7 +41,7 @@ FORMS = {
 def refusal(path, **options):
     """Return the one line with which `path` is refused."""
     with pytest.raises(DataError) as caught:
-        read(path, **options)
+        load_dataset(path, **options)
     line = str(caught.value)
     assert "\n" not in line
     return line
@@ -51,15 +52,15 @@ def refusal(path, **options):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_the_same_data_gives_the_same_faces_labels_and_splits(form, tmp_path):
-    found = read(FORMS[form](tmp_path))
+    found = load_dataset(FORMS[form](tmp_path))
     assert faces.content(found) == faces.content(TINY)
-    assert (found.names, found.side, found.skipped) == (LABELS, 48, 0)
+    assert (found.class_names, found.side, found.skipped) == (FER2013_LABELS, 48, 0)
     assert (found.faces.dtype.name, found.labels.dtype.name) == ("uint8", "int64")
 
 
 @pytest.mark.parametrize("form", ["csv", "icml-csv", "zip", "tar.gz"])
 def test_a_table_keeps_its_row_order(form, tmp_path):
-    found = read(FORMS[form](tmp_path))
+    found = load_dataset(FORMS[form](tmp_path))
     assert np.array_equal(found.faces, TINY.faces)
     assert np.array_equal(found.labels, TINY.labels)
     assert np.array_equal(found.splits, TINY.splits)
@@ -68,33 +69,33 @@ def test_a_table_keeps_its_row_order(form, tmp_path):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_data_set_knows_where_it_came_from(form, tmp_path):
     path = FORMS[form](tmp_path)
-    assert read(path).source.startswith(str(path))
+    assert load_dataset(path).source.startswith(str(path))
 
 
 def test_a_byte_order_mark_blank_lines_and_windows_line_ends_do_no_harm(tmp_path):
     path = tmp_path / "fer2013.csv"
     path.write_bytes(b"\xef\xbb\xbf" + CSV["fer2013.csv"].replace(b"\n", b"\r\n\r\n"))
-    assert faces.content(read(path)) == faces.content(TINY)
+    assert faces.content(load_dataset(path)) == faces.content(TINY)
 
 
 def test_what_a_mac_adds_to_a_zip_is_left_out(tmp_path):
     shadows = {f"__MACOSX/{name.replace('PublicTest', '._PublicTest')}": b"junk" for name in KAGGLE}
     path = faces.write_zip(tmp_path / "mac.zip", KAGGLE | shadows)
-    assert faces.content(read(path)) == faces.content(TINY)
+    assert faces.content(load_dataset(path)) == faces.content(TINY)
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path):
     hidden = {"train/happy/.DS_Store": b"x", "train/.ipynb_checkpoints/copy.png": b"x", ".git/refs/head": b"x"}
     folder = faces.write_folder(tmp_path / "data", KAGGLE | hidden)
     (folder / ".git" / "objects").mkdir()
-    assert faces.content(read(folder)) == faces.content(TINY)
+    assert faces.content(load_dataset(folder)) == faces.content(TINY)
 
 
 # --- images -------------------------------------------------------------------------------------------------------
 
 
 def test_jpeg_images_are_read_too(tmp_path):
-    found = read(faces.write_folder(tmp_path, faces.kaggle_files(TINY, ".jpg")))
+    found = load_dataset(faces.write_folder(tmp_path, faces.kaggle_files(TINY, ".jpg")))
     order = np.lexsort((TINY.labels, TINY.splits))
     found_order = np.lexsort((found.labels, found.splits))
     assert np.array_equal(found.labels[found_order], TINY.labels[order])
@@ -103,11 +104,11 @@ def test_jpeg_images_are_read_too(tmp_path):
 
 
 def test_file_names_decide_the_split_in_kaggles_test_folder(tmp_path):
-    found = read(faces.write_folder(tmp_path, KAGGLE))
-    assert {split: int((found.splits == split).sum()) for split in (TRAINING, PUBLIC, PRIVATE)} == {
+    found = load_dataset(faces.write_folder(tmp_path, KAGGLE))
+    assert {split: int((found.splits == split).sum()) for split in (TRAINING, PUBLIC_TEST, PRIVATE_TEST)} == {
         TRAINING: 21,
-        PUBLIC: 14,
-        PRIVATE: 7,
+        PUBLIC_TEST: 14,
+        PRIVATE_TEST: 7,
     }
 
 
@@ -115,28 +116,28 @@ def test_file_names_decide_the_split_in_kaggles_test_folder(tmp_path):
 def test_a_test_folder_beside_a_validation_folder_is_the_final_test(validation, tmp_path):
     image = faces.encode(TINY.faces[0])
     files = {f"{folder}/happy/1.png": image for folder in ("Train", validation, "test")}
-    found = read(faces.write_folder(tmp_path, files))
-    assert sorted(found.splits) == [PRIVATE, PUBLIC, TRAINING]
+    found = load_dataset(faces.write_folder(tmp_path, files))
+    assert sorted(found.splits) == [PRIVATE_TEST, PUBLIC_TEST, TRAINING]
 
 
 def test_a_test_folder_alone_is_what_one_selects_on(tmp_path):
     image = faces.encode(TINY.faces[0])
-    found = read(faces.write_folder(tmp_path, {"train/happy/1.png": image, "test/happy/1.png": image}))
-    assert sorted(found.splits) == [PUBLIC, TRAINING]
+    found = load_dataset(faces.write_folder(tmp_path, {"train/happy/1.png": image, "test/happy/1.png": image}))
+    assert sorted(found.splits) == [PUBLIC_TEST, TRAINING]
 
 
 def test_of_plain_class_folders_a_tenth_of_each_class_is_held_out_the_same_each_time(tmp_path):
     folder = faces.write_folder(tmp_path, faces.class_files(faces.tiny(training=20, public=0, private=0)))
-    first, second = read(folder), read(folder)
-    assert set(first.split(PUBLIC).counts().values()) == {2}
+    first, second = load_dataset(folder), load_dataset(folder)
+    assert set(first.split(PUBLIC_TEST).counts().values()) == {2}
     assert set(first.split(TRAINING).counts().values()) == {18}
     assert faces.content(first) == faces.content(second)
 
 
 @pytest.mark.parametrize(("each", "held_out"), [(1, 0), (2, 1), (9, 1), (11, 1), (12, 2)])
 def test_every_class_is_in_both_splits_when_it_has_two_images(each, held_out, tmp_path):
-    found = read(faces.write_folder(tmp_path, faces.class_files(faces.tiny(training=each, public=0, private=0))))
-    public = np.bincount(found.labels[found.splits == PUBLIC], minlength=7)
+    found = load_dataset(faces.write_folder(tmp_path, faces.class_files(faces.tiny(training=each, public=0, private=0))))
+    public = np.bincount(found.labels[found.splits == PUBLIC_TEST], minlength=7)
     assert public.tolist() == [held_out] * 7
 
 
@@ -146,25 +147,25 @@ def test_every_class_is_in_both_splits_when_it_has_two_images(each, held_out, tm
 )
 def test_other_spellings_of_the_seven_labels_are_understood(spelling, label, tmp_path):
     image = faces.encode(TINY.faces[0])
-    found = read(faces.write_folder(tmp_path, {f"{spelling}/1.png": image, "neutral/1.png": image}))
-    assert found.names == (label, "neutral")
+    found = load_dataset(faces.write_folder(tmp_path, {f"{spelling}/1.png": image, "neutral/1.png": image}))
+    assert found.class_names == (label, "neutral")
 
 
 def test_class_names_of_ones_own_come_in_the_alphabets_order(tmp_path):
     image = faces.encode(TINY.faces[0])
     files = {f"{name}/1.png": image for name in ("tired", "happy", "bored")}
-    assert read(faces.write_folder(tmp_path, files)).names == ("bored", "happy", "tired")
+    assert load_dataset(faces.write_folder(tmp_path, files)).class_names == ("bored", "happy", "tired")
 
 
 def test_fer2013s_labels_come_in_its_own_order_also_where_some_are_missing(tmp_path):
     image = faces.encode(TINY.faces[0])
     files = {f"{name}/1.png": image for name in ("neutral", "happy", "angry")}
-    assert read(faces.write_folder(tmp_path, files)).names == ("angry", "happy", "neutral")
+    assert load_dataset(faces.write_folder(tmp_path, files)).class_names == ("angry", "happy", "neutral")
 
 
 def test_a_color_image_becomes_gray(tmp_path):
     color = cv2.merge([TINY.faces[0]] * 3)
-    found = read(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(color)}))
+    found = load_dataset(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(color)}))
     assert np.array_equal(found.faces[0], TINY.faces[0])
 
 
@@ -172,7 +173,7 @@ def test_a_color_image_becomes_gray(tmp_path):
 def test_the_middle_square_of_a_image_that_is_not_square_is_taken(turned, tmp_path):
     wide = np.hstack([np.zeros((48, 20), np.uint8), TINY.faces[0], np.full((48, 20), 255, np.uint8)])
     image = wide.T if turned else wide
-    found = read(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(image)}))
+    found = load_dataset(faces.write_folder(tmp_path, {"happy/1.png": faces.encode(image)}))
     assert np.array_equal(found.faces[0], TINY.faces[0].T if turned else TINY.faces[0])
 
 
@@ -181,7 +182,7 @@ def test_images_are_kept_at_the_median_of_their_sides_up_to_224(sides, kept, tmp
     files = {
         f"happy/{side}{n}.png": faces.encode(cv2.resize(TINY.faces[0], (side, side))) for n, side in enumerate(sides)
     }
-    found = read(faces.write_folder(tmp_path, files))
+    found = load_dataset(faces.write_folder(tmp_path, files))
     assert found.faces.shape == (len(sides), kept, kept)
 
 
@@ -218,7 +219,7 @@ def test_a_bad_row_is_refused_with_file_line_and_reason(bad, tmp_path):
 
 @pytest.mark.parametrize("bad", BAD_ROWS)
 def test_skip_bad_leaves_a_bad_row_out_and_counts_it(bad, tmp_path):
-    found = read(with_bad_row(tmp_path / "fer2013.csv", bad), skip_bad=True)
+    found = load_dataset(with_bad_row(tmp_path / "fer2013.csv", bad), skip_bad=True)
     assert found.skipped == 1
     assert np.array_equal(found.faces, np.delete(TINY.faces, 2, axis=0))
 
@@ -273,7 +274,7 @@ def test_a_table_with_bad_rows_alone_is_refused_also_with_skip_bad(tmp_path):
 def test_a_missing_split_is_named_with_those_that_there_are(tmp_path):
     path = faces.write_csv(tmp_path / "fer2013.csv", faces.tiny(training=2, public=0, private=1))
     with pytest.raises(DataError) as caught:
-        read(path).split(PUBLIC)
+        load_dataset(path).split(PUBLIC_TEST)
     assert str(caught.value) == f"{path}: no rows of split PublicTest; found: Training (14), PrivateTest (7)"
 
 
@@ -347,7 +348,7 @@ def test_a_image_that_does_not_decode_is_named_and_skip_bad_counts_it(bad, archi
     files = KAGGLE | {"train/happy/bad.png": bad}
     path = faces.write_zip(tmp_path / "a.zip", files) if archive else faces.write_folder(tmp_path / "data", files)
     assert refusal(path).startswith(f"{path}/train/happy/bad.png: does not decode as an image")
-    found = read(path, skip_bad=True)
+    found = load_dataset(path, skip_bad=True)
     assert found.skipped == 1
     assert faces.content(found) == faces.content(TINY)
 
@@ -387,8 +388,8 @@ def votes(tmp_path):
 
 
 def votes_of(dataset):
-    assert dataset.votes is not None
-    return dataset.votes.tolist()
+    assert dataset.ferplus_votes is not None
+    return dataset.ferplus_votes.tolist()
 
 
 def expected_votes(rows):
@@ -399,22 +400,22 @@ def expected_votes(rows):
 
 
 def test_ferplus_gives_each_row_its_ten_votes(table, votes):
-    assert votes_of(read(table, ferplus=votes())) == expected_votes(range(len(TINY)))
+    assert votes_of(load_dataset(table, ferplus=votes())) == expected_votes(range(len(TINY)))
 
 
 def test_votes_stay_with_their_row_when_a_row_before_is_skipped(tmp_path, votes):
     table = with_bad_row(tmp_path / "fer2013.csv", "text")
-    found = read(table, ferplus=votes(), skip_bad=True)
+    found = load_dataset(table, ferplus=votes(), skip_bad=True)
     assert votes_of(found) == expected_votes([n for n in range(len(TINY)) if n != 2])
 
 
 def test_votes_go_along_with_a_split(table, votes):
-    found = read(table, ferplus=votes()).split(PRIVATE)
+    found = load_dataset(table, ferplus=votes()).split(PRIVATE_TEST)
     assert votes_of(found) == expected_votes(range(35, 42))
 
 
 def test_ferplus_also_goes_with_a_table_in_an_archive(tmp_path, votes):
-    assert read(FORMS["zip"](tmp_path), ferplus=votes()).votes is not None
+    assert load_dataset(FORMS["zip"](tmp_path), ferplus=votes()).votes is not None
 
 
 BAD_VOTES = {

@@ -9,7 +9,7 @@ import pytest
 
 from edge.inference.classifier import Classifier
 from tests.support.small import DATA
-from trainer.data.fer2013 import PUBLIC
+from trainer.data.dataset import PUBLIC_TEST
 from trainer.errors import TrainingError
 from trainer.evaluation.metrics import evaluate, load_keras
 
@@ -36,15 +36,15 @@ def test_a_row_tells_what_the_run_was_told_and_what_was_measured(rows, runs):
     assert (row.name, row.backbone, row.alpha, row.input_size, row.epochs) == ("first", "tiny", 1.0, 32, 5)
     assert row.parameters == load_keras(runs[0] / "best.keras").count_params()
     assert row.seconds > 0
-    before = evaluate(runs[0] / "best.keras", DATA, PUBLIC)
+    before = evaluate(runs[0] / "best.keras", DATA, PUBLIC_TEST)
     assert np.array_equal(row.float_result.confusion, before.confusion)
 
 
 def test_each_run_gets_its_int8_file(rows, runs):
     for row, folder in zip(rows, runs, strict=True):
         file = folder / "best.tflite"
-        assert Classifier(file).card.labels == DATA.names
-        assert np.array_equal(evaluate(file, DATA, PUBLIC).confusion, row.int8_result.confusion)
+        assert Classifier(file).card.labels == DATA.class_names
+        assert np.array_equal(evaluate(file, DATA, PUBLIC_TEST).confusion, row.int8_result.confusion)
 
 
 def test_the_same_network_twice_takes_the_same_time_within_the_noise(rows):

@@ -16,7 +16,7 @@ from edge.inference.preprocess import model_input
 from edge.types import Box
 from tests.support import faces
 from trainer import keras_backend as framework
-from trainer.data.fer2013 import PUBLIC, Dataset
+from trainer.data.dataset import PUBLIC_TEST, Dataset
 from trainer.errors import DataError
 from trainer.evaluation.metrics import (
     Result,
@@ -38,7 +38,7 @@ GUESS = [0, 0, 1, 2, 1, 0, 2]
 
 def rows(truth, names=NAMES):
     blank = np.zeros((len(truth), 8, 8), np.uint8)
-    return Dataset(blank, np.array(truth), np.full(len(truth), PUBLIC), names, source="data.csv")
+    return Dataset(blank, np.array(truth), np.full(len(truth), PUBLIC_TEST), names, source="data.csv")
 
 
 def shares(guess, classes=3, sure=0.8):
@@ -53,7 +53,7 @@ def result():
 
 
 def right(correct, n):
-    return Result(PUBLIC, ("a", "b"), np.array([[correct, n - correct], [0, 0]]), 0.0)
+    return Result(PUBLIC_TEST, ("a", "b"), np.array([[correct, n - correct], [0, 0]]), 0.0)
 
 
 # --- figures --------------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_the_interval_is_wilsons(correct, n, low, high):
 def test_json_has_the_keys_that_others_read_and_plain_values(result):
     found = json.loads(json.dumps(result.as_json()))
     assert {"split", "n", "accuracy", "macro_f1", "per_class", "confusion"} <= set(found)
-    assert (found["split"], found["n"], found["labels"]) == (PUBLIC, 7, ["a", "b", "c"])
+    assert (found["split"], found["n"], found["labels"]) == (PUBLIC_TEST, 7, ["a", "b", "c"])
     assert found["confusion"] == [[2, 1, 1], [1, 1, 0], [0, 0, 1]]
     assert found["per_class"]["b"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "n": 2}
     assert found["accuracy_95"] == pytest.approx(list(result.interval))
@@ -121,8 +121,8 @@ DATA = faces.tiny(training=1, public=2, private=1)
 
 def test_a_tflite_file_is_measured_as_the_device_runs_it():
     classifier = Classifier(faces.SHIPPED)
-    scores, labels = predict_tflite(classifier, DATA.split(PUBLIC))
-    for face, found in zip(DATA.split(PUBLIC).faces, scores, strict=True):
+    scores, labels = predict_tflite(classifier, DATA.split(PUBLIC_TEST))
+    for face, found in zip(DATA.split(PUBLIC_TEST).faces, scores, strict=True):
         # On the device the face comes out of a larger image.
         image = np.pad(face, 30)
         assert np.array_equal(classifier.classify(classifier.prepare(image, Box(30, 30, 48, 48))), found)
@@ -130,8 +130,8 @@ def test_a_tflite_file_is_measured_as_the_device_runs_it():
 
 
 def test_the_split_that_is_asked_for_is_measured():
-    found = evaluate(faces.SHIPPED, DATA, PUBLIC)
-    assert (found.split, found.n, found.names) == (PUBLIC, 14, DATA.names)
+    found = evaluate(faces.SHIPPED, DATA, PUBLIC_TEST)
+    assert (found.split, found.n, found.names) == (PUBLIC_TEST, 14, DATA.class_names)
     assert found.accuracy > 2 / 7  # twice chance, on means of faces that it has learnt
 
 
@@ -151,18 +151,18 @@ main()
 
 def test_a_model_with_other_labels_than_the_data_is_refused_with_both():
     with pytest.raises(DataError, match=r"the model's labels are angry, .*; the data set's are calm, cross$"):
-        evaluate(faces.SHIPPED, faces.tiny(names=("calm", "cross")), PUBLIC)
+        evaluate(faces.SHIPPED, faces.tiny(class_names=("calm", "cross")), PUBLIC_TEST)
 
 
 def test_the_same_labels_in_another_order_are_matched_by_their_names():
     order = np.arange(7)[::-1]
-    turned = replace(DATA, names=DATA.names[::-1], labels=order[DATA.labels])
-    assert evaluate(faces.SHIPPED, turned, PUBLIC).as_json() == evaluate(faces.SHIPPED, DATA, PUBLIC).as_json()
+    turned = replace(DATA, class_names=DATA.class_names[::-1], labels=order[DATA.labels])
+    assert evaluate(faces.SHIPPED, turned, PUBLIC_TEST).as_json() == evaluate(faces.SHIPPED, DATA, PUBLIC_TEST).as_json()
 
 
 def test_a_split_that_the_data_lacks_is_refused():
     with pytest.raises(DataError, match=r"tiny\.csv: no rows of split PublicTest; found: Training \(7\)$"):
-        evaluate(faces.SHIPPED, faces.tiny(training=1, public=0, private=0), PUBLIC)
+        evaluate(faces.SHIPPED, faces.tiny(training=1, public=0, private=0), PUBLIC_TEST)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_split_that_the_data_lacks_is_refused():
 def test_a_file_that_is_no_model_is_refused(name, error, tmp_path):
     (tmp_path / name).write_bytes(b"not a model")
     with pytest.raises(ModelError, match=f"{name}: {error}"):
-        evaluate(tmp_path / name, DATA, PUBLIC)
+        evaluate(tmp_path / name, DATA, PUBLIC_TEST)
 
 
 def test_a_keras_file_that_is_not_there_is_refused(tmp_path):
@@ -187,7 +187,7 @@ def test_a_keras_file_tells_its_labels_and_detail_and_keras_still_loads_it(save)
     path = save((32, 32, 1))
     assert told_by(path) is None
     describe(path, DATA)
-    assert told_by(path) == Told(DATA.names, 48)
+    assert told_by(path) == Told(DATA.class_names, 48)
     assert load_keras(path).output_shape == (None, 7)
 
 
@@ -195,8 +195,8 @@ def test_a_keras_file_tells_its_labels_and_detail_and_keras_still_loads_it(save)
 def test_a_keras_file_is_held_against_its_own_labels_not_the_data_sets_order(save):
     path = save((32, 32, 1))
     describe(path, DATA)
-    turned = replace(DATA, names=DATA.names[::-1], labels=np.arange(7)[::-1][DATA.labels])
-    assert np.array_equal(evaluate(path, turned, PUBLIC).confusion, evaluate(path, DATA, PUBLIC).confusion)
+    turned = replace(DATA, class_names=DATA.class_names[::-1], labels=np.arange(7)[::-1][DATA.labels])
+    assert np.array_equal(evaluate(path, turned, PUBLIC_TEST).confusion, evaluate(path, DATA, PUBLIC_TEST).confusion)
 
 
 @pytest.mark.keras
@@ -227,7 +227,7 @@ def save(tmp_path):
 @pytest.mark.keras
 @pytest.mark.parametrize("size", [32, 48, 96])
 def test_a_keras_model_is_fed_with_the_devices_pixels(size, save):
-    model, data = load_keras(save((size, size, 1))), DATA.split(PUBLIC)
+    model, data = load_keras(save((size, size, 1))), DATA.split(PUBLIC_TEST)
     seen = [model_input(face, Box(0, 0, 48, 48), margin=0, detail=48, size=size) for face in data.faces]
     expected = model.predict(np.stack(seen)[..., np.newaxis], verbose=0)
     assert predict_keras(model, data) == pytest.approx(expected)
@@ -237,7 +237,7 @@ def test_a_keras_model_is_fed_with_the_devices_pixels(size, save):
 @pytest.mark.keras
 def test_a_keras_model_with_another_number_of_classes_is_refused(save):
     with pytest.raises(DataError, match=r"model\.keras: 5 outputs, but the data set has 7 classes$"):
-        evaluate(save((32, 32, 1), outputs=5), DATA, PUBLIC)
+        evaluate(save((32, 32, 1), outputs=5), DATA, PUBLIC_TEST)
 
 
 @pytest.mark.keras

@@ -12,7 +12,7 @@ import pytest
 
 from edge.inference.classifier import Classifier
 from tests.support import faces
-from trainer.data.fer2013 import LABELS, PUBLIC, TRAINING
+from trainer.data.dataset import FER2013_LABELS, PUBLIC_TEST, TRAINING
 from trainer.errors import TrainingError
 from trainer.evaluation.metrics import evaluate, load_keras, predict_keras, predict_tflite
 from trainer.quantization.quantize import quantize
@@ -134,20 +134,20 @@ def test_a_network_trains_and_says_as_int8_on_the_device_what_it_says_as_float(n
     size = max(48, NETWORKS[name][0])
     about = {"data": DATA.source, "backbone": name, "input_size": size, "weights": "none"}
     best = train(Settings(**about, head_epochs=0, epochs=1, batch=14, rate=1e-4), DATA, folder / "run")  # two steps
-    assert evaluate(best, DATA, PUBLIC).n == 14
+    assert evaluate(best, DATA, PUBLIC_TEST).n == 14
     model = load_keras(best)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
     steady(model, inputs_of(DATA.split(TRAINING), size))
     model.save(folder / "steady.keras")
     quantize(folder / "steady.keras", DATA, folder / "model.tflite", samples=14)
-    assert evaluate(folder / "model.tflite", DATA, PUBLIC).n == 14
+    assert evaluate(folder / "model.tflite", DATA, PUBLIC_TEST).n == 14
     classifier = Classifier(folder / "model.tflite")
-    assert classifier.card.labels == LABELS
+    assert classifier.card.labels == FER2013_LABELS
     shares = classifier.classify(np.zeros((size, size), np.uint8))
-    assert math.fsum(shares) == pytest.approx(1, abs=len(LABELS) / 512)  # each in steps of 1/256
+    assert math.fsum(shares) == pytest.approx(1, abs=len(FER2013_LABELS) / 512)  # each in steps of 1/256
 
-    rows = DATA.split(PUBLIC)
+    rows = DATA.split(PUBLIC_TEST)
     classifier.card = dataclasses.replace(classifier.card, temperature=1.0)  # as the float model, before calibration
     exact, (rounded, _) = predict_keras(model, rows), predict_tflite(classifier, rows)
     assert exact.std(axis=0).min() > 0.02  # it tells the faces apart, or nothing would be compared

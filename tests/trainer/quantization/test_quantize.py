@@ -12,7 +12,7 @@ from edge.inference.classifier import Classifier, runtime
 from edge.inference.model_file import ModelCard
 from tests.support import faces
 from tests.support.small import DATA
-from trainer.data.fer2013 import PUBLIC, TRAINING
+from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.errors import DataError, QuantizeError
 from trainer.evaluation.calibration import fit_temperature, reliability
 from trainer.evaluation.metrics import evaluate, load_keras, predict_tflite
@@ -23,7 +23,7 @@ pytest_plugins = ["tests.support.trained"]
 
 
 def card(**changed):
-    return replace(ModelCard("tiny", DATA.names, 32, 48), **changed)
+    return replace(ModelCard("tiny", DATA.class_names, 32, 48), **changed)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_raw_pixels_go_in_at_scale_1_and_zero_point_0(quantized):
 def test_the_card_inside_says_what_the_model_expects_means_and_reaches(quantized):
     out, compared = quantized
     found = Classifier(out).card
-    assert (found.name, found.labels, found.input_size, found.effective_resolution) == ("tiny", DATA.names, 32, 48)
+    assert (found.name, found.labels, found.input_size, found.effective_resolution) == ("tiny", DATA.class_names, 32, 48)
     assert found.data == "tiny.csv: 112 Training faces"
     assert found.metrics == {
         "PublicTest": {
@@ -80,7 +80,7 @@ def test_the_card_inside_says_what_the_model_expects_means_and_reaches(quantized
 def test_the_card_carries_the_temperature_that_calibrates_the_int8_scores(quantized):
     out, compared = quantized
     found = Classifier(out)
-    rows = DATA.split(PUBLIC)
+    rows = DATA.split(PUBLIC_TEST)
     scores, _ = predict_tflite(found, rows)
     assert found.card.temperature == compared.temperature != 1
     assert reliability(scores, rows.labels).error == pytest.approx(compared.calibration[1], abs=1e-6)
@@ -91,9 +91,9 @@ def test_the_card_carries_the_temperature_that_calibrates_the_int8_scores(quanti
 
 def test_the_card_carries_the_threshold_and_what_it_costs(quantized):
     out, compared = quantized
-    scores, _ = predict_tflite(Classifier(out), DATA.split(PUBLIC))
+    scores, _ = predict_tflite(Classifier(out), DATA.split(PUBLIC_TEST))
     sure = scores.max(axis=1) >= Classifier(out).card.min_confidence
-    right = scores.argmax(axis=1) == DATA.split(PUBLIC).labels
+    right = scores.argmax(axis=1) == DATA.split(PUBLIC_TEST).labels
     assert compared.covered == pytest.approx(sure.mean())
     assert compared.accuracy_covered == pytest.approx(right[sure].mean())
 
@@ -111,10 +111,10 @@ def test_int8_agrees_with_float_on_nearly_all_faces(quantized):
 
 def test_what_was_compared_is_what_evaluate_measures_on_the_two_files(run, quantized):
     out, compared = quantized
-    after = evaluate(out, DATA, PUBLIC)
+    after = evaluate(out, DATA, PUBLIC_TEST)
     assert np.array_equal(after.confusion, compared.after.confusion)
     assert after.loss == pytest.approx(compared.after.loss, abs=1e-6)
-    before = evaluate(run / "best.keras", DATA, PUBLIC)
+    before = evaluate(run / "best.keras", DATA, PUBLIC_TEST)
     assert np.array_equal(before.confusion, compared.before.confusion)
     assert compared.bytes_before == (run / "best.keras").stat().st_size
     assert compared.bytes_after == pytest.approx(out.stat().st_size, abs=200)  # the metrics came into the card
@@ -129,7 +129,7 @@ def test_quantizing_leaves_the_float_model_as_it_is(run, quantized):
 def test_somebodys_own_model_with_own_classes_becomes_int8_too(own, tmp_path):
     import keras
 
-    data, out = faces.tiny(names=("cross", "calm", "glad")), tmp_path / "own.tflite"
+    data, out = faces.tiny(class_names=("cross", "calm", "glad")), tmp_path / "own.tflite"
     quantize(own(keras.layers.Conv2D(4, 3, activation="relu"), outputs=3), data, out, name="mine")
     found = Classifier(out)
     assert (found.card.name, found.card.labels) == ("mine", ("cross", "calm", "glad"))
@@ -235,15 +235,15 @@ def test_a_model_with_another_number_of_classes_is_refused(own, tmp_path):
 
     path = own(keras.layers.Conv2D(4, 3), outputs=5)
     with pytest.raises(QuantizeError, match=r"own\.keras: 5 outputs, but the data set has 3 classes$"):
-        quantize(path, faces.tiny(names=("a", "b", "c")), tmp_path / "out.tflite")
+        quantize(path, faces.tiny(class_names=("a", "b", "c")), tmp_path / "out.tflite")
 
 
 def test_a_model_of_other_labels_is_refused_with_both(run, tmp_path):
     with pytest.raises(DataError, match=r"the model's labels are angry, .*; the data set's are a, b, c$"):
-        quantize(run / "best.keras", faces.tiny(names=("a", "b", "c")), tmp_path / "out.tflite")
+        quantize(run / "best.keras", faces.tiny(class_names=("a", "b", "c")), tmp_path / "out.tflite")
 
 
-@pytest.mark.parametrize("missing", [TRAINING, PUBLIC])
+@pytest.mark.parametrize("missing", [TRAINING, PUBLIC_TEST])
 def test_a_missing_split_is_named_and_nothing_is_written(missing, run, tmp_path):
     data = DATA.take(np.flatnonzero(DATA.splits != missing))
     with pytest.raises(DataError, match=f"no rows of split {missing}"):

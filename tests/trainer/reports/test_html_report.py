@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import FileError, UsageError
 from tests.support import faces
-from trainer.data.fer2013 import PRIVATE, PUBLIC, TRAINING
+from trainer.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from trainer.evaluation.metrics import measure
 from trainer.reports import html_report as report
 from trainer.reports.html_report import Measured, Report, write
@@ -18,7 +18,7 @@ from trainer.reports.html_report import Measured, Report, write
 pytestmark = pytest.mark.keras  # not Keras itself, but Matplotlib, which comes with it
 
 DATA = faces.tiny(training=1, public=6, private=1)
-ROWS = DATA.split(PUBLIC)
+ROWS = DATA.split(PUBLIC_TEST)
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 ALWAYS = [
     "Summary",
@@ -214,7 +214,7 @@ def test_names_are_text_and_no_markup(tmp_path):
     names = ("<b>angry", "a & b", 'say "x"', "it's", "</style>", "<!-- -->", "&lt;")
     odd = Measured("<script>&.tflite", replace(MODEL.result, names=names), MODEL.scores)
     command = "trainer evaluate '<script>&.tflite' && \"x\""
-    rows = replace(ROWS, names=names, source="<i>.csv")
+    rows = replace(ROWS, class_names=names, source="<i>.csv")
     told = Report(odd, rows, 0.4, command, {"<a>": "<b>"}, odd, {"<u>": {"x < y": odd.result}})
     found = read(told, tmp_path)
     assert not {tag for tag, _ in found.elements} & {"script", "b", "i", "u"}
@@ -295,17 +295,17 @@ def test_every_class_has_its_figures_and_what_it_is_taken_for(full):
     head, *rows = full.tables[1]
     result = MODEL.result
     assert head == ["class", "precision", "recall", "F1", "F1 of best.keras", "faces", "most often taken for"]
-    assert [row[0] for row in rows] == list(ROWS.names)
+    assert [row[0] for row in rows] == list(ROWS.class_names)
     for number, (_, *cells) in enumerate(rows):
         figures = [result.precision[number], result.recall[number], result.f1[number], OTHER.result.f1[number]]
         wrong = result.confusion[number] * (np.arange(7) != number)
-        taken = f"{ROWS.names[wrong.argmax()]} ({wrong.max() / 6:.0%})" if wrong.any() else "none"
+        taken = f"{ROWS.class_names[wrong.argmax()]} ({wrong.max() / 6:.0%})" if wrong.any() else "none"
         assert cells == [*(f"{figure:.3f}" for figure in figures), "6", taken]
 
 
 def test_the_confusion_matrix_is_there_as_numbers_too(plain):
     head, *rows = plain.tables[2]
-    assert head[1:] == [row[0] for row in rows] == list(ROWS.names)
+    assert head[1:] == [row[0] for row in rows] == list(ROWS.class_names)
     assert [list(map(int, row[1:])) for row in rows] == MODEL.result.confusion.tolist()
 
 
@@ -331,7 +331,7 @@ def test_mistakes_are_the_stored_faces_with_label_answer_and_confidence(plain):
     wrong = sorted(np.flatnonzero(said != ROWS.labels), key=lambda row: -MODEL.scores[row].max())
     assert len(wrong) > 5
     assert plain.said("li")[: len(wrong)] == [
-        f"{ROWS.names[ROWS.labels[row]]} \N{RIGHTWARDS ARROW} {ROWS.names[said[row]]} {MODEL.scores[row].max():.0%}"
+        f"{ROWS.class_names[ROWS.labels[row]]} \N{RIGHTWARDS ARROW} {ROWS.class_names[said[row]]} {MODEL.scores[row].max():.0%}"
         for row in wrong
     ]
     stored = [content for kind, content in map(decoded, plain.all("img")) if kind == "data:image/png"]
@@ -361,7 +361,7 @@ def test_a_model_without_mistakes_is_reported_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("split", "expected"),
-    [(PUBLIC, "The epoch was chosen"), (PRIVATE, "Nothing was chosen"), (TRAINING, "was trained on these very faces")],
+    [(PUBLIC_TEST, "The epoch was chosen"), (PRIVATE_TEST, "Nothing was chosen"), (TRAINING, "was trained on these very faces")],
 )
 def test_what_the_split_was_used_for_is_said(split, expected, sketch):
     found = sketch(replace(PLAIN, model=replace(MODEL, result=replace(MODEL.result, split=split))))
@@ -377,6 +377,6 @@ def test_the_limits_of_the_data_are_said(plain):
 def test_of_other_data_nothing_is_said_of_fer2013s_labels(sketch):
     names = tuple("abcdefg")
     model = replace(MODEL, result=replace(MODEL.result, names=names))
-    told = " ".join(sketch(replace(PLAIN, model=model, dataset=replace(ROWS, names=names))).said())
+    told = " ".join(sketch(replace(PLAIN, model=model, dataset=replace(ROWS, class_names=names))).said())
     assert "FER2013" not in told
     assert "An expression is not a feeling" in told

@@ -9,7 +9,7 @@ import pytest
 
 from edge.errors import EmotionEdgeError, FileError, UsageError
 from tests.support import faces
-from trainer.data.fer2013 import PUBLIC
+from trainer.data.dataset import PUBLIC_TEST
 from trainer.evaluation.calibration import Coverage, Reliability
 from trainer.evaluation.metrics import Result
 from trainer.reports import plots
@@ -185,7 +185,7 @@ def test_the_start_of_a_coverage_curve_that_is_left_to_chance_is_not_drawn(drawn
 
 # --- contact sheets -------------------------------------------------------------------------------------------------
 
-DATA = faces.tiny(training=1, public=2).split(PUBLIC)
+DATA = faces.tiny(training=1, public=2).split(PUBLIC_TEST)
 
 
 def shares(answers, sure):

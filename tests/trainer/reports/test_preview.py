@@ -6,7 +6,7 @@ import pytest
 from edge.inference.preprocess import resample
 from tests.support import faces
 from tests.trainer.reports.test_plots import found, gray
-from trainer.data.fer2013 import PUBLIC, TRAINING
+from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.errors import DataError
 from trainer.reports import plots
 from trainer.reports.preview import preview
@@ -15,7 +15,7 @@ from trainer.training.augmentation import OFF, Augmentation, augment
 pytestmark = pytest.mark.keras  # not Keras itself, but Matplotlib, which comes with it
 
 NAMES = ("angry", "disgust")
-DATA = faces.tiny(training=3, public=1, private=0, names=NAMES)
+DATA = faces.tiny(training=3, public=1, private=0, class_names=NAMES)
 
 
 @pytest.fixture
@@ -84,5 +84,5 @@ def test_a_class_with_fewer_faces_than_rows_shows_those_that_it_has(sheets, tmp_
 
 def test_a_data_set_without_training_rows_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"tiny\.csv: no rows of split Training; found: PublicTest \(2\)"):
-        preview(DATA.split(PUBLIC), OFF, 96, 1, tmp_path / "p.png")
+        preview(DATA.split(PUBLIC_TEST), OFF, 96, 1, tmp_path / "p.png")
     assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.small import DATA
-from trainer.data.fer2013 import TRAINING
+from trainer.data.dataset import TRAINING
 
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]

@@ -19,7 +19,7 @@ from edge.types import Box
 from tests.support import faces
 from tests.support.paths import ROOT
 from tests.support.small import DATA
-from trainer.data.fer2013 import PUBLIC, TRAINING
+from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.errors import DataError, TrainingError
 from trainer.evaluation.metrics import evaluate
 from trainer.training.augmentation import OFF
@@ -79,7 +79,7 @@ def test_the_settings_tell_all_that_the_run_was_told_and_ran_on(run, settings):
     about = json.loads((run / "settings.json").read_text())
     assert about["settings"]["epochs"] == settings.epochs
     assert about["settings"]["augmentation"]["rotate"] == settings.augmentation.rotate
-    assert (about["labels"], about["detail"]) == (list(DATA.names), 48)
+    assert (about["labels"], about["detail"]) == (list(DATA.class_names), 48)
     assert set(about["training"].values()) == {16}
     assert set(about["validation"].values()) == {4}
     assert set(about["versions"]) == {"python", "keras", "backend"}
@@ -100,7 +100,7 @@ def test_the_rate_of_fine_tuning_falls_to_0(run):
 
 def test_the_best_model_is_that_of_the_best_epoch(run):
     best = max(history(run), key=lambda row: float(row["val_accuracy"]))
-    found = evaluate(run / "best.keras", DATA, PUBLIC)
+    found = evaluate(run / "best.keras", DATA, PUBLIC_TEST)
     assert found.accuracy == pytest.approx(float(best["val_accuracy"]), abs=1e-5)
     assert found.loss == pytest.approx(float(best["val_loss"]), abs=1e-4)
 
@@ -325,7 +325,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_that_was_not(epoch, run,
     expected, found = weights(run), weights(folder)
     assert expected.keys() == found.keys()
     assert all(found[key] == pytest.approx(expected[key], abs=1e-4) for key in expected)
-    best, expected_best = (evaluate(at / "best.keras", DATA, PUBLIC) for at in (folder, run))
+    best, expected_best = (evaluate(at / "best.keras", DATA, PUBLIC_TEST) for at in (folder, run))
     assert best.loss == pytest.approx(expected_best.loss, abs=1e-4)
 
 
@@ -390,7 +390,7 @@ def test_resuming_with_other_settings_is_refused_and_names_the_difference(change
     [
         (faces.tiny(training=15, public=4), "training: angry 16 -> 15; disgust 16 -> 15"),
         (faces.tiny(training=16, public=3), "validation: angry 4 -> 3"),
-        (faces.tiny(training=16, public=4, names=("b", "a")), r"labels: \['angry', .*\] -> \['b', 'a'\]$"),
+        (faces.tiny(training=16, public=4, class_names=("b", "a")), r"labels: \['angry', .*\] -> \['b', 'a'\]$"),
     ],
 )
 def test_resuming_with_other_data_is_refused_and_names_the_difference(data, named, run, training, settings):
@@ -449,7 +449,7 @@ def test_a_process_that_cannot_write_ends_with_one_line_and_whole_files(settings
     )
     assert "Traceback" not in done.stderr
     assert progress(tmp_path / "run")["epochs"] == 1
-    assert evaluate(tmp_path / "run" / "best.keras", DATA, PUBLIC).n == 28
+    assert evaluate(tmp_path / "run" / "best.keras", DATA, PUBLIC_TEST).n == 28
 
 
 # --- teachers, votes, blended faces, earlier weights ----------------------------------------------------------------
@@ -460,7 +460,7 @@ def voted():
     """The data with votes that follow the labels: nine for one of the ten choices, one for the next."""
     votes = np.zeros((len(DATA), 10), np.uint8)
     votes[np.arange(len(DATA)), DATA.labels], votes[np.arange(len(DATA)), DATA.labels + 1] = 9, 1
-    return replace(DATA, votes=votes)
+    return replace(DATA, ferplus_votes=votes)
 
 
 def test_votes_are_a_second_target_of_the_same_faces(batches, training, settings, voted):
@@ -477,9 +477,9 @@ def test_votes_are_a_second_target_of_the_same_faces(batches, training, settings
 def test_a_run_that_learns_votes_gives_a_model_of_the_labels_alone(training, settings, voted, tmp_path):
     how = replace(settings, votes=0.5, epochs=2)
     best = training.train(how, voted, tmp_path / "run")
-    assert evaluate(best, DATA, PUBLIC).accuracy > 0.4  # chance is 0.14
+    assert evaluate(best, DATA, PUBLIC_TEST).accuracy > 0.4  # chance is 0.14
     rows = history(tmp_path / "run")
-    assert float(rows[-1]["val_accuracy"]) == pytest.approx(evaluate(best, DATA, PUBLIC).accuracy, abs=1e-5)
+    assert float(rows[-1]["val_accuracy"]) == pytest.approx(evaluate(best, DATA, PUBLIC_TEST).accuracy, abs=1e-5)
     assert float(rows[-1]["loss"]) > float(rows[-1]["val_loss"])  # that of the votes is in it
 
 
@@ -517,8 +517,8 @@ def test_a_teachers_opinion_is_in_the_targets_that_a_run_learns(run, training, s
 def test_a_run_goes_on_from_an_earlier_runs_model(run, training, settings, tmp_path):
     how = replace(settings, epochs=1, head_epochs=0, rate=1e-6)  # so low that nothing is learned
     best = training.train(how, DATA, tmp_path / "run", weights=str(run / "best.keras"))
-    assert evaluate(best, DATA, PUBLIC).accuracy == pytest.approx(
-        evaluate(run / "best.keras", DATA, PUBLIC).accuracy, abs=0.08
+    assert evaluate(best, DATA, PUBLIC_TEST).accuracy == pytest.approx(
+        evaluate(run / "best.keras", DATA, PUBLIC_TEST).accuracy, abs=0.08
     )
 
 
@@ -544,7 +544,7 @@ def test_a_setting_out_of_range_is_named(name, value, settings):
         replace(settings, **{name: value})
 
 
-@pytest.mark.parametrize("missing", [TRAINING, PUBLIC])
+@pytest.mark.parametrize("missing", [TRAINING, PUBLIC_TEST])
 def test_data_without_a_split_is_refused_before_anything_is_written(missing, training, settings, tmp_path):
     data = DATA.take(np.flatnonzero(DATA.splits != missing))
     with pytest.raises(DataError, match=f"no rows of split {missing}; found: "):
@@ -566,4 +566,4 @@ def test_a_run_has_a_best_model_even_if_it_never_got_one_right(training, setting
     measure = training.measure
     monkeypatch.setattr(training, "measure", all_wrong)
     best = training.train(replace(settings, epochs=1, head_epochs=0), DATA, tmp_path / "run")
-    assert evaluate(best, DATA, PUBLIC).n == 28
+    assert evaluate(best, DATA, PUBLIC_TEST).n == 28

@@ -24,7 +24,7 @@ def test_labels_are_1_for_the_own_class_and_0_for_the_others():
 def test_votes_are_shares_and_nothing_where_nobody_voted():
     votes = np.zeros((len(DATA), 10), np.uint8)
     votes[0, :2] = 6, 2
-    found = targets.votes(replace(DATA, votes=votes))
+    found = targets.votes(replace(DATA, ferplus_votes=votes))
     assert found[0].tolist() == [0.75, 0.25, *[0] * 8]
     assert not found[1:].any()
 
@@ -54,7 +54,7 @@ def test_several_teachers_are_averaged_and_each_is_told_of():
 
 
 def test_a_teacher_of_other_labels_is_refused_with_both():
-    few = replace(DATA.take(np.flatnonzero(DATA.labels < 2)), names=DATA.names[:2])
+    few = replace(DATA.take(np.flatnonzero(DATA.labels < 2)), class_names=DATA.class_names[:2])
     with pytest.raises(
         TrainingError, match=r"emotion\.tflite: a teacher of angry, .*; the data set's labels are angry, d"
     ):

@@ -1,0 +1,109 @@
+"""Labeled faces as arrays, in the splits of FER2013."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from trainer.errors import DataError
+
+TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"  # train, validation, test
+SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
+FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # in FER2013's order, 0 to 6
+FER2013_FACE_PIXELS = 48  # pixels a side
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Faces with their labels."""
+
+    faces: NDArray[np.uint8]  # (n, side, side), 0 black to 255 white
+    labels: NDArray[np.int64]  # (n,), an index into `class_names`
+    splits: NDArray[np.str_]  # (n,), one of SPLITS
+    class_names: tuple[str, ...]
+    ferplus_votes: NDArray[np.uint8] | None = None  # (n, 10), columns as FERPLUS_COLUMNS; a face without votes has 0
+    skipped: int = 0  # invalid rows or images that were left out
+    source: str = ""  # path, for messages and the model's card
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def side(self) -> int:
+        """Pixels a side of each face."""
+        return int(self.faces.shape[1])
+
+    def split(self, name: str) -> Dataset:
+        """Return the rows of split `name`. Raises DataError listing the splits that exist when it has none."""
+        rows = self.splits == name
+        if not rows.any():
+            found = ", ".join(f"{s} ({n})" for s in SPLITS if (n := int((self.splits == s).sum()))) or "none"
+            raise DataError(f"{self.source}: no rows of split {name}; found: {found}")
+        return self.take(np.flatnonzero(rows))
+
+    def take(self, rows: NDArray[np.int64]) -> Dataset:
+        """Return the data set of the given row numbers (m,)."""
+        votes = None if self.ferplus_votes is None else self.ferplus_votes[rows]
+        return replace(
+            self, faces=self.faces[rows], labels=self.labels[rows], splits=self.splits[rows], ferplus_votes=votes
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return class name -> number of faces."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return {name: int(n) for name, n in zip(self.class_names, counts, strict=True)}
+
+
+@dataclass
+class DatasetBuilder:
+    """Collects the rows of a data set. The first invalid row raises its DataError; with `skip_invalid` it is counted."""
+
+    skip_invalid: bool
+    faces: list[NDArray[np.uint8]] = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    row_numbers: list[int] = field(default_factory=list)  # of each valid row among all rows: FER+ is matched by it
+    total: int = 0  # rows, the invalid ones included
+
+    def add(self, read_row: Callable[[], tuple[NDArray[np.uint8], Any, str]]) -> None:
+        """Add the (face, label, split) that `read_row` returns."""
+        self.total += 1
+        try:
+            face, label, split = read_row()
+        except DataError:
+            if not self.skip_invalid:
+                raise
+            return
+        self.faces.append(face)
+        self.labels.append(label)
+        self.splits.append(split)
+        self.row_numbers.append(self.total - 1)
+
+    def build(self, class_names: tuple[str, ...], source: str) -> Dataset:
+        """Return the data set; faces have one size and labels are numbers by now. Raises DataError when it is empty."""
+        skipped = self.total - len(self.faces)
+        if not self.faces:
+            raise DataError(f"{source}: no valid rows ({skipped} invalid ones skipped)")
+        faces, labels = np.stack(self.faces), np.array(self.labels, np.int64)
+        return Dataset(faces, labels, np.array(self.splits), class_names, skipped=skipped, source=source)
+
+
+@contextmanager
+def progress_bar(description: str, total: int) -> Iterator[Callable[[Any], Any]]:
+    """Give a function that wraps a binary file of `total` bytes or a sequence, and shows its progress on a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+
+        def wrap(source: Any) -> Any:
+            if hasattr(source, "read"):
+                return progress.wrap_file(source, total, description=description)
+            return progress.track(source, total, description=description)
+
+        yield wrap
