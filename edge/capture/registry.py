@@ -1,9 +1,13 @@
-"""Where frames come from. Each module of this folder is a camera, found by its name and imported when a run names it.
+"""Finds cameras by name. Each module of this folder that is not in SUPPORT_MODULES is a camera, imported when used.
 
-A camera is a function `frames(argument: str)` that returns a generator of Frames, which opens its source when the first
-frame is asked for and closes it in its own `finally`. A source that is not there may be refused at once. A second one,
-`live(argument: str)`, tells whether frames come whether or not anybody asks for them. `CAN_RECONNECT = True` tells that the
-camera may be opened again in the same process after it was lost. To add a camera, add a file.
+To add a camera, add a file with these functions; `argument` is what follows the camera's name and a colon:
+
+    frames(argument: str) -> Generator[Frame]      opens the source at the first frame, closes it in its own `finally`;
+                                                   may raise UsageError or SourceNotFound at once
+    is_live(argument: str) -> bool                 whether frames come at their own pace, not when they are asked for
+    has_images(argument: str) -> bool              optional: whether each frame is an image file, unrelated to the others
+    detect() -> tuple[str | None, str]             optional: the argument of a connected camera or None, and a description
+    CAN_RECONNECT = True                           optional: may be opened again in the same process after it was lost
 """
 
 from __future__ import annotations
@@ -13,17 +17,13 @@ import pkgutil
 import re
 from collections.abc import Generator
 from pathlib import Path
+from types import ModuleType
 
 from edge.errors import UnknownName
 from edge.types import Frame
 
-SUPPORT_MODULES = (
-    "frame_rate",
-    "latest_frame",
-    "reconnecting",
-    "registry",
-    "v4l2",
-)  # of this folder; all others are cameras
+SUPPORT_MODULES = ("frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
+DETECTION_ORDER = ("picamera", "usb")
 
 
 def names() -> list[str]:
@@ -35,7 +35,7 @@ def names() -> list[str]:
 def parse(source: str) -> tuple[str, str]:
     """Return camera name and argument of `source`: `usb:0`, `/dev/video0`, `synthetic:fast`, or a path (camera `file`).
 
-    Raises UnknownName, listing what there is, for a word that is neither a camera nor looks like a path.
+    Raises UnknownName, listing the cameras, for a word that is neither a camera nor looks like a path.
     """
     name, _, argument = source.partition(":")
     if name in names():
@@ -51,33 +51,39 @@ def parse(source: str) -> tuple[str, str]:
 
 def frames(source: str) -> Generator[Frame, None, None]:
     """Return the frames of `source`. Errors of opening it come with the first frame."""
-    name, argument = parse(source)
-    found: Generator[Frame, None, None] = importlib.import_module(f"edge.capture.{name}").frames(argument)
-    return found
+    camera, argument = _load(source)
+    source_frames: Generator[Frame, None, None] = camera.frames(argument)
+    return source_frames
 
 
 def is_live(source: str) -> bool:
-    """Return whether `source` goes on by itself, so that only its newest frame is worth anything."""
-    name, argument = parse(source)
-    return bool(importlib.import_module(f"edge.capture.{name}").live(argument))
+    """Return whether frames of `source` come at their own pace, so that only the newest one is of use."""
+    camera, argument = _load(source)
+    return bool(camera.is_live(argument))
 
 
 def has_images(source: str) -> bool:
-    """Return whether each frame of `source` is an image file of its own, unrelated to the others."""
-    name, argument = parse(source)
-    test = getattr(importlib.import_module(f"edge.capture.{name}"), "has_images", None)
-    return bool(test and test(argument))
+    """Return whether each frame of `source` is an image file, unrelated to the others."""
+    camera, argument = _load(source)
+    return hasattr(camera, "has_images") and bool(camera.has_images(argument))
 
 
 def can_reconnect(source: str) -> bool:
-    """Return whether `source` may be opened again in the same process, after it was lost or was not there."""
-    return bool(getattr(importlib.import_module(f"edge.capture.{parse(source)[0]}"), "CAN_RECONNECT", False))
+    """Return whether `source` may be opened again in the same process, after it was lost or absent."""
+    camera, _ = _load(source)
+    return bool(getattr(camera, "CAN_RECONNECT", False))
 
 
 def detect_source() -> tuple[str, str]:
-    """Return the source to use when none is named, and why: a camera module, else a USB camera, else synthetic."""
-    for name in ("picamera", "usb"):
-        argument, reason = importlib.import_module(f"edge.capture.{name}").present()
+    """Return the source to use when none is named, and the reason: a camera module, else a USB camera, else synthetic."""
+    for name in DETECTION_ORDER:
+        argument, description = importlib.import_module(f"edge.capture.{name}").detect()
         if argument is not None:
-            return f"{name}:{argument}", reason
+            return f"{name}:{argument}", description
     return "synthetic", "no camera module and no USB camera was found"
+
+
+def _load(source: str) -> tuple[ModuleType, str]:
+    """Return the module of the camera of `source`, and its argument."""
+    name, argument = parse(source)
+    return importlib.import_module(f"edge.capture.{name}"), argument

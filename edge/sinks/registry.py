@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from edge.errors import EmotionEdgeError, UnknownName, UsageError
+from edge.errors import EmotionEdgeError, UnknownNameError, UsageError
 from edge.types import RunInfo, Sink
 
 # Of this folder; all other modules are sinks.
@@ -34,7 +34,7 @@ def find(spec: str) -> Callable[[RunInfo], Sink]:
     Args:
         spec: `NAME` or `NAME:ARGUMENT`; the path of a Python file may stand for the name, `./my_sink.py:ARGUMENT`.
 
-    Raises UnknownName listing the names; UsageError where the file has no sink.
+    Raises UnknownNameError listing the names; UsageError where the file has no sink.
     """
     name, _, argument = spec.partition(":")
     if name.endswith(".py"):
@@ -42,7 +42,7 @@ def find(spec: str) -> Callable[[RunInfo], Sink]:
     elif name in names():
         module = importlib.import_module(f"edge.sinks.{name}")
     else:
-        raise UnknownName(f"no sink {name!r}; there are {', '.join(names())}, or the path of a file that ends in .py")
+        raise UnknownNameError(f"no sink {name!r}; there are {', '.join(names())}, or the path of a file that ends in .py")
     return partial(module.Sink, argument)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from edge.capture import file
 from edge.capture.file import frames, live
-from edge.errors import CameraError, SourceNotFound
+from edge.errors import CameraError, SourceNotFoundError
 from tests.support.commands import open_descriptors
 
 FPS, COUNT = 10, 12
@@ -190,14 +190,14 @@ def test_a_folder_of_which_no_image_decodes_is_refused_with_their_number(tmp_pat
 
 @pytest.mark.parametrize("name", ["nothing.mp4", "nothing/", "*.png", "nothing/*.png"])
 def test_what_is_not_there_is_named(tmp_path, name):
-    with pytest.raises(SourceNotFound, match="no such file, folder or pattern") as caught:
+    with pytest.raises(SourceNotFoundError, match="no such file, folder or pattern") as caught:
         next(frames(f"{tmp_path}/{name}"))
     assert str(caught.value).startswith(f"{tmp_path}/{name}: ")
 
 
 def test_a_folder_without_images_is_named(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(SourceNotFound, match=f"{tmp_path}: a folder without images"):
+    with pytest.raises(SourceNotFoundError, match=f"{tmp_path}: a folder without images"):
         next(frames(str(tmp_path)))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from edge.capture import picamera, usb
 from edge.capture import registry as cameras
-from edge.errors import UnknownName, UsageError
+from edge.errors import UnknownNameError, UsageError
 
 
 def test_every_file_of_the_folder_is_a_camera():
@@ -39,7 +39,7 @@ def test_a_source_that_goes_on_by_itself_is_live_and_one_that_waits_to_be_asked_
     assert cameras.is_live(source) is expected
 
 
-@pytest.mark.parametrize(("source", "error"), [("synthetic:slow", UsageError), ("usv", UnknownName)])
+@pytest.mark.parametrize(("source", "error"), [("synthetic:slow", UsageError), ("usv", UnknownNameError)])
 def test_whether_a_wrong_source_is_live_is_no_question(source, error):
     with pytest.raises(error):
         cameras.is_live(source)
@@ -77,7 +77,7 @@ def test_a_folder_of_this_place_needs_no_slash(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("source", ["usv", "usv:0", "Synthetic", "picamera2"])
 def test_a_misspelt_camera_is_told_which_there_are(source):
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownNameError) as caught:
         cameras.parse(source)
     said = str(caught.value)
     assert said.startswith(f"no camera '{source}'; there are ")

@@ -352,7 +352,7 @@ def test_debug_shows_where_an_error_comes_from():
     result = run_edge("run", "nothing.mp4", "--debug")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
-    assert "SourceNotFound" in result.stderr
+    assert "SourceNotFoundError" in result.stderr
 
 
 def test_an_unknown_command_or_option_is_a_usage_error(run_here):

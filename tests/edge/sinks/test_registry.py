@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from edge.errors import UnknownName, UsageError
+from edge.errors import UnknownNameError, UsageError
 from edge.sinks import registry as sinks
 from edge.types import RunInfo
 from tests.support.commands import run_edge
@@ -49,7 +49,7 @@ def test_each_name_is_a_sink_of_its_own_and_making_it_opens_nothing(tmp_path, mo
 
 
 def test_a_name_that_is_none_lists_those_that_there_are():
-    with pytest.raises(UnknownName, match=r"no sink 'consle'; there are console, csv, .*ends in \.py"):
+    with pytest.raises(UnknownNameError, match=r"no sink 'consle'; there are console, csv, .*ends in \.py"):
         sinks.make("consle")
 
 
