@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
-# Set up what the tests need, once, and run them all, in three environments:
-#   .venv-test    everything, in the newest versions: the whole suite
-#   .venv-edge    the base package in the versions of run.sh, no TensorFlow or Keras: all tests but the trainer's
-#   .venv-tflite  tflite-runtime 2.14 with the old numpy and OpenCV that it needs (Python 3.11 only): the same tests
-# Tests of a broker, a browser, a screen and a login need programs that .ci/run names; without them they are left out.
-# Arguments are handed to pytest in the first environment, and then only that one runs: scripts/test.sh tests/edge/inference/test_model_file.py
+# Set up what the tests need, once, and run them.
+#
+#   scripts/test.sh               the default tests, everything in its newest version (.venv-test)
+#   scripts/test.sh --all         and then: the slow ones; one training on JAX; the edge package alone in the versions of run.sh
+#                                 (.venv-edge), without TensorFlow; and on tflite-runtime 2.14 (.venv-tflite, Python 3.11 only)
+#   scripts/test.sh ARGUMENTS     pytest's: scripts/test.sh tests/edge/tracking
+#
+# Tests of a broker, a browser, a display and ssh need programs that CONTRIBUTING.md names; without them they are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/venv.sh
 
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
-test_tools=("pytest>=8" "pytest-timeout>=2" "scikit-image>=0.24" "gpiozero>=2")
-make_venv .venv-test "$python" -- -e '.[trainer,mqtt,window,web]' "${test_tools[@]}" "prometheus_client>=0.21" "jax[cpu]>=0.4" \
+test_tools=("pytest>=8" "pytest-timeout>=2" "scikit-image>=0.24" "gpiozero>=2" "jsonschema>=4.20")
+make_venv .venv-test "$python" -- -e '.[trainer,mqtt,window,web]' "${test_tools[@]}" "jax[cpu]>=0.4" \
     "scipy>=1.11" "ruff==0.17.*" "mypy==2.4.*"
-if [ $# -gt 0 ]; then
+if [ $# -gt 0 ] && [ "$1" != --all ]; then
     exec .venv-test/bin/python -m pytest "$@"
 fi
+echo "== the default tests"
+.venv-test/bin/python -m pytest -m "not slow"
+[ $# -gt 0 ] || exit 0
 
 make_venv .venv-edge "$python" -- -c scripts/constraints.txt -e . "${test_tools[@]}"
 if old=$(find_python 11); then
@@ -24,18 +29,15 @@ if old=$(find_python 11); then
     # Without its dependencies, which would be the newer runtime on this machine.
     [ -e .venv-tflite/bin/edge ] || pip_install .venv-tflite --no-deps -e .
 else
-    echo "test.sh: tflite-runtime is not tested: its last release needs Python 3.11, which is not here" >&2
+    echo "test.sh: tflite-runtime is not tested: its last release needs Python 3.11, which was not found" >&2
 fi
-
-echo "== everything but what is slow"
-.venv-test/bin/python -m pytest -m "not slow"
-echo "== what is slow: the larger networks, several devices, browsers, screens, bundles"
+echo "== the slow tests: large networks, several devices, browsers, displays, bundles"
 .venv-test/bin/python -m pytest -m slow
 echo "== a training on JAX, stopped and resumed"
 KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/trainer/training/test_loop.py -k stopped_and_resumed
-echo "== edge alone, without TensorFlow and Keras"
+echo "== the edge package alone, without TensorFlow and Keras"
 .venv-edge/bin/python -m pytest -m "not keras and not scripts and not slow"
 if [ -n "$old" ]; then
-    echo "== edge on tflite-runtime"
+    echo "== the edge package on tflite-runtime"
     .venv-tflite/bin/python -m pytest -m "not keras and not scripts and not slow"
 fi
