@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.image_formats import IMAGE_SUFFIXES
-from edge.errors import CameraError, SourceNotFound
+from edge.errors import CameraError, SourceNotFoundError
 from edge.types import Frame
 
 IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
@@ -28,25 +28,25 @@ DEFAULT_VIDEO_FPS = 25.0  # of a container that states no frame rate
 def frames(argument: str) -> Generator[Frame, None, None]:
     """Return the frames of the video or the images that `argument` names.
 
-    Raises SourceNotFound if there is no such file; CameraError if it cannot be read. CameraError comes with the first
-    frame if nothing can be decoded.
+    Raises SourceNotFoundError if there is no such file; CameraError if it cannot be read, and with the first frame if
+    nothing can be decoded.
     """
     path = Path(argument).expanduser()
     try:
         if path.is_dir():
             paths = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
             if not paths:
-                raise SourceNotFound(f"{path}: a folder without images ({', '.join(IMAGE_SUFFIXES)})")
+                raise SourceNotFoundError(f"{path}: a folder without images ({', '.join(IMAGE_SUFFIXES)})")
             return _image_frames(paths)
         if path.exists():
             return _image_frames([path]) if path.suffix.lower() in IMAGE_SUFFIXES else _video_frames(path)
         paths = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207 (pathlib takes no absolute pattern)
-    except SourceNotFound:
+    except SourceNotFoundError:
         raise
     except OSError as error:  # a folder without read permission, a name that is too long
         raise CameraError(f"{argument}: cannot be read ({error.strerror})") from error
     if not paths:
-        raise SourceNotFound(
+        raise SourceNotFoundError(
             f"{argument}: no such file, folder or pattern; name an existing one, a camera, or 'synthetic'"
         )
     return _image_frames(paths)
@@ -77,7 +77,7 @@ def _image_frames(paths: list[Path]) -> Generator[Frame, None, None]:
         yield _make_frame(color.astype(np.uint8, copy=False), index * IMAGE_INTERVAL_SECONDS, index, path.name)
     if not decoded:
         files = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}: none of {len(paths)} files"
-        raise CameraError(f"{files}: cannot be decoded as an image; check that it is a complete image file")
+        raise CameraError(f"{files}: does not decode as an image; check that it is a complete image file")
 
 
 def _video_frames(path: Path) -> Generator[Frame, None, None]:
@@ -91,8 +91,8 @@ def _video_frames(path: Path) -> Generator[Frame, None, None]:
         fps = fps if math.isfinite(fps) and fps > 0 else DEFAULT_VIDEO_FPS
         frame_count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         index, last_time, failed = -1, -1.0 / fps, 0
-        # The decoder reports a damaged frame as a failed read and goes on with the next one. So the video has ended only
-        # after as many failed reads as the container has frames left. The time stamps tell how many frames were lost.
+        # The decoder reports a damaged frame as a failed read and goes on with the next one. So the video has ended
+        # only after as many failed reads as the container has frames left. Time stamps show how many frames were lost.
         while index + failed + 1 < max(frame_count, 1) or not failed:
             success, color = capture.read()
             if not success:

@@ -1,4 +1,4 @@
-"""Frame rates: the limit of the loop's, and the counter of what it reaches."""
+"""The loop's frame rate: a limiter, and a counter of the rate that it reaches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 IDLE_AFTER_SECONDS = 10.0  # without a face
-POLL_SECONDS = 0.2  # between two questions whether to end, wherever something is waited for
+POLL_SECONDS = 0.2  # between two checks for a stop request, wherever something is waited for
 RATE_WINDOW_SECONDS = 1.0
 
 
@@ -15,9 +15,9 @@ class FrameRateLimiter:
     """Delays the loop to a frame rate: a kiosk with nobody in front of it stays cool.
 
     Args:
-        max_fps: frames a second at most; None: as many as come.
-        idle_fps: the same while there was no face for IDLE_AFTER_SECONDS; None: `max_fps`.
-        clock, sleep: in seconds; replaced in tests.
+        max_fps: frames a second; None: no limit.
+        idle_fps: limit after IDLE_AFTER_SECONDS without a face; None: `max_fps`.
+        clock, sleep: in seconds; injected by tests.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class FrameRateLimiter:
 
     @property
     def idle(self) -> bool:
-        """Whether there was no face for a while."""
+        """Whether `idle_fps` applies."""
         return self._idle_fps is not None and self._clock() - self._last_face > IDLE_AFTER_SECONDS
 
     def wait(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Return when the next frame may be asked for, or soon after `stopped` says that none will be."""
+        """Wait until the next frame is due, or until `stopped`, which is asked every POLL_SECONDS."""
         rates = [rate for rate in (self._max_fps, self._idle_fps if self.idle else None) if rate is not None]
         if rates:
             due = self._last_frame + 1 / min(rates)
@@ -47,7 +47,7 @@ class FrameRateLimiter:
         self._last_frame = self._clock()
 
     def report(self, *, faces: bool) -> None:
-        """Count a frame; `faces` says whether it had any."""
+        """Report a processed frame, and whether it had faces."""
         if faces:
             self._last_face = self._clock()
 

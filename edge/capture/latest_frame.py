@@ -1,4 +1,4 @@
-"""The newest frame of a live camera: a thread takes what comes, and whoever asks gets the last one."""
+"""The newest frame of a live camera: a thread reads all frames, and the loop gets the last one."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from edge.capture.frame_rate import POLL_SECONDS
 from edge.errors import CameraError
 from edge.types import Frame
 
-PATIENCE = 0.6  # seconds to wait at the end for a camera that is in the middle of a frame: a stop takes less than one
-SILENCE = 20.0  # seconds without a frame after which a camera hangs: one that can tell gives up before, OpenCV after 10
+CLOSE_TIMEOUT_SECONDS = 0.6  # for the frame that the camera is reading at the end: a stop takes less than a second
+# Without a frame, after which the camera is considered stuck. Cameras that detect it themselves give up before;
+# OpenCV's V4L2 reader does after 10 s.
+STUCK_TIMEOUT_SECONDS = 20.0
 
 
 class LatestFrame:
-    """An iterator over the newest frames of `frames`; what came in between shows as a gap in their index.
+    """An iterator over the newest frames of `frames`; skipped ones show as a gap in their index.
 
     A context manager: entering starts the thread, leaving stops it and closes the camera.
 
     Args:
         frames: of the camera.
-        stopped: is asked, while no frame comes, whether to end.
-        waiting: is asked likewise, whether it is known that none can come; otherwise silence is an error in the end.
+        stopped: asked while no frame comes; ends the iteration if true.
+        waiting: asked while no frame comes; true while none can come for a known reason, so that the camera is not
+            considered stuck.
     """
 
     def __init__(
@@ -34,39 +37,46 @@ class LatestFrame:
         waiting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._frames, self._stopped, self._waiting = frames, stopped, waiting
-        self._heard = time.monotonic()  # the last frame, or the end of the last wait
+        self._last_sign_of_life = time.monotonic()  # the last frame, or the end of the last known wait
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._error: BaseException | None = None
-        self._ended = self._wanted = False
-        self.taken = 0  # frames that the camera delivered
-        # A camera that hangs in its driver must not keep the process from ending.
-        self._thread = threading.Thread(target=self._take, name="camera", daemon=True)
+        self._ended = self._running = False
+        # A daemon: a camera that is stuck in its driver must not keep the process from ending.
+        self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
 
     def __enter__(self) -> Self:
-        self._wanted = True
+        self._running = True
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._wanted = False
-        self._thread.join(PATIENCE)
+        self._running = False
+        self._thread.join(CLOSE_TIMEOUT_SECONDS)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Frame:
-        """Return the newest frame that was not returned before, waiting for one.
+        """Return the newest frame that was not returned before; wait for one if there is none.
 
-        Raises what the camera raised; CameraError when it hangs, which only a new process can cure: its thread is lost.
+        Raises what the camera raised; CameraError when it is stuck, which only a new process can resolve, as its thread
+        never ends.
         """
         with self._changed:
             while not self._changed.wait_for(lambda: self._frame is not None or self._ended, POLL_SECONDS):
                 if self._stopped():
                     raise StopIteration
-                self._listen()
+                now = time.monotonic()
+                if self._waiting():
+                    self._last_sign_of_life = now
+                elif now - self._last_sign_of_life > STUCK_TIMEOUT_SECONDS:
+                    raise CameraError(
+                        f"the camera is stuck: no frame and no error for {STUCK_TIMEOUT_SECONDS:g} s; unplug it and "
+                        "plug it in again"
+                    )
             frame, self._frame = self._frame, None
             if frame is not None:
                 return frame
@@ -74,23 +84,15 @@ class LatestFrame:
                 raise self._error
             raise StopIteration
 
-    def _listen(self) -> None:
-        now = time.monotonic()
-        if self._waiting():
-            self._heard = now
-        elif now - self._heard > SILENCE:
-            raise CameraError(f"the camera hangs: no frame and no error for {SILENCE:g} s; plug it out and in again")
-
-    def _take(self) -> None:
+    def _read(self) -> None:
         try:
             for frame in self._frames:
                 with self._changed:
-                    self._frame, self._heard = frame, time.monotonic()
-                    self.taken += 1
+                    self._frame, self._last_sign_of_life = frame, time.monotonic()
                     self._changed.notify_all()
-                if not self._wanted:
+                if not self._running:
                     break
-        except BaseException as error:  # noqa: BLE001 (it is raised where the frame is asked for)
+        except BaseException as error:  # noqa: BLE001 (raised by __next__)
             self._error = error
         finally:
             self._frames.close()

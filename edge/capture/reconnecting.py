@@ -1,7 +1,6 @@
-"""A camera that may be missing, taken or pulled out: it is waited for, and opened again.
+"""A camera that may be absent, in use or unplugged: it is opened again until it works.
 
-Each wait between two tries is announced with its end, so that whoever watches over the process can tell it from a
-camera that hangs.
+The wait between two attempts is announced with its end, so that a watchdog can tell it from a camera that is stuck.
 """
 
 from __future__ import annotations
@@ -13,100 +12,98 @@ from dataclasses import replace
 
 from edge.capture.frame_rate import POLL_SECONDS
 from edge.errors import CameraError
+from edge.system.backoff import Backoff
 from edge.types import Frame
 
-FIRST_WAIT = 1.0  # seconds from one try to the next, doubled each time: a loose plug costs a second
-LONGEST_WAIT = 30.0  # a camera that is plugged in again after a day is found within half a minute
-GIVE_UP = 600.0  # seconds without a frame after which the run ends: a new process may do better than this one
+FIRST_RETRY_SECONDS = 1.0  # a loose plug costs a second
+MAX_RETRY_SECONDS = 30.0  # a camera that is plugged in after a day is found within half a minute
+GIVE_UP_SECONDS = 600.0  # without a frame, after which the run ends: a new process may succeed
 
 Frames = Generator[Frame, None, None]
 
 
 class ReconnectingCamera:
-    """The frames of a camera through all its absences, as if it had been there all along: time and index go on.
+    """The frames of a camera across all interruptions, with continuous time and index.
 
     Args:
-        opened: returns the camera's frames anew, and whether it may be opened again in this process; or raises
+        open_camera: returns the camera's frames, and whether it may be opened again in this process, or raises
             CameraError.
-        say: is told in words, for people, what has changed, and whether it is bad; not each try.
-        stopped: is asked during a wait whether to end.
+        report: called with a message for people, and whether it is a problem, when the state changes; not for each
+            attempt.
+        stopped: asked during a wait; ends the frames if true.
     """
 
     def __init__(
         self,
-        opened: Callable[[], tuple[Frames, bool]],
-        say: Callable[[str, bool], object],
+        open_camera: Callable[[], tuple[Frames, bool]],
+        report: Callable[[str, bool], object],
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._opened, self._say, self._stopped = opened, say, stopped
-        self._again = True
-        self._pause = FIRST_WAIT
-        self._until = float("-inf")  # when the wait ends
-        self._why = ""  # the error that is waited out; none while frames come
-        self._lost = time.monotonic()
-        self._came: float | None = None  # the first frame since it was opened
-        self._last: Frame | None = None
-        self._later, self._further = 0.0, 0  # what time and index of the camera as it is open now are to be moved by
+        self._open_camera, self._report, self._stopped = open_camera, report, stopped
+        self._can_reconnect = True
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
+        self._wait_ends = float("-inf")
+        self._problem = ""  # the error message that is waited out; empty while frames come
+        self._lost_at = time.monotonic()
+        self._connected_at: float | None = None  # the first frame since the camera was opened
+        self._last_frame: Frame | None = None
+        self._time_offset, self._index_offset = 0.0, 0  # from the open camera's time and index to the continuous ones
 
     @property
-    def waiting(self) -> str | None:
-        """Why no frame can come at this moment, for a known while; None where one should come."""
-        return self._why if time.monotonic() < self._until else None
+    def wait_reason(self) -> str | None:
+        """Why no frame can come at this moment, for a known time; None if one should come."""
+        return self._problem if time.monotonic() < self._wait_ends else None
 
     def frames(self) -> Frames:
         """Yield frames until the camera ends by itself, or `stopped`.
 
-        Raises CameraError when it may not be opened again, or has been gone for GIVE_UP seconds.
+        Raises CameraError if it may not be opened again, or has been gone for GIVE_UP_SECONDS.
         """
         while True:
             try:
-                yield from self._session()
+                yield from self._frames_until_lost()
                 return
             except CameraError as error:
-                self._note(error)
-            if not self._wait():
-                return
+                self._handle_loss(error)
+            self._wait_ends = time.monotonic() + self._backoff.next()
+            while (left := self._wait_ends - time.monotonic()) > 0:
+                if self._stopped():
+                    return
+                time.sleep(min(left, POLL_SECONDS))
 
-    def _session(self) -> Frames:
-        self._again = True  # as long as nothing was opened
-        frames, self._again = self._opened()
+    def _frames_until_lost(self) -> Frames:
+        self._can_reconnect = True  # until something was opened
+        frames, self._can_reconnect = self._open_camera()
         with closing(frames):
             for frame in frames:
-                if self._came is None:
-                    self._arrived(frame)
-                self._last = replace(frame, time=frame.time + self._later, index=frame.index + self._further)
-                yield self._last
+                if self._connected_at is None:
+                    self._handle_first_frame(frame)
+                self._last_frame = replace(
+                    frame, time=frame.time + self._time_offset, index=frame.index + self._index_offset
+                )
+                yield self._last_frame
 
-    def _arrived(self, frame: Frame) -> None:
-        self._came = time.monotonic()
-        if self._why:
-            self._say(f"the camera is back after {self._came - self._lost:.0f} s", False)
-            self._why = ""
-        if self._last:
-            self._later = self._last.time + frame.captured_at - self._last.captured_at - frame.time
-            self._further = self._last.index + 1 - frame.index
+    def _handle_first_frame(self, frame: Frame) -> None:
+        self._connected_at = time.monotonic()
+        if self._problem:
+            self._report(f"the camera is back after {self._connected_at - self._lost_at:.0f} s", False)
+            self._problem = ""
+        if self._last_frame:
+            gap = frame.captured_at - self._last_frame.captured_at
+            self._time_offset = self._last_frame.time + gap - frame.time
+            self._index_offset = self._last_frame.index + 1 - frame.index
 
-    def _note(self, error: CameraError) -> None:
-        """Take note of a camera that is not there. Raises `error` where waiting does not help."""
+    def _handle_loss(self, error: CameraError) -> None:
+        """Report a new problem. Raises `error` if waiting does not help."""
         now = time.monotonic()
-        if self._came is not None:
-            if now - self._came >= LONGEST_WAIT:
-                self._pause = FIRST_WAIT  # one that is lost again and again must not fill the journal
-            self._lost, self._came = now, None
-        if not self._again:
+        if self._connected_at is not None:
+            if now - self._connected_at >= MAX_RETRY_SECONDS:
+                self._backoff.reset()  # not sooner: a camera that is lost again and again must not fill the journal
+            self._lost_at, self._connected_at = now, None
+        if not self._can_reconnect:
             raise error
-        if now - self._lost >= GIVE_UP:
-            raise CameraError(f"{error}; waited {now - self._lost:.0f} s for it") from error
-        if str(error) != self._why:
-            self._say(f"{error}; waiting for it", True)
-        self._why = str(error)
-
-    def _wait(self) -> bool:
-        """Wait for the time of the next try; return False if there is to be none."""
-        self._until = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_WAIT)
-        while (left := self._until - time.monotonic()) > 0:
-            if self._stopped():
-                return False
-            time.sleep(min(left, POLL_SECONDS))
-        return True
+        if now - self._lost_at >= GIVE_UP_SECONDS:
+            raise CameraError(f"{error}; waited {now - self._lost_at:.0f} s for it") from error
+        if str(error) != self._problem:
+            self._report(f"{error}; waiting for it", True)
+        self._problem = str(error)

@@ -2,12 +2,12 @@
 
 To add a camera, add a file with these functions; `argument` is what follows the camera's name and a colon:
 
-    frames(argument: str) -> Generator[Frame]      opens the source at the first frame, closes it in its own `finally`;
-                                                   may raise UsageError or SourceNotFound at once
-    is_live(argument: str) -> bool                 whether frames come at their own pace, not when they are asked for
-    has_images(argument: str) -> bool              optional: whether each frame is an image file, unrelated to the others
-    detect() -> tuple[str | None, str]             optional: the argument of a connected camera or None, and a description
-    CAN_RECONNECT = True                           optional: may be opened again in the same process after it was lost
+    frames(argument: str) -> Generator[Frame]   opens the source at the first frame and closes it in its own `finally`;
+                                                may raise UsageError or SourceNotFoundError at once
+    is_live(argument: str) -> bool              whether frames come at their own pace, not when they are asked for
+    has_images(argument: str) -> bool           optional: whether each frame is an image file, unrelated to the others
+    detect() -> tuple[str | None, str]          in DETECTION_ORDER: argument of a connected camera, and a description
+    CAN_RECONNECT = True                        optional: may be opened again in the same process after it was lost
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType
 
-from edge.errors import UnknownName
+from edge.errors import UnknownNameError
 from edge.types import Frame
 
 SUPPORT_MODULES = ("frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
-DETECTION_ORDER = ("picamera", "usb")
+DETECTION_ORDER = ("picamera", "usb")  # a camera module is preferred to a USB camera
 
 
 def names() -> list[str]:
@@ -35,7 +35,7 @@ def names() -> list[str]:
 def parse(source: str) -> tuple[str, str]:
     """Return camera name and argument of `source`: `usb:0`, `/dev/video0`, `synthetic:fast`, or a path (camera `file`).
 
-    Raises UnknownName, listing the cameras, for a word that is neither a camera nor looks like a path.
+    Raises UnknownNameError, listing the cameras, for a word that is neither a camera nor looks like a path.
     """
     name, _, argument = source.partition(":")
     if name in names():
@@ -44,7 +44,7 @@ def parse(source: str) -> tuple[str, str]:
         return "usb", source
     if Path(source).exists() or re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
         return "file", source
-    raise UnknownName(
+    raise UnknownNameError(
         f"no camera {source!r}; there are {', '.join(names())}, or name a video, an image or a folder by its path"
     )
 
@@ -75,7 +75,7 @@ def can_reconnect(source: str) -> bool:
 
 
 def detect_source() -> tuple[str, str]:
-    """Return the source to use when none is named, and the reason: a camera module, else a USB camera, else synthetic."""
+    """Return the source to use when none is named, and the reason; `synthetic` if no camera is connected."""
     for name in DETECTION_ORDER:
         argument, description = importlib.import_module(f"edge.capture.{name}").detect()
         if argument is not None:
