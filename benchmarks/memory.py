@@ -20,7 +20,7 @@ from edge.inference.classifier import Classifier
 from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import Pipeline
 from edge.sinks import registry as sinks
-from edge.system import machine
+from edge.system import process
 from edge.tracking.tracker import Tracker
 from edge.types import Frame
 
@@ -60,7 +60,7 @@ class Watched:
         return next(self._frames)
 
     def _note(self) -> None:
-        resident = machine.resident()
+        resident = process.resident_mb()
         if resident is None:
             sys.exit("memory.py: this system does not tell a process' resident memory (/proc/self/status)")
         self.sizes.append(resident)

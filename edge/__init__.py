@@ -1,1 +1,3 @@
-"""The runtime of emotion-edge: camera, face search, int8 classifier, outputs. Imports no trainer and no Keras."""
+"""emotion-edge on the device: camera, face detection, int8 classifier, sinks. Imports neither the trainer nor Keras."""
+
+__version__ = "0.1.0"  # of the package, the wheel and the models; nothing else states it

@@ -1,4 +1,4 @@
-"""Builds a run from its settings: the only place that knows every part."""
+"""Builds a run from its settings: the only module that knows every part."""
 
 from __future__ import annotations
 
@@ -29,32 +29,31 @@ _log = logging.getLogger(__name__)
 
 
 def _check_sinks(specs: list[str]) -> None:
+    """Raise UsageError or SettingsError if one of the sinks does not exist or does not accept its options."""
     for spec in specs:
         sink_registry.find(spec)(RunInfo())
 
 
-# Setting -> raises what is wrong with the names in its value, before anything is opened; see edge.config.toml_file.
+# Setting -> checks the names in its value, and raises an error before anything is opened; see edge.config.toml_file.
 NAME_CHECKS: dict[str, Callable[[Any], object]] = {"source": cameras.parse, "sinks": _check_sinks}
 
 
 def run(settings: RunSettings) -> Summary:
-    """Run until the source ends, a limit is reached, or a signal stops it; return the summary."""
+    """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
     from edge.capture.frame_rate import FrameRateLimiter
     from edge.inference.classifier import Classifier
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup
 
-    makers = {
-        spec: sink_registry.find(spec) for spec in settings.sinks
-    }  # a misspelled name ends the run before all else
+    sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
     classifier = Classifier(settings.model, settings.threads)
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
-    run_info = make_run_info(settings, classifier, live=live)
-    sinks = SinkGroup({spec: make(run_info) for spec, make in makers.items()}, live)
-    rates = settings.max_fps, (settings.idle_fps or None) if live else None
-    notifier = _make_notifier(classifier, rates)
     processor = make_processor(settings, classifier, images=not live and cameras.has_images(source))
+    run_info = make_run_info(settings, classifier, live=live)
+    sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
+    rate_limits = settings.max_fps, (settings.idle_fps or None) if live else None
+    notifier = _make_notifier(classifier, rate_limits)
     with ExitStack() as stack:
         ended = RunLimit(stack.enter_context(StopSignals()), settings.duration)
         frames = (
@@ -66,13 +65,13 @@ def run(settings: RunSettings) -> Summary:
             [stack.enter_context(sinks), *([stack.enter_context(notifier)] if notifier else [])],
             max_frames=settings.max_frames,
             max_seconds=settings.duration,
-            limiter=FrameRateLimiter(*rates),
+            limiter=FrameRateLimiter(*rate_limits),
             stopped=ended,
         )
 
 
 def make_processor(settings: RunSettings, classifier: Classifier, *, images: bool = False) -> FrameProcessor:
-    """Return what turns a frame of the run into a result; `images` says that each frame is an image on its own."""
+    """Return what turns each frame into a result; with `images`, frames are unrelated images."""
     if images:
         return make_image_analyzer(settings, classifier)
     from edge.detection.haar import HaarDetector
@@ -90,7 +89,7 @@ def make_processor(settings: RunSettings, classifier: Classifier, *, images: boo
 
 
 def make_image_analyzer(settings: RunSettings, classifier: Classifier) -> ImageAnalyzer:
-    """Return the analyzer of images on their own."""
+    """Return the analyzer of unrelated images."""
     from edge.detection.haar import HaarDetector
     from edge.image_analyzer import ImageAnalyzer
 
@@ -104,69 +103,73 @@ def make_run_info(settings: RunSettings, classifier: Classifier, *, live: bool) 
     from edge.inference.classifier import Classifier
 
     card = classifier.card
-    # With a classifier of its own: an upload is analyzed in another thread than the run's frames.
-    analyze = LazyImageAnalyzer(lambda: make_image_analyzer(settings, Classifier(settings.model)))
-    return RunInfo(live, card.labels, f"{card.name} {card.version}", analyze)
+    # Uploads need a classifier of their own: they are analyzed in another thread than the frames of the run.
+    analyze_image = LazyImageAnalyzer(lambda: make_image_analyzer(settings, Classifier(settings.model)))
+    return RunInfo(live, card.labels, f"{card.name} {card.version}", analyze_image)
 
 
 def detect_source() -> str:
-    """Return the source to use where none is named, and log it with the reason."""
+    """Return the source to use if the user names none, and log it with the reason."""
     source, reason = cameras.detect_source()
     _log.info("source: %s (%s)", source, reason)
     return source
 
 
-def _make_notifier(classifier: Classifier, rates: tuple[float | None, ...]) -> SystemdNotifier | None:
-    """Return what notifies the service manager; without one not even its module is loaded."""
+def _make_notifier(classifier: Classifier, rate_limits: tuple[float | None, ...]) -> SystemdNotifier | None:
+    """Return the notifier of the service manager; without a manager its module is not loaded."""
     if "NOTIFY_SOCKET" not in os.environ:
         return None
     from edge.system.systemd import make_notifier
 
-    return make_notifier(classifier.warm_up, min((rate for rate in rates if rate is not None), default=None))
+    return make_notifier(classifier.warm_up, min((fps for fps in rate_limits if fps is not None), default=None))
 
 
 def _latest_frames(
     source: str, reconnect: bool, ended: Callable[[], bool], notifier: SystemdNotifier | None
 ) -> LatestFrame:
-    """Return the newest frames of the live `source`; with `reconnect` also of a camera that is lost and found again."""
+    """Return the latest frames of the live `source`; with `reconnect`, also after the camera was lost."""
     from edge.capture.latest_frame import LatestFrame
     from edge.capture.reconnecting import ReconnectingCamera
 
     if not reconnect:
         return LatestFrame(cameras.frames(source), ended)
-    camera = ReconnectingCamera(_camera_opener(source), _log_camera, ended)
 
-    def waiting() -> bool:
-        reason = camera.waiting
+    def log_change(message: str, is_problem: bool) -> None:
+        _log.log(logging.WARNING if is_problem else logging.INFO, "edge: %s", message)
+
+    camera = ReconnectingCamera(CameraOpener(source), log_change, ended)
+
+    def is_waiting() -> bool:
+        reason = camera.wait_reason
         if reason and notifier:
-            notifier.waiting(reason)
+            notifier.report_wait(reason)
         return reason is not None
 
-    return LatestFrame(camera.frames(), ended, waiting)
+    return LatestFrame(camera.frames(), ended, is_waiting)
 
 
-def _camera_opener(source: str) -> Callable[[], tuple[Generator[Frame, None, None], bool]]:
-    """Return what opens `source`, or without one the camera that is there then; it raises CameraError if there is none."""
-    logged = set()
+class CameraOpener:
+    """Opens `source`, or if that is empty the camera that is connected at the time of the call."""
 
-    def open_camera() -> tuple[Generator[Frame, None, None], bool]:
-        name, reason = (source, "") if source else cameras.detect_source()
-        if name == "synthetic" and not source:
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._logged: set[str] = set()
+
+    def __call__(self) -> tuple[Generator[Frame, None, None], bool]:
+        """Return the frames, and whether the camera can be opened again in this process. Raises CameraError."""
+        if self._source:
+            return cameras.frames(self._source), cameras.can_reconnect(self._source)
+        source, reason = cameras.detect_source()
+        if source == "synthetic":
             raise CameraError(reason)
-        if reason and name not in logged:
-            logged.add(name)
-            _log.info("source: %s (%s)", name, reason)
-        return cameras.frames(name), cameras.can_reconnect(name)
-
-    return open_camera
-
-
-def _log_camera(change: str, bad: bool) -> None:
-    _log.log(logging.WARNING if bad else logging.INFO, "edge: %s", change)
+        if source not in self._logged:
+            self._logged.add(source)
+            _log.info("source: %s (%s)", source, reason)
+        return cameras.frames(source), cameras.can_reconnect(source)
 
 
 class StopSignals:
-    """Ctrl-C or SIGTERM ends the run after the current frame, with everything closed; a second one ends it at once."""
+    """Whether SIGINT (Ctrl-C) or SIGTERM arrived: the run then ends in order. A second signal exits at once."""
 
     def __init__(self) -> None:
         self._received = False
@@ -189,7 +192,7 @@ class StopSignals:
 
 
 class RunLimit:
-    """Whether a run is to end, by a signal or by its duration, also while no frame comes."""
+    """Whether the run must end, because of a signal or its duration, even while no frame arrives."""
 
     def __init__(self, stopped: Callable[[], bool], duration: float | None) -> None:
         self._stopped, self._end = stopped, time.monotonic() + (math.inf if duration is None else duration)

@@ -34,7 +34,7 @@ tell() { echo "bundle.sh: $1" >&2; }
 # name_tree: set `tree` to git's name of what is here, committed or not, and `version` to the package's version with it.
 name_tree() {
     local index=$work/index
-    version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)+g$(git rev-parse --short=7 HEAD)
+    version=$(sed -n 's/^__version__ = "\([^"]*\)".*/\1/p' edge/__init__.py)+g$(git rev-parse --short=7 HEAD)
     cp "$(git rev-parse --git-path index)" "$index"
     tree=$(GIT_INDEX_FILE=$index git add --all && GIT_INDEX_FILE=$index git write-tree)
     if [ "$tree" != "$(git rev-parse 'HEAD^{tree}')" ]; then version+=.dirty.${tree:0:7}; fi
@@ -52,7 +52,7 @@ platforms() {
 build_wheel() {
     mkdir "$source"
     git archive "$tree" | tar -x -C "$source"
-    sed -i "s/^version = .*/version = \"$version\"/" "$source/pyproject.toml"
+    sed -i "s/^__version__ = .*/__version__ = \"$version\"/" "$source/edge/__init__.py"
     .venv-bundle/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --no-cache-dir --wheel-dir "$1" "$source" >&2
 }
 

@@ -1,4 +1,4 @@
-"""Logging of the commands: plain lines on stderr, with the priority that the systemd journal reads where stderr is the journal.
+"""Logging of the commands: plain lines on stderr, with priorities where stderr is the systemd journal.
 
 A module logs with `logging.getLogger(__name__)`; a command calls `configure` once. The journal takes a line that begins
 with `<3>` for an error, and `journalctl -p err` shows it; see sd-daemon(3).

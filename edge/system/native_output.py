@@ -1,4 +1,4 @@
-"""Keeps C++ libraries from printing over our own lines."""
+"""Suppresses what native libraries print to the process's standard streams."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 
 @contextmanager
-def suppress_native_output(*streams: int) -> Iterator[None]:
-    """Send what is written to the file descriptors `streams` (2: stderr) to nowhere for the length of the block.
+def suppress_native_output(*descriptors: int) -> Iterator[None]:
+    """Discard what is written to the file descriptors (1: stdout, 2: stderr) inside the block.
 
-    Only for calls whose failures come as exceptions: what they print besides is lost.
+    For calls whose failures raise exceptions: anything else that they print is lost.
     """
     with ExitStack() as stack:
-        nowhere = stack.enter_context(Path(os.devnull).open("wb"))
-        for stream in streams:
-            (sys.stdout if stream == 1 else sys.stderr).flush()
-            kept = os.dup(stream)
-            stack.callback(os.close, kept)
-            stack.callback(os.dup2, kept, stream)
-            os.dup2(nowhere.fileno(), stream)
+        null_device = stack.enter_context(Path(os.devnull).open("wb"))
+        for descriptor in descriptors:
+            (sys.stdout if descriptor == 1 else sys.stderr).flush()
+            duplicate = os.dup(descriptor)
+            stack.callback(os.close, duplicate)
+            stack.callback(os.dup2, duplicate, descriptor)
+            os.dup2(null_device.fileno(), descriptor)
         yield

@@ -1,8 +1,10 @@
-"""Ready, alive, status: systemd's notify protocol, sd_notify(3). Where no service manager listens there is nothing.
+"""Reports readiness, liveness and status to systemd by its notify protocol, sd_notify(3), and queries the service.
 
-A run is ready when it has read its first frame, and alive as long as frames come out of the loop: the watchdog is fed
-from the loop alone, never by a timer that would go on while the loop hangs. One exception is made: a wait for a missing
-camera that was announced with its end (edge/capture/reconnecting.py) feeds it too, for the process is well and knows what it does.
+A run is ready after its first frame, and alive as long as frames leave the loop: only the loop feeds the watchdog, never
+a timer, which would continue while the loop hangs. There is one exception: an announced wait for a missing camera
+(edge/capture/reconnecting.py) feeds it, too, because the process works as intended.
+
+The status is `fps=14.9 faces=1 temperature_c=48`, or a sentence while no frames come. scripts/install.sh reads it.
 """
 
 from __future__ import annotations
@@ -15,138 +17,145 @@ from types import TracebackType
 from typing import Self
 
 from edge.errors import SettingsError
-from edge.system import machine
+from edge.system.command import output_of
+from edge.system.machine import cpu_temperature
 from edge.types import FrameResult
 
-STATUS_SECONDS = 5.0  # between two states of `systemctl status`: nobody reads faster
-SEND_SECONDS = 0.5  # that the manager may take to accept a message; a hanging one must not hold up the frames
-FEED = 1 / 4  # of the watchdog's time, at most, from one feeding to the first frame that feeds again
-START_SECONDS = 30.0  # by which a wait for the camera extends the time to start; told again every STATUS_SECONDS
+SERVICE_UNIT = "emotion-edge.service"
+STATUS_SECONDS = 5.0  # between two updates of the status: people do not read faster
+SEND_TIMEOUT_SECONDS = 0.5  # for the manager to accept a message; one that hangs must not block frames
+WATCHDOG_FRACTION = 1 / 4  # of the watchdog's interval that passes before it is fed again
+EXTEND_START_SECONDS = 30.0  # that a wait for the camera adds to the start timeout, again every STATUS_SECONDS
 
 
-class Manager:
-    """The service manager, as its socket.
+class SystemdManager:
+    """The service manager at the other end of the notify socket.
 
     Args:
-        address: a path, or the name of an abstract socket after an '@'.
-        watchdog: seconds within which it wants a sign of life; None: it does not.
+        address: a path, or '@' and the name of an abstract socket.
+        watchdog_seconds: within which the manager expects a sign of life; None: no watchdog.
     """
 
-    def __init__(self, address: str, watchdog: float | None = None) -> None:
-        self.watchdog = watchdog
+    def __init__(self, address: str, watchdog_seconds: float | None = None) -> None:
+        self.watchdog_seconds = watchdog_seconds
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
 
     @classmethod
-    def listening(cls, environment: Mapping[str, str] = os.environ) -> Manager | None:
-        """Return the manager that started this process, None where none wants to hear of it.
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> SystemdManager | None:
+        """Return the manager that started this process, None where none expects notifications.
 
-        It tells by $NOTIFY_SOCKET, and by $WATCHDOG_USEC for the process $WATCHDOG_PID, if named.
+        Its address is $NOTIFY_SOCKET. $WATCHDOG_USEC is meant for the process $WATCHDOG_PID, if that is set.
         """
         address = environment.get("NOTIFY_SOCKET", "")
-        if not address.startswith(("/", "@")):  # newer ones also know vsock:, for virtual machines
+        if not address.startswith(("/", "@")):  # newer managers also offer vsock:, for virtual machines
             return None
-        ours = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+        is_watched = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         microseconds = environment.get("WATCHDOG_USEC", "")
-        return cls(address, int(microseconds) / 1e6 if ours and microseconds.isdecimal() else None)
+        return cls(address, int(microseconds) / 1e6 if is_watched and microseconds.isdecimal() else None)
 
-    def tell(self, *assignments: str) -> bool:
-        """Send `assignments`, as "READY=1"; return whether they arrived. A manager that is gone is no error."""
+    def notify(self, *assignments: str) -> bool:
+        """Send `assignments` such as "READY=1"; return whether they arrived. A manager that is gone is no error."""
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
-                way.settimeout(SEND_SECONDS)
-                way.sendto("\n".join(assignments).encode(), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+                connection.settimeout(SEND_TIMEOUT_SECONDS)
+                connection.sendto("\n".join(assignments).encode(), self._address)
         except OSError:
             return False
         return True
 
 
 class SystemdNotifier:
-    """Stands among the sinks and tells the manager how the run is doing; the last of them, so that it tells first.
+    """A sink that notifies the service manager. It is the last sink, so that it leaves first.
 
     Args:
-        manager: to be told.
-        warm_up: reads an image with the model; a run before which nobody stands has not shown yet that it can.
-        clock: in seconds; another than time's in tests.
-        temperature: the board's in degrees C, None where it has none.
+        manager: the receiver of the notifications.
+        warm_up: runs the model once; called if the first frame has no face, so that "ready" proves that the model runs.
+        clock: returns seconds.
+        temperature: returns the board's temperature in degrees C, None where it has no sensor.
     """
 
     def __init__(
         self,
-        manager: Manager,
+        manager: SystemdManager,
         warm_up: Callable[[], object],
         clock: Callable[[], float] = time.monotonic,
-        temperature: Callable[[], float | None] = machine.temperature,
+        temperature: Callable[[], float | None] = cpu_temperature,
     ) -> None:
         self._manager, self._warm_up = manager, warm_up
         self._clock, self._temperature = clock, temperature
         self._ready, self._waiting = False, True
-        self._fed = self._told = float("-inf")
-        self._since, self._frames = 0.0, 0  # of the rate that is told next
+        self._fed_at = self._status_at = float("-inf")
+        self._frames = 0  # since the last status
 
     def __enter__(self) -> Self:
-        self._manager.tell("STATUS=waiting for the first frame")
+        self._manager.notify("STATUS=waiting for the first frame")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._manager.tell("STOPPING=1")
+        self._manager.notify("STOPPING=1")
 
-    def write(self, seen: FrameResult) -> None:
-        """Take note of a frame that has gone the whole way."""
+    def write(self, result: FrameResult) -> None:
+        """Report a frame that passed all stages."""
         now = self._clock()
         if not self._ready:
-            if not seen.faces:
+            if not result.faces:
                 self._warm_up()
-            self._ready = self._manager.tell("READY=1")
-        self._feed(now)
+            self._ready = self._manager.notify("READY=1")
+        self._feed_watchdog(now)
         if self._waiting:
-            self._waiting, self._told, self._since, self._frames = False, now, now, 0
-            self._manager.tell("STATUS=frames come")
+            self._waiting, self._status_at, self._frames = False, now, 0
+            self._manager.notify("STATUS=receiving frames")
             return
         self._frames += 1
-        if now - self._told >= STATUS_SECONDS:
-            self._tell_state(now, len(seen.faces))
+        if now - self._status_at >= STATUS_SECONDS:
+            degrees = self._temperature()
+            values = [f"fps={self._frames / (now - self._status_at):.1f}", f"faces={len(result.faces)}"]
+            values += [] if degrees is None else [f"temperature_c={degrees:.0f}"]
+            self._manager.notify(f"STATUS={' '.join(values)}")
+            self._status_at, self._frames = now, 0
 
-    def waiting(self, why: str) -> None:
-        """Take note of a wait for the camera that will end; `why` there is one, in words."""
+    def report_wait(self, reason: str) -> None:
+        """Report that the camera is missing for `reason`, and that the process will try again."""
         now = self._clock()
-        self._feed(now)
-        if self._waiting and now - self._told < STATUS_SECONDS:
+        self._feed_watchdog(now)
+        if self._waiting and now - self._status_at < STATUS_SECONDS:
             return
-        more = () if self._ready else (f"EXTEND_TIMEOUT_USEC={START_SECONDS * 1e6:.0f}",)
-        self._manager.tell(f"STATUS=waiting for the camera: {why}", *more)
-        self._waiting, self._told = True, now
+        extension = () if self._ready else (f"EXTEND_TIMEOUT_USEC={EXTEND_START_SECONDS * 1e6:.0f}",)
+        self._manager.notify(f"STATUS=waiting for the camera: {reason}", *extension)
+        self._waiting, self._status_at = True, now
 
-    def _feed(self, now: float) -> None:
-        watchdog = self._manager.watchdog
-        if watchdog is not None and now - self._fed >= watchdog * FEED and self._manager.tell("WATCHDOG=1"):
-            self._fed = now
-
-    def _tell_state(self, now: float, faces: int) -> None:
-        rate, degrees = self._frames / (now - self._since), self._temperature()
-        words = [f"{rate:.1f} frames a second", f"{faces} face{'s' * (faces != 1)}"]
-        words += [] if degrees is None else [f"{degrees:.0f} degrees C"]
-        self._manager.tell(f"STATUS={', '.join(words)}")
-        self._told, self._since, self._frames = now, now, 0
+    def _feed_watchdog(self, now: float) -> None:
+        interval = self._manager.watchdog_seconds
+        if interval is None or now - self._fed_at < interval * WATCHDOG_FRACTION:
+            return
+        if self._manager.notify("WATCHDOG=1"):
+            self._fed_at = now
 
 
-def make_notifier(warm_up: Callable[[], object], slowest: float | None) -> SystemdNotifier | None:
-    """Return what tells the service manager how a run is doing; None where none listens.
+def make_notifier(warm_up: Callable[[], object], slowest_fps: float | None) -> SystemdNotifier | None:
+    """Return a notifier of the service manager that started this process, None where there is none.
 
     Args:
-        warm_up: reads an image with the model.
-        slowest: frames a second that the run may be slowed down to on purpose; None: it is not.
+        warm_up: runs the model once.
+        slowest_fps: to which the settings may limit the frame rate; None: no limit.
 
-    Raises SettingsError where so few frames could not feed the watchdog.
+    Raises SettingsError if frames at that rate could not feed the watchdog.
     """
-    manager = Manager.listening()
+    manager = SystemdManager.from_environment()
     if manager is None:
         return None
-    if manager.watchdog is not None and slowest is not None and 1 / slowest > manager.watchdog / 2:
-        least = 2 / manager.watchdog
+    watchdog_seconds = manager.watchdog_seconds
+    if watchdog_seconds is not None and slowest_fps is not None and 1 / slowest_fps > watchdog_seconds / 2:
         raise SettingsError(
-            f"max_fps or idle_fps is {slowest:g}, expected {least:.2g} or more: a watchdog of {manager.watchdog:g} s "
-            "(WatchdogSec= of the unit) wants two frames in its time"
+            f"max_fps or idle_fps is {slowest_fps:g}, expected {2 / watchdog_seconds:.2g} or more: the watchdog needs "
+            f"two frames in {watchdog_seconds:g} s (WatchdogSec= of the unit)"
         )
     return SystemdNotifier(manager, warm_up)
+
+
+def service_properties() -> dict[str, str] | None:
+    """Return systemd's properties of the service, None without systemd; LoadState is "not-found" without the service."""
+    answer = output_of("systemctl", "show", SERVICE_UNIT, "-p", "LoadState,ActiveState,SubState,NRestarts,Result")
+    return None if answer is None else dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)

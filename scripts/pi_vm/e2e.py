@@ -212,7 +212,7 @@ def configured(kiosk: Kiosk) -> tuple[str, float]:
     start = time.monotonic()
     kiosk.board.run(f"sudo systemctl restart {UNIT}")
     reading, seconds = kiosk.reads(), since(start)
-    kiosk.says_status("frames a second")
+    kiosk.says_status("fps=")
     now = kiosk.state()
     return f"{now['ActiveState']}; '{reading}'; '{now['StatusText']}'", seconds
 
@@ -380,7 +380,7 @@ def kept(kiosk: Kiosk) -> tuple[str, float]:
 
 
 def asked(kiosk: Kiosk) -> tuple[str, float]:
-    kiosk.says_status("frames a second")
+    kiosk.says_status("fps=")
     went = kiosk.deploy("--status")
     went.require(0, " fps ")
     return f"'{went.lines[-1]}'", went.seconds

@@ -51,7 +51,7 @@ show)
     [ -e "$state/runs" ] || { echo ActiveState=inactive; exit; }
     echo tick >>"$state/ticks"
     set -- $(wc -l <"$state/ticks")
-    ticks=$1 active=active sub=running restarts=0 text='14.9 frames a second, 0 faces, 48 degrees C'
+    ticks=$1 active=active sub=running restarts=0 text='fps=14.9 faces=0 temperature_c=48'
     read -r good name how <"$home/releases/$(cat "$state/runs")/model.tflite"
     case $how in
     ends) active=failed sub=failed ;;
@@ -188,7 +188,7 @@ def bundle(folder: Path, release: str, how: str = "runs", model: str = "good cal
     (place / "systemd").mkdir(parents=True)
     (place / "wheelhouse").mkdir()
     (place / "tools").mkdir()
-    (place / "systemd" / "emotion-edge.system.systemd").write_text(unit(release, how))
+    (place / "systemd" / "emotion-edge.service").write_text(unit(release, how))
     (place / "systemd" / "emotion-edge-settle.service").write_text("# settle")
     (place / "systemd" / "network.conf").write_text(f"# {release}")
     (place / "systemd" / "config.toml").write_text(CONFIG)
