@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, then renamed."""
+"""Writes files atomically: to a temporary file in the same folder, which then replaces the old file."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from edge.errors import EmotionEdgeError, FileError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a path beside `path`, with the same ending, to write to; it replaces `path` when the block is done.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path with the suffix of `path`; the file written there replaces `path` after the block.
 
-    After an error, or when the process is killed, `path` is what it was before. Raises FileError when writing fails.
+    After an error, or if the process is killed, `path` is unchanged. Raises FileError if it cannot be written.
     """
-    aside = path.with_name(f".part.{path.name}")
+    temporary = path.with_name(f".part.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        aside.replace(path)
+        yield temporary
+        temporary.replace(path)
     except EmotionEdgeError:
         raise
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        with suppress(OSError):  # there is none, or there cannot be one: the error above has said so
-            aside.unlink()
+        with suppress(OSError):  # it does not exist: it has replaced `path`, or an error was raised above
+            temporary.unlink()
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all. Raises FileError."""
-    with whole(path) as aside:
-        aside.write_bytes(content)
+    """Replace the file at `path` by one with `content`, or leave it unchanged. Raises FileError."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)

@@ -1,6 +1,6 @@
 """Reports readiness, liveness and status to systemd by its notify protocol, sd_notify(3), and queries the service.
 
-A run is ready after its first frame, and alive as long as frames leave the loop: only the loop feeds the watchdog, never
+A run is ready after its first frame, and alive as long as frames leave the loop: only the loop feeds the watchdog, not
 a timer, which would continue while the loop hangs. There is one exception: an announced wait for a missing camera
 (edge/capture/reconnecting.py) feeds it, too, because the process works as intended.
 
@@ -156,6 +156,6 @@ def make_notifier(warm_up: Callable[[], object], slowest_fps: float | None) -> S
 
 
 def service_properties() -> dict[str, str] | None:
-    """Return systemd's properties of the service, None without systemd; LoadState is "not-found" without the service."""
+    """Return systemd's properties of the service; None without systemd. LoadState is "not-found" without the unit."""
     answer = output_of("systemctl", "show", SERVICE_UNIT, "-p", "LoadState,ActiveState,SubState,NRestarts,Result")
     return None if answer is None else dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)

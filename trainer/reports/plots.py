@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EmotionEdgeError, UsageError
-from edge.system.atomic_file import whole
+from edge.system.atomic_file import atomic_path
 from trainer.data.dataset import Dataset
 from trainer.evaluation.calibration import Coverage, Reliability
 from trainer.evaluation.metrics import Result
@@ -275,7 +275,7 @@ def _save(figure: Any, path: Target) -> None:
         _write(figure, path, "svg")
         return
     try:
-        with whole(path) as aside:
+        with atomic_path(path) as aside:
             _write(figure, aside, path.suffix.lstrip(".") or "png")
     except ValueError as error:  # an ending that it has no format for; it lists those that it has
         raise UsageError(f"{path}: {error}") from error

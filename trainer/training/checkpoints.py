@@ -21,7 +21,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edge.system.atomic_file import atomic_write, whole
+from edge.system.atomic_file import atomic_path, atomic_write
 from trainer import keras_file
 from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
@@ -81,7 +81,7 @@ class Run:
         arrays: dict[str, Any] = {f"model{i}": np.asarray(value) for i, value in enumerate(model.variables)}
         arrays |= {f"optimizer{i}": np.asarray(value) for i, value in enumerate(model.optimizer.variables)}
         arrays["progress"] = np.array(json.dumps(asdict(progress)))
-        with whole(self._state) as aside:
+        with atomic_path(self._state) as aside:
             np.savez(aside, **arrays)
 
     def restore(self, model: keras.Model, *, optimizer: bool) -> None:
@@ -97,7 +97,7 @@ class Run:
 
         Without its optimizer, which is three times its size, and without FER+'s votes, which are for training alone.
         """
-        with whole(self.best) as aside:
+        with atomic_path(self.best) as aside:
             inference_model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
             keras_file.save(inference_model, aside, KerasMetadata(dataset.class_names, dataset.side))
 
