@@ -1,4 +1,4 @@
-"""Faces in images on their own: of a folder, of an upload, of a program that imports this package."""
+"""Faces in single images: of a folder, of an upload, of a program that imports this package."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from edge.types import FaceResult, Frame, FrameResult, Track
 
 
 class ImageAnalyzer:
-    """Finds and classifies the faces of single images; nothing is remembered from one to the next.
+    """Detects and classifies the faces in single images; keeps nothing from one image to the next.
 
     Args:
         detector: None: the built-in cascade.
         classifier: None: the shipped model.
-        min_face_size: side of the smallest face, in pixels of an image 640 wide; of the image where narrower.
+        min_face_size: side of the smallest face to detect, see edge.detection.tile_scheduler.TileScheduler.
         min_confidence: probability below which a face gets no label, 0 to 1; None: what the model file says.
     """
 
@@ -50,10 +50,10 @@ class ImageAnalyzer:
         return self.process(Frame(gray, lambda: image, 0.0, 0)).faces
 
     def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
-        """Return the faces in `frame`, the largest first; each gets a new track id.
+        """Return the result for `frame`: its faces, the largest first, each with a new track id.
 
         Args:
-            capture_seconds: how long the loop waited for it.
+            capture_seconds: how long the loop waited for the frame.
         """
         timer = StageTimer(capture=max(0.0, capture_seconds), convert=frame.convert_seconds)
         tracks = []
@@ -65,23 +65,19 @@ class ImageAnalyzer:
         timer.end("crop")
         inferred = [self._classifier.classify(crop) for crop in crops]
         timer.end("classify")
-        faces = tuple(
-            self._result(track, probabilities, frame.time)
-            for track, probabilities in zip(tracks, inferred, strict=True)
-        )
+        faces = []
+        for track, probabilities in zip(tracks, inferred, strict=True):
+            strongest = strongest_label(probabilities, self._min_confidence)
+            label = None if strongest is None else self._labels[strongest]
+            faces.append(make_result(track, self._labels, probabilities, label, since=frame.time))
         timer.end("smooth")
-        return FrameResult(frame, faces, timer.timings)
-
-    def _result(self, track: Track, probabilities: NDArray[np.float32], now: float) -> FaceResult:
-        strongest = strongest_label(probabilities, self._min_confidence)
-        label = None if strongest is None else self._labels[strongest]
-        return make_result(track, self._labels, probabilities, label, since=now)
+        return FrameResult(frame, tuple(faces), timer.timings)
 
 
 class LazyImageAnalyzer:
-    """Analyzes images with an ImageAnalyzer that is made when the first image comes.
+    """Analyzes images with an ImageAnalyzer that is made for the first of them.
 
-    May be called by any thread; one image at a time, so that it never takes more than one core.
+    Thread-safe: one image is analyzed at a time, so that uploads never occupy more than one core.
     """
 
     def __init__(self, make: Callable[[], ImageAnalyzer]) -> None:

@@ -1,4 +1,4 @@
-"""The loop that joins camera, tracker, classifier, smoother and sinks, and the only place that knows their order."""
+"""The loop from camera to sinks, and the only place that knows the order of a frame's stages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from edge.capture.frame_rate import FrameRateCounter, FrameRateLimiter
 from edge.types import Box, FaceResult, Frame, FrameResult, InferenceRequest, RunStats, Sink, Track
 
-STAGES = ("capture", "convert", "detect", "crop", "classify", "smooth")  # of a frame, until its result is there
+STAGES = ("capture", "convert", "detect", "crop", "classify", "smooth")  # of a frame, up to its result
 
 Image = NDArray[np.uint8]
 
 
 class FaceTracker(Protocol):
-    """Finds and follows faces: edge.tracking.tracker.Tracker."""
+    """Detects and tracks faces: edge.tracking.tracker.Tracker."""
 
     def update(self, gray: Image, now: float) -> Sequence[Track]: ...
 
@@ -34,7 +34,7 @@ class EmotionClassifier(Protocol):
 
 
 class Smoother(Protocol):
-    """Makes one stable label of many inferences: edge.inference.smoothing.TemporalSmoother."""
+    """Turns many inferences into one stable label: edge.inference.smoothing.TemporalSmoother."""
 
     def plan(self, tracks: Sequence[Track], now: float) -> Sequence[InferenceRequest]: ...
 
@@ -53,10 +53,10 @@ class FrameProcessor(Protocol):
 class Summary:
     """Counters of a run, and the mean of its probabilities."""
 
-    stats: RunStats = RunStats()  # at the last frame
+    stats: RunStats = field(default_factory=RunStats)  # at the last frame
     face_results: int = 0  # summed over all frames
     track_ids: set[int] = field(default_factory=set)
-    seconds: float = 0.0  # from the first frame asked for to the end
+    seconds: float = 0.0  # from the first request for a frame to the end
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # stage -> seconds, summed
     _sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # label -> summed probabilities
 
@@ -90,9 +90,13 @@ class Pipeline:
         self._tracker, self._classifier, self._smoother = tracker, classifier, smoother
 
     def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
-        """Return the faces in `frame`; `capture_seconds` is how long the loop waited for it."""
+        """Return the result for `frame`; `capture_seconds` is how long the loop waited for it."""
         timer = StageTimer(capture=max(0.0, capture_seconds), convert=frame.convert_seconds)
-        tracks = self._track(frame)
+        image = frame.gray if frame.search_image is None else frame.search_image
+        tracks = self._tracker.update(image, frame.time)
+        if image is not frame.gray:
+            scale = frame.gray.shape[1] / image.shape[1]
+            tracks = [Track(track.track_id, track.box.scaled(scale)) for track in tracks]
         timer.end("detect")
         requests = self._smoother.plan(tracks, frame.time)
         timer.end("smooth")
@@ -107,22 +111,20 @@ class Pipeline:
         timer.end("smooth")
         return FrameResult(frame, faces, timer.timings)
 
-    def _track(self, frame: Frame) -> Sequence[Track]:
-        if frame.search_image is None:
-            return self._tracker.update(frame.gray, frame.time)
-        scale = frame.gray.shape[1] / frame.search_image.shape[1]
-        tracks = self._tracker.update(frame.search_image, frame.time)
-        return [Track(track.track_id, track.box.scaled(scale)) for track in tracks]
-
 
 class StageTimer:
-    """Measures how long each stage of a frame takes, from the end of the one before."""
+    """Measures how long each stage of a frame takes.
+
+    Args:
+        known: stage -> seconds, of stages that were measured elsewhere.
+    """
 
     def __init__(self, **known: float) -> None:
         self.timings = dict.fromkeys(STAGES, 0.0) | known
         self._ended = time.perf_counter()
 
     def end(self, stage: str) -> None:
+        """Add the time since the last call, or since the timer was made, to `stage`."""
         now = time.perf_counter()
         self.timings[stage] += now - self._ended
         self._ended = now
@@ -138,38 +140,38 @@ def run(
     limiter: FrameRateLimiter | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
-    """Process `frames` to the end, or to the first limit reached, and hand each result to every sink.
+    """Process `frames` until they end or a limit is reached, and write each result to every sink.
 
     Args:
-        processor: of each frame.
-        frames: of a camera, in the order in which they were taken.
-        sinks: opened.
-        max_frames, max_seconds: to end after; None: no limit.
-        limiter: keeps the loop from running faster than it should; None: as fast as frames come.
-        stopped: is asked before each frame whether to end.
+        processor: turns each frame into a result.
+        frames: in the order in which they were captured.
+        sinks: already entered.
+        max_frames, max_seconds: limits of the run; None: no limit.
+        limiter: limits the frame rate; None: as fast as frames arrive.
+        stopped: called before each frame; True ends the run.
     """
     summary, rate = Summary(), FrameRateCounter()
-    begin = time.perf_counter()
+    started = time.perf_counter()
     next_index = skipped = 0
     while not (stopped() or summary.stats.frames == max_frames):
-        asked = time.perf_counter()
-        if max_seconds is not None and asked - begin >= max_seconds:
+        requested = time.perf_counter()
+        if max_seconds is not None and requested - started >= max_seconds:
             break
         if limiter is not None:
             limiter.wait(stopped)
         frame = next(frames, None)
         if frame is None:
             break
-        result = processor.process(frame, time.perf_counter() - asked - frame.convert_seconds)
+        result = processor.process(frame, time.perf_counter() - requested - frame.convert_seconds)
         skipped += frame.index - next_index
         next_index = frame.index + 1
         stats = RunStats(summary.stats.frames + 1, skipped, rate.add(time.perf_counter()))
         result = FrameResult(frame, result.faces, result.timings, stats)
-        written = time.perf_counter()
+        processed = time.perf_counter()
         for sink in sinks:
             sink.write(result)
-        summary.add(result, time.perf_counter() - written)
+        summary.add(result, time.perf_counter() - processed)
         if limiter is not None:
             limiter.report(faces=bool(result.faces))
-    summary.seconds = time.perf_counter() - begin
+    summary.seconds = time.perf_counter() - started
     return summary

@@ -1,4 +1,4 @@
-"""What flows from camera to sink: frozen values with their shapes, units and ranges. Imports nothing of this project."""
+"""What flows from camera to sink: frozen values with shapes, units and ranges. Imports nothing of this project."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Detection:
     """A face that the detector found."""
 
     box: Box
-    score: int  # the cascade's neighbor count: overlapping hits that were merged into this one, from 1
+    score: int  # the cascade's neighbor count: how many overlapping hits were merged into this one; from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class Frame:
     """One image of a camera."""
 
     gray: NDArray[np.uint8]  # (height, width), 0 black to 255 white: what detection, tracking and the model read
-    color: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR, made only when a sink asks
+    color: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR; converted only when a sink calls it
     time: float  # seconds on the source's own clock; only differences are meaningful
     index: int  # position in the source from 0; a gap means skipped frames
-    source_name: str = ""  # file name, where each frame is an image file of its own and unrelated to the others
-    convert_seconds: float = 0.0  # that it took to make `gray`
+    source_name: str = ""  # file name, where each frame is an image file unrelated to the others
+    convert_seconds: float = 0.0  # that the conversion to `gray` took
     captured_at: float = field(default_factory=monotonic)  # seconds, monotonic clock
     search_image: NDArray[np.uint8] | None = None  # a smaller gray image of the same view, where the camera has one
 
@@ -82,7 +82,7 @@ class FaceResult:
     label: str | None  # None: uncertain
     confidence: float  # probability of the label, or the highest one where uncertain, 0 to 1
     since: float = 0.0  # seconds on the source's clock: when the label was assigned
-    age: float = 0.0  # seconds since the last inference that the probabilities include
+    age: float = 0.0  # seconds since the last inference of this face
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +107,26 @@ class FrameResult:
 class Sink(Protocol):
     """A destination for results: opened when entered, closed when left, whatever happened.
 
-    A true attribute `reopens` says that a sink that failed may be entered again and loses nothing by it.
+    A sink with a true attribute `reopens` may be entered again after a failure without losing anything.
     """
 
     def __enter__(self) -> Self: ...
 
     def write(self, result: FrameResult) -> None:
-        """Take one result. Returns at once; a sink that may wait hands its items to a BackgroundWriter."""
+        """Take one result and return at once; a sink that may block hands its items to a BackgroundWriter."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 
-def _no_faces(_: NDArray[np.uint8]) -> Sequence[FaceResult]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class RunInfo:
     """What a sink may know about the run that it belongs to."""
 
-    live: bool = False  # a camera, which does not wait: late items may be dropped. Of files nothing may be lost
+    live: bool = False  # a camera, which does not wait: late items may be dropped. Results of files must not be
     labels: tuple[str, ...] = ()  # of the model, in the order of its outputs
     model: str = ""  # its name and version
     # (height, width) gray or (height, width, 3) BGR uint8 -> its faces. Independent of the run, for images that a user
-    # uploads; takes about 0.1 s, the first call more; thread-safe.
-    analyze_image: Callable[[NDArray[np.uint8]], Sequence[FaceResult]] = _no_faces
+    # uploads. Takes about 0.1 s, the first call more; thread-safe.
+    analyze_image: Callable[[NDArray[np.uint8]], Sequence[FaceResult]] = lambda _: ()

@@ -1,4 +1,4 @@
-"""Smaller images for detection and tracking, where speed counts; the model's input is made in edge.inference.preprocess."""
+"""Downscaling for detection and tracking, where speed counts; edge.inference.preprocess makes the model's input."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_PIXELS_AVERAGED = 2  # a side, for each pixel of the result
+MIN_PIXELS_AVERAGED = 2  # in each direction, for each pixel of the result
 
 
 def downscale(gray: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """Return `gray` (height, width) smaller by `factor` in each direction; larger where `factor` is below 1.
+    """Return `gray` (height, width) downscaled by `factor` in each direction; upscaled where `factor` is below 1.
 
-    Area interpolation reads every pixel, and at 1920 x 1080 it took longer than the whole detection. So an image that is
-    much too large is first subsampled by rows and columns. Repeated halving, which uses every pixel, found as many faces
-    of the stage clip at the same cost, and tracked large faces less exactly.
+    Area interpolation reads every pixel: at 1920 x 1080 it took longer than the detection itself. For a large factor
+    the rows and columns are therefore subsampled first. Repeated halving, which uses every pixel, found as many faces
+    in the stage clip at the same cost, but tracked large faces less exactly.
     """
     size = max(1, round(gray.shape[1] / factor)), max(1, round(gray.shape[0] / factor))
     if size == (gray.shape[1], gray.shape[0]):

@@ -1,4 +1,4 @@
-"""Face detection in a part of an image by OpenCV's Haar cascade (Viola and Jones, CVPR 2001)."""
+"""Face detection in an image, or an area of it, by OpenCV's Haar cascade (Viola and Jones, CVPR 2001)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edge.detection.downscale import downscale
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.types import Box, Detection
 
-CASCADE = "haarcascade_frontalface_alt2.xml"  # no false positive in 20 images where `default` had 4
-WINDOW = 24  # pixels that the smallest face is downscaled to: the cascade was trained on 20
+DEFAULT_CASCADE = "haarcascade_frontalface_alt2.xml"  # no false positives in 20 images in which `default` had 4
+WINDOW_PIXELS = 24  # that the smallest face is downscaled to: the cascade was trained on 20
 SCALE_FACTOR = 1.1  # between two face sizes that are tried
-MIN_NEIGHBORS = 2  # overlapping hits that make a detection
-# First scale step that is at least twice the cascade's own window. From there on OpenCV tries every position of the
+MIN_NEIGHBORS = 2  # overlapping hits that are needed for a detection
+# The first scale step of at least twice the cascade's own window. From this step on OpenCV tries every position of the
 # downscaled image, below it every second one in each direction (4.x, FeatureEvaluator::updateScaleData).
 DENSE_STEP = SCALE_FACTOR**8
 
@@ -30,7 +30,8 @@ class HaarDetector:
         threads: of OpenCV.
 
     Raises:
-        EmotionEdgeError: OpenCV has no cascades (version 5). SettingsError: the file is no cascade.
+        EmotionEdgeError: OpenCV has no Haar cascades (version 5).
+        SettingsError: the file is missing, or not a cascade.
     """
 
     def __init__(self, cascade: Path | None = None, threads: int = 1) -> None:
@@ -39,7 +40,7 @@ class HaarDetector:
                 f"OpenCV {cv2.__version__} has no Haar cascades; 'pip install \"opencv-python-headless<5\"'"
             )
         cv2.setNumThreads(threads)
-        path = cascade or Path(cv2.data.haarcascades) / CASCADE  # type: ignore[attr-defined] # the stubs lack it
+        path = cascade or Path(cv2.data.haarcascades) / DEFAULT_CASCADE  # type: ignore[attr-defined] # the stubs lack it
         if not path.is_file():
             raise SettingsError(f"{path}: no such cascade file")
         self._cascade = cv2.CascadeClassifier()
@@ -49,8 +50,8 @@ class HaarDetector:
             loaded = False
         if not loaded:
             raise SettingsError(f"{path}: not an OpenCV cascade")
-        # Pixels that the smallest searched face is downscaled to: with the first no size is tried at every position, with
-        # the second every size is.
+        # Values for the parameter `window` of `detect`, in pixels: with sparse_window no face size is tried at every
+        # position, with dense_window every size is.
         self.sparse_window: float = min(self._cascade.getOriginalWindowSize())
         self.dense_window = self.sparse_window * DENSE_STEP
 
@@ -60,16 +61,16 @@ class HaarDetector:
         area: Box | None = None,
         min_size: float = MIN_FACE_SIZE,
         max_size: float | None = None,
-        window: float = WINDOW,
+        window: float = WINDOW_PIXELS,
     ) -> list[Detection]:
-        """Return the faces in a part of an image, the highest score first.
+        """Return the faces that lie inside `area`, the highest score first.
 
         Args:
-            gray: (height, width) of the whole image.
-            area: the part of it that is searched, clipped to the image. None: all of it.
-            min_size, max_size: sides of the faces searched for, in pixels of `gray`.
-            window: pixels that the smallest face is downscaled to, so that the cost depends on the ratio of face size to
-                image size and not on pixels.
+            gray: (height, width), the complete image.
+            area: the part of it to search, clipped to the image. None: the complete image.
+            min_size, max_size: sides of the smallest and largest face to detect, in pixels of `gray`.
+            window: pixels that the smallest face is downscaled to, so that the cost depends on the ratio of image size
+                to face size and not on the number of pixels.
         """
         area = area or Box(0, 0, gray.shape[1], gray.shape[0])
         max_size = max_size or max(gray.shape)
@@ -77,7 +78,7 @@ class HaarDetector:
         part = gray[y0 : max(y0, area.y + area.height), x0 : max(x0, area.x + area.width)]
         factor = max(1.0, min_size / window)
         smallest, largest = (max(1, round(size / factor)) for size in (min_size, max_size))
-        if min(part.shape) < min_size:  # also where the clipped area is empty
+        if min(part.shape) < min_size:  # includes a clipped area that is empty
             return []
         part = downscale(part, factor)
         boxes, neighbors = self._cascade.detectMultiScale2(

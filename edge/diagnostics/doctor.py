@@ -22,9 +22,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
+from edge.diagnostics.environment import installed_version
 from edge.errors import EmotionEdgeError
 from edge.inference import model_file
-from edge.system import machine
+from edge.system import machine, systemd
 from edge.system.machine import BROKEN, ROOT, VideoNode
 
 Status = Literal["good", "warning", "bad", "absent"]
@@ -83,7 +84,7 @@ def examine(found: dict[str, Any], model: Path, source: str | None = None, root:
         *_safely("memory", lambda: _memory(found["memory_available_mb"], found["memory_mb"])),
         *_safely("disk", lambda: _disk(found["disk_free_mb"])),
         *_safely("clock", lambda: _clock(datetime.now(UTC), machine.clock_synchronized(root))),
-        *_safely("service", lambda: _service(machine.service())),
+        *_safely("service", lambda: _service(systemd.service_properties())),
     ]
 
 
@@ -99,7 +100,7 @@ def text(found: dict[str, Any], checks: Sequence[Check], width: int) -> str:
     A check's line has status, name and what was found; the advice stands below it.
     """
     names = max(len(check.name) for check in checks)
-    lines = [*textwrap.wrap(machine.in_words(found), width), ""]
+    lines = [*textwrap.wrap(machine.describe(found), width), ""]
     for check in checks:
         head = f"{_SYMBOL[check.status]:8} {check.name:{names}}  "
         rest = " " * len(head)
@@ -147,7 +148,7 @@ def _python(version: tuple[int, int] = sys.version_info[:2], bits: int = 64 if s
 
 
 def _opencv() -> Check:
-    packages = [name for name in OPENCV if machine.installed(name)]
+    packages = [name for name in OPENCV if installed_version(name)]
     try:
         import cv2
 
@@ -165,14 +166,14 @@ def _opencv() -> Check:
 
 def _face_search() -> Check:
     try:
-        from edge.detection.haar import CASCADE, HaarDetector
+        from edge.detection.haar import DEFAULT_CASCADE, HaarDetector
 
         HaarDetector()
     except EmotionEdgeError as error:
         return Check("face search", "bad", _said(error), _INSTALL_OPENCV)
     except BROKEN:
         return Check("face search", "absent", "needs OpenCV")
-    return Check("face search", "good", f"{CASCADE} loads")
+    return Check("face search", "good", f"{DEFAULT_CASCADE} loads")
 
 
 def _runtime(versions: dict[str, str | None]) -> Check:
@@ -440,9 +441,9 @@ def _service(unit: dict[str, str] | None) -> Check:
     state, detail = unit.get("ActiveState", "unknown"), unit.get("SubState", "")
     restarts = int(re.sub(r"\D", "", unit.get("NRestarts", "")) or 0)
     found = f"{state} ({detail}), restarted {restarts} times, last result {unit.get('Result', 'unknown')}"
-    log = f"journalctl -u {machine.UNIT} -n 50"
+    log = f"journalctl -u {systemd.SERVICE_UNIT} -n 50"
     if state == "failed" or detail == "auto-restart":
         return Check("service", "bad", found, log)
     if state != "active":
-        return Check("service", "warning", found, f"sudo systemctl start {machine.UNIT}; {log}")
+        return Check("service", "warning", found, f"sudo systemctl start {systemd.SERVICE_UNIT}; {log}")
     return Check("service", "warning" if restarts else "good", found, log if restarts else "")

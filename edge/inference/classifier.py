@@ -1,4 +1,4 @@
-"""Gray face to probabilities, on ai-edge-litert or its predecessor tflite-runtime, whichever is installed."""
+"""Gray face to probabilities, by ai-edge-litert or its predecessor tflite-runtime, whichever is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.inference.preprocess import model_input
 from edge.system.native_output import suppress_native_output
 from edge.types import Box
 
-# First choice first. Both give the same Interpreter; tflite-runtime 2.14 is what 32-bit Raspberry Pi OS has.
+# In order of preference. Both have the same Interpreter; 32-bit Raspberry Pi OS has only tflite-runtime 2.14.
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 
@@ -31,40 +31,40 @@ def runtime() -> Any:
 
 
 class Classifier:
-    """A TFLite model that fits its card: uint8 gray squares in, one probability a label out.
+    """A TFLite model that matches its card: uint8 gray squares in, one probability per label out.
 
     Args:
-        path: the model file with its card inside.
-        threads: of the runtime. One uses the least processor time a face (benchmarks/threads.py).
+        path: the model file, with its card inside.
+        threads: of the runtime. One thread uses the least processor time per face (benchmarks/threads.py).
 
     Raises:
-        ModelError: the file, its card or its tensors are not what this program runs, saying what was found.
+        ModelError: the file, its card or its tensors do not fit; the message has what was found and what was expected.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         model, self.card = model_file.load(path)
-        # tflite-runtime would read past the end of what is no whole FlatBuffer, and crash.
+        # tflite-runtime would read past the end of an incomplete FlatBuffer, and crash.
         if model[4:8] != model_file.TFLITE_IDENTIFIER or int.from_bytes(model[:4], "little") + 4 > len(model):
-            raise ModelError(f"{path}: no TFLite model, or not a whole one; copy the file again")
+            raise ModelError(f"{path}: not a TFLite model, or incomplete; copy the file again")
         try:
-            with suppress_native_output(2):  # the runtime prints its delegate; what it refuses comes as an exception
+            with suppress_native_output(2):  # the runtime prints its delegate; its errors come as exceptions
                 self._interpreter = runtime().Interpreter(model_content=model, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{path}: the TFLite runtime refuses it: {' '.join(str(error).split())}") from error
+            raise ModelError(f"{path}: rejected by the TFLite runtime: {' '.join(str(error).split())}") from error
         self._input = _single(self._interpreter.get_input_details(), f"{path}: input")
         self._output = _single(self._interpreter.get_output_details(), f"{path}: output")
         _check_tensors(path, self.card, self._input, self._output)
 
     def warm_up(self) -> None:
-        """Classify a uniform gray image: the first inference allocates buffers, and shows that the model runs."""
+        """Classify a uniform gray face: the first inference allocates buffers and proves that the model runs."""
         self.classify(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
 
     def prepare(self, gray: NDArray[np.uint8], box: Box, *, flip: bool = False) -> NDArray[np.uint8]:
         """Return the (size, size) uint8 input for the face in `box` of `gray` (height, width).
 
         Args:
-            flip: for flip test-time augmentation, see edge.inference.preprocess.flip_crop.
+            flip: whether to mirror it for flip test-time augmentation, see edge.inference.preprocess.flip_crop.
         """
         card = self.card
         return model_input(
@@ -85,7 +85,7 @@ class Classifier:
 
 
 def dequantize(raw: NDArray[Any], quantization: tuple[float, int]) -> NDArray[np.float32]:
-    """Return real values of `raw`: (raw - zero point) * scale; unchanged where the scale is 0 (not quantized)."""
+    """Return the real values of `raw`: (raw - zero point) * scale; unchanged where the scale is 0 (not quantized)."""
     scale, zero_point = quantization
     values = raw.astype(np.float32)
     return (values - np.float32(zero_point)) * np.float32(scale) if scale else values
@@ -98,7 +98,7 @@ def calibrate(probabilities: NDArray[np.float32], temperature: float) -> NDArray
     """
     powered = np.maximum(probabilities, 0) ** np.float32(1 / temperature)
     total = powered.sum()
-    # All zero cannot happen with a softmax; a model that does it all the same carries no information: equal probabilities.
+    # A softmax is never all zero. A model whose output is carries no information: equal probabilities.
     return powered / total if total > 0 else np.full_like(powered, 1 / len(powered))
 
 
@@ -109,7 +109,7 @@ def _single(details: list[dict[str, Any]], what: str) -> dict[str, Any]:
 
 
 def _check_tensors(path: Path, card: model_file.ModelCard, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-    """Raise ModelError unless the tensors are what the card promises."""
+    """Raise ModelError unless shape and type of the tensors are those of the card."""
     expected = (1, card.input_size, card.input_size, 1)
     shape, dtype = tuple(int(n) for n in inputs["shape"]), np.dtype(inputs["dtype"]).name
     if dtype != "uint8":
@@ -118,7 +118,7 @@ def _check_tensors(path: Path, card: model_file.ModelCard, inputs: dict[str, Any
         raise ModelError(f"{path}: input shape is {shape}, its card says {expected}")
     scale, zero_point = inputs["quantization"]
     if not (0.98 <= scale <= 1.02 and zero_point == 0):
-        # Raw pixels go straight in: any other scale means that the model expects pixels prepared in some other way.
+        # Raw pixels are the input; with any other scale the model expects pixels that were preprocessed in another way.
         raise ModelError(f"{path}: input scale is {scale:g}, zero point {zero_point}, expected 1 and 0 (raw pixels)")
     expected_output = (1, len(card.labels))
     shape, dtype = tuple(int(n) for n in outputs["shape"]), np.dtype(outputs["dtype"]).name

@@ -1,7 +1,7 @@
 """The model file: a TFLite FlatBuffer with its card (labels, input contract, calibration, metrics) as JSON inside.
 
-A ZIP archive appended to a FlatBuffer is ignored by every TFLite runtime and read by every ZIP tool; TensorFlow Lite
-Metadata packs its label files the same way. So one file is all that a device needs.
+The card is in a ZIP archive that is appended to the FlatBuffer. Every TFLite runtime ignores it and every ZIP tool
+reads it; TensorFlow Lite Metadata stores label files in the same way. So a device needs one file only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge.errors import ModelError
 from edge.system.atomic_file import atomic_write
 
 CARD_MEMBER = "emotion-edge.json"
-CARD_FORMAT = 2  # raised when a reader of an older card would misread a newer one
+CARD_FORMAT = 2  # incremented when a program for older cards would misread a newer one
 TFLITE_IDENTIFIER = b"TFL3"  # of the TFLite schema, at bytes 4 to 8
 
 
@@ -34,12 +34,12 @@ class ModelCard:
     input_size: int  # pixels a side of the square gray uint8 input
     effective_resolution: int  # pixels a side of the training faces; larger faces are first downscaled to this
     crop_padding: float = 0.0  # of the face box on each side, as a fraction of its side
-    temperature: float = 1.0  # probabilities are raised to 1/temperature and normalized (Guo et al. 2017)
-    min_confidence: float = MIN_CONFIDENCE  # after the temperature, below which no label is given
-    metrics: Mapping[str, Any] = field(default_factory=dict)  # measured on this very model, e.g. {"PublicTest": {...}}
-    data: str = ""  # what it was trained on
+    temperature: float = 1.0  # probabilities are raised to 1/temperature and normalized (Guo et al., ICML 2017)
+    min_confidence: float = MIN_CONFIDENCE  # calibrated probability below which a face gets no label, 0 to 1
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # measured on this model, e.g. {"PublicTest": {...}}
+    data: str = ""  # that it was trained on
     version: str = ""  # of the model, not of the package
-    sha256: str = ""  # of the FlatBuffer without the card; filled in by `attach`
+    sha256: str = ""  # of the FlatBuffer without the card; set by `attach`
 
     def __post_init__(self) -> None:
         _require(bool(self.labels), "labels", self.labels, "at least one label")
@@ -66,32 +66,30 @@ def _require(fits: bool, key: str, found: object, expected: str) -> None:
 def load(path: Path) -> tuple[bytes, ModelCard]:
     """Return the FlatBuffer and the card of the model file at `path`.
 
-    Raises ModelError, naming the file, when it cannot be read, is no TFLite model, has no card or a damaged one.
+    Raises ModelError, naming the file, if it cannot be read, is not a TFLite model, or has no card or a damaged one.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); name a .tflite file that is there") from error
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); expected a .tflite file") from error
     if content[4:8] != TFLITE_IDENTIFIER:
-        raise ModelError(f"{path}: not a TFLite model (no TFL3 mark); make one with 'trainer quantize'")
+        raise ModelError(f"{path}: not a TFLite model (no TFL3 identifier); make one with 'trainer quantize'")
     model, text = split_card(content)
     if text is None:
         raise ModelError(
-            f"{path}: a TFLite model without a card, or cut short; 'trainer quantize' writes one with a card"
+            f"{path}: a TFLite model without a card, or truncated; 'trainer quantize' writes one with a card"
         )
     try:
         card = parse(text)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     if card.sha256 != hashlib.sha256(model).hexdigest():
-        raise ModelError(
-            f"{path}: damaged: the model's bytes do not match the SHA-256 in its card; copy the file again"
-        )
+        raise ModelError(f"{path}: damaged: the model does not match the SHA-256 in its card; copy the file again")
     return model, card
 
 
 def parse(text: str) -> ModelCard:
-    """Return the card written as JSON in `text`. Raises ModelError naming the key that is missing, unknown or wrong."""
+    """Return the card of the JSON in `text`. Raises ModelError naming the key that is missing, unknown or invalid."""
     try:
         values = json.loads(text)
     except ValueError as error:
@@ -101,7 +99,7 @@ def parse(text: str) -> ModelCard:
     version = values.pop("format", None)
     if version != CARD_FORMAT:
         raise ModelError(
-            f"model card: format {version!r}, this program reads {CARD_FORMAT}; make the model file anew with "
+            f"model card: format {version!r}, this program reads {CARD_FORMAT}; make the model file again with "
             "'trainer quantize', or update emotion-edge"
         )
     known = {item.name for item in fields(ModelCard)}
@@ -117,25 +115,25 @@ def parse(text: str) -> ModelCard:
 
 
 def attach(model: bytes, card: ModelCard, path: Path) -> ModelCard:
-    """Write `model` (a FlatBuffer without card) with `card` inside to `path`, atomically; return the card.
+    """Write `model` (a FlatBuffer without card) and `card` to `path`, atomically; return the card with its hash.
 
-    The bytes depend on nothing but the arguments, so that the same model gives the same file.
+    The same model and card give the same bytes. Raises FileError if the file cannot be written.
     """
-    sealed = replace(card, sha256=hashlib.sha256(model).hexdigest())
-    text = json.dumps({"format": CARD_FORMAT, **asdict(sealed)}, indent=1, ensure_ascii=False)
+    hashed = replace(card, sha256=hashlib.sha256(model).hexdigest())
+    text = json.dumps({"format": CARD_FORMAT, **asdict(hashed)}, indent=1, ensure_ascii=False)
     buffer = io.BytesIO(model)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(CARD_MEMBER, (2000, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
     atomic_write(path, buffer.getvalue())
-    return sealed
+    return hashed
 
 
 def split_card(content: bytes) -> tuple[bytes, str | None]:
-    """Return the FlatBuffer and the card's text in `content`, None where no readable card is inside."""
+    """Return the FlatBuffer and the text of the card in `content`; None for the text where no card can be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             start = min(member.header_offset for member in archive.infolist())
             return content[:start], archive.read(CARD_MEMBER).decode()
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError, OSError):
-        # All that zipfile raises for a damaged archive, according to where it was hit.
+        # What zipfile raises for a damaged archive depends on where the damage is.
         return content, None

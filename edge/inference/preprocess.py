@@ -1,7 +1,7 @@
-"""From a box in a gray image to the pixels that the model sees: THE definition, used on the device and in training.
+"""From a face box in a gray image to the model's input: the only definition, used on the device and in training.
 
-FER2013's faces are 48 px wide. A network trained on them has never seen finer detail, so a larger face is first downscaled
-to the effective resolution of the training images and only then resized to the model's input size.
+FER2013's faces are 48 pixels wide. A network trained on them knows no finer detail, so a larger face is first
+downscaled to the effective resolution of the training images and only then resized to the model's input size.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from edge.types import Box
 
-# Padding of the crop for flip test-time augmentation. The more two predictions differ, the more their mean is worth: on
-# PublicTest this is about the best of 0 to -0.06, on the cascade's boxes it costs nothing.
+# Padding of the mirrored crop in flip test-time augmentation. The more two predictions differ, the more their mean
+# gains: of 0 to -0.06 this is about the best on PublicTest, and with the cascade's boxes it costs no accuracy.
 FLIP_PADDING = -0.03
 
 
 def model_input(
     gray: NDArray[np.uint8], box: Box, *, padding: float, effective_resolution: int, size: int, flip: bool = False
 ) -> NDArray[np.uint8]:
-    """Return the (size, size) uint8 pixels that the model gets for the face in `box` of `gray` (height, width).
+    """Return the (size, size) uint8 input of the model for the face in `box` of `gray` (height, width).
 
     Args:
         padding: see `crop`.
         effective_resolution, size: see `resample`.
-        flip: see `flip_crop`.
+        flip: whether to apply `flip_crop`.
     """
     face = crop(gray, box, padding)
     return resample(flip_crop(face) if flip else face, effective_resolution=effective_resolution, size=size)
@@ -41,8 +41,8 @@ def flip_crop(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def crop(gray: NDArray[np.uint8], box: Box, padding: float) -> NDArray[np.uint8]:
     """Return the square around `box`, padded on each side by `padding` times its side (-0.4 to 1).
 
-    Outside the image the border pixels are repeated, so that the face keeps its place in the crop. Raises ValueError for
-    a box wholly outside.
+    Beyond the image its border pixels are repeated, so that the face keeps its place in the crop. Raises ValueError for
+    a square outside the image.
     """
     side = max(1, round(max(box.width, box.height) * (1 + 2 * padding)))
     left = round(box.x + box.width / 2 - side / 2)
@@ -60,7 +60,7 @@ def crop(gray: NDArray[np.uint8], box: Box, padding: float) -> NDArray[np.uint8]
 
 
 def resample(face: NDArray[np.uint8], *, effective_resolution: int, size: int) -> NDArray[np.uint8]:
-    """Return the square `face` as (size, size), with no finer detail than `effective_resolution` pixels a side."""
+    """Return the square `face` as (size, size), with no finer detail than `effective_resolution` pixels a side have."""
     return _resize(_resize(face, min(effective_resolution, face.shape[0])), size)
 
 

@@ -1,13 +1,13 @@
-"""Temporal smoothing: one stable label a face, and the time since when it holds. All times are in seconds.
+"""Temporal smoothing: one stable label for each face, and the time since when it holds. All times are in seconds.
 
-Two mechanisms run side by side. Probabilities are averaged over a long time, so that noise does not change the label.
-Evidence for a label change is accumulated with CUSUM (Page: Continuous inspection schemes, Biometrika 1954); once there is
-enough, the average starts anew, so that a real change shows at once. A face with such evidence is classified twice as often
-meanwhile. On the synthetic camera with noise (benchmarks/steadiness.py) averaging alone had to choose between 11 wrong
-changes a minute and a delay of half a second.
+Two methods are combined. Probabilities are averaged over a long time, so that noise does not change the label. Evidence
+for a label change is accumulated with CUSUM (Page: Continuous inspection schemes, Biometrika 1954); once there is
+enough, the average starts again, so that a real change shows at once. While there is such evidence, a face is
+classified twice as often. On the synthetic camera with noise (benchmarks/steadiness.py) averaging alone gave either 11
+wrong changes a minute or a delay of half a second.
 
-Every second inference is flip test-time augmentation: the crop is mirrored and a little tighter. The mean of both is right
-more often than either: on PublicTest for 71.3 % of the faces, against 70.8 % (trainer evaluate --tta).
+Every second inference uses flip test-time augmentation: the crop is mirrored and slightly tighter. The mean of both
+crops is more accurate than one alone: on PublicTest 71.3 % against 70.8 % (trainer evaluate --tta).
 """
 
 from __future__ import annotations
@@ -21,24 +21,18 @@ from numpy.typing import NDArray
 from edge.config.defaults import HALF_LIFE_SECONDS, MIN_CONFIDENCE
 from edge.types import FaceResult, InferenceRequest, Track
 
-INFERENCE_INTERVAL_SECONDS = (
-    1 / 15
-)  # between two inferences of one face; half of it while there is evidence of a change
-CUSUM_THRESHOLD = 4.0  # nats of evidence for another label that change it: odds of 55 to 1
+INFERENCE_INTERVAL_SECONDS = 1 / 15  # between two inferences of a face; half of it while there is evidence of a change
+CUSUM_THRESHOLD = 4.0  # nats of evidence that change a label: odds of 55 to 1
 MIN_PROBABILITY = 0.02  # in the evidence, so that no single inference reaches CUSUM_THRESHOLD
-UNCERTAIN_AFTER_SECONDS = (
-    1.0  # of low probabilities: a change from one label to another passes through a short time of it
-)
-SWITCH_MARGIN = (
-    0.1  # probability by which another label must lead before it takes over: two close labels do not flicker
-)
-HYSTERESIS = 0.05  # below the minimum confidence, down to which a label stays, or is assigned when CUSUM finds it
-STATE_BUFFER_SECONDS = 2.0  # for which the state of a face out of sight is kept
-TIMESTAMP_TOLERANCE_SECONDS = 0.002  # a video's times may be whole milliseconds, whose differences are one off
+UNCERTAIN_AFTER_SECONDS = 1.0  # of low probabilities; each change of label passes through a short time of them
+SWITCH_MARGIN = 0.1  # lead in probability that a new label needs, so that two close labels do not alternate
+HYSTERESIS = 0.05  # below the minimum confidence, down to which a label stays, or is assigned when CUSUM detects it
+STATE_BUFFER_SECONDS = 2.0  # for which the state of a lost face is kept
+TIMESTAMP_TOLERANCE_SECONDS = 0.002  # timestamps of a video may be whole milliseconds: their differences are one off
 
 
 class CusumDetector:
-    """Accumulates evidence for each other label, since the evidence began.
+    """Accumulates evidence for each other label since that evidence began.
 
     Args:
         labels: how many there are.
@@ -47,18 +41,19 @@ class CusumDetector:
     def __init__(self, labels: int) -> None:
         self._nats = np.zeros(labels)
         self._counts = np.zeros(labels, np.int64)
-        self._sums = np.zeros((labels, labels))  # of probabilities since a label's evidence began, a row for each label
+        self._sums = np.zeros((labels, labels))  # of probabilities since a label's evidence began; one row per label
 
     @property
     def has_evidence(self) -> bool:
+        """Whether there is any evidence for another label."""
         return bool(self._nats.any())
 
     def add(self, probabilities: NDArray[np.float32], current: float) -> None:
-        """Count one inference.
+        """Add one inference.
 
         Args:
             probabilities: (labels,).
-            current: probability of the present label; without one, the minimum confidence.
+            current: probability of the current label; without a label, the minimum confidence.
         """
         if not self.has_evidence and probabilities.max() <= current:
             return
@@ -69,7 +64,7 @@ class CusumDetector:
         self._sums = np.where(refuted[:, np.newaxis], 0, self._sums + probabilities)
 
     def change(self) -> tuple[int, NDArray[np.float32]] | None:
-        """Return the label with enough evidence and the mean probabilities (labels,) since it began; None: there is none."""
+        """Return the label with enough evidence and the mean probabilities (labels,) since it began, or None."""
         label = int(self._nats.argmax())
         if self._nats[label] < CUSUM_THRESHOLD:
             return None
@@ -78,24 +73,29 @@ class CusumDetector:
 
 @dataclass
 class SmootherState:
-    """What is known of one face."""
+    """What the smoother keeps of one face."""
 
     probabilities: NDArray[np.float32]  # (labels,), averaged
-    label: int | None
-    since: float  # seconds, of the label
+    label: int | None  # index of the label; None: uncertain
+    since: float  # seconds: when the label was assigned
     inferred_at: float  # seconds, of the last inference
     cusum: CusumDetector
-    uncertain_since: float | None = None  # seconds, since when no probability has been high enough for a label
-    flip_next: bool = True  # the next inference is of the mirrored crop
+    uncertain_since: float | None = None  # seconds: since when every probability has been too low for a label
+    flip_next: bool = True  # whether the next inference is of the mirrored crop
+
+    def assign(self, label: int | None, now: float) -> None:
+        """Change the label, and discard the evidence against the old one."""
+        self.label, self.since, self.uncertain_since = label, now, None
+        self.cusum = CusumDetector(len(self.probabilities))
 
 
 class TemporalSmoother:
-    """Plans inferences, averages probabilities and decides labels.
+    """Plans inferences, averages probabilities and assigns labels.
 
     Args:
         labels: of the model, in the order of its outputs.
         min_confidence: probability below which a face gets no label, 0 to 1.
-        half_life: seconds after which an old inference counts half; 0 takes each inference as it is.
+        half_life: seconds after which an inference counts half in the average; 0: no averaging.
         interval: seconds between two inferences of one face.
     """
 
@@ -111,24 +111,27 @@ class TemporalSmoother:
         self._states: dict[int, SmootherState] = {}
 
     def plan(self, tracks: Sequence[Track], now: float) -> list[InferenceRequest]:
-        """Return the inferences that are due at `now`."""
+        """Return the inferences that are due at `now` seconds."""
         requests = []
         for track in tracks:
             state = self._states.get(track.track_id)
             if state is None:
                 requests.append(InferenceRequest(track))
-            elif self._is_due(state, now):
+                continue
+            changing = state.label is not None and state.cusum.has_evidence
+            interval = self._interval / 2 if changing else self._interval
+            if not 0 <= now - state.inferred_at < interval - TIMESTAMP_TOLERANCE_SECONDS:
                 requests.append(InferenceRequest(track, flip=state.flip_next))
         return requests
 
     def update(
         self, tracks: Sequence[Track], probabilities: Mapping[int, NDArray[np.float32]], now: float
     ) -> tuple[FaceResult, ...]:
-        """Return a result for each of `tracks` at `now`.
+        """Return a result for each of `tracks` at `now` seconds.
 
         Args:
             tracks: all faces of the frame.
-            probabilities: track id -> (labels,), of the faces that were classified; a new face is among them.
+            probabilities: track id -> (labels,), of the faces that were classified; a new face must be one of them.
         """
         for track_id, inferred in probabilities.items():
             self._add(track_id, inferred, now)
@@ -139,21 +142,16 @@ class TemporalSmoother:
                 for track_id, state in self._states.items()
                 if track_id in visible or 0 <= now - state.inferred_at <= STATE_BUFFER_SECONDS
             }
-        return tuple(self._result(track, now) for track in tracks)
-
-    def _is_due(self, state: SmootherState, now: float) -> bool:
-        changing = state.label is not None and state.cusum.has_evidence
-        interval = self._interval / 2 if changing else self._interval
-        return not 0 <= now - state.inferred_at < interval - TIMESTAMP_TOLERANCE_SECONDS
-
-    def _result(self, track: Track, now: float) -> FaceResult:
-        state = self._states[track.track_id]
-        label = None if state.label is None else self._labels[state.label]
-        return make_result(
-            track, self._labels, state.probabilities, label, state.since, max(0.0, now - state.inferred_at)
-        )
+        results = []
+        for track in tracks:
+            state = self._states[track.track_id]
+            label = None if state.label is None else self._labels[state.label]
+            age = max(0.0, now - state.inferred_at)
+            results.append(make_result(track, self._labels, state.probabilities, label, state.since, age))
+        return tuple(results)
 
     def _add(self, track_id: int, probabilities: NDArray[np.float32], now: float) -> None:
+        """Add one inference to the state of a face."""
         state = self._states.get(track_id)
         if state is None:
             label = strongest_label(probabilities, self._min_confidence)
@@ -166,42 +164,36 @@ class TemporalSmoother:
         state.inferred_at, state.flip_next = now, not state.flip_next
         if self._half_life > 0:
             self._detect_change(state, probabilities, now)
-        self._decide(state, now)
+        self._update_label(state, now)
 
     def _detect_change(self, state: SmootherState, probabilities: NDArray[np.float32], now: float) -> None:
-        """Assign another label, and start the average anew, when the evidence for it is enough."""
-        state.cusum.add(
-            probabilities, self._min_confidence if state.label is None else float(probabilities[state.label])
-        )
+        """Assign another label, and start the average again, once there is enough evidence for it."""
+        current = self._min_confidence if state.label is None else float(probabilities[state.label])
+        state.cusum.add(probabilities, current)
         change = state.cusum.change()
         if change is None:
             return
         label, mean = change
         if int(mean.argmax()) == label and mean[label] >= self._min_confidence - HYSTERESIS:
-            _assign(state, label, now)
+            state.assign(label, now)
             state.probabilities = mean
 
-    def _decide(self, state: SmootherState, now: float) -> None:
-        label = self._stable_label(state.label, state.probabilities)
+    def _update_label(self, state: SmootherState, now: float) -> None:
+        """Assign the label of the averaged probabilities: another one only by a clear lead, none only after a while."""
+        probabilities = state.probabilities
+        strongest = int(probabilities.argmax())
+        label = state.label
+        if label is None or probabilities[strongest] - probabilities[label] > SWITCH_MARGIN:
+            label = strongest_label(probabilities, self._min_confidence)
+        elif probabilities[label] < self._min_confidence - HYSTERESIS:
+            label = None
         if label is not None or state.label is None:
             state.uncertain_since = None
         elif state.uncertain_since is None:
             state.uncertain_since = now
-        # Without averaging every inference counts by itself.
-        undecided = (
-            state.uncertain_since is not None
-            and now - state.uncertain_since < UNCERTAIN_AFTER_SECONDS
-            and self._half_life > 0
-        )
-        if label != state.label and not undecided:
-            _assign(state, label, now)
-
-    def _stable_label(self, current: int | None, probabilities: NDArray[np.float32]) -> int | None:
-        """Return the label for `probabilities`: another one than `current` only by a clear lead."""
-        strongest = int(probabilities.argmax())
-        if current is None or probabilities[strongest] - probabilities[current] > SWITCH_MARGIN:
-            return strongest_label(probabilities, self._min_confidence)
-        return current if probabilities[current] >= self._min_confidence - HYSTERESIS else None
+        waiting = state.uncertain_since is not None and now - state.uncertain_since < UNCERTAIN_AFTER_SECONDS
+        if label != state.label and not (waiting and self._half_life > 0):
+            state.assign(label, now)
 
 
 def strongest_label(probabilities: NDArray[np.float32], min_confidence: float) -> int | None:
@@ -222,8 +214,3 @@ def make_result(
     named = dict(zip(labels, probabilities.tolist(), strict=True))
     confidence = max(named.values()) if label is None else named[label]
     return FaceResult(track.track_id, track.box, named, label, confidence, since, age)
-
-
-def _assign(state: SmootherState, label: int | None, now: float) -> None:
-    state.label, state.since, state.uncertain_since = label, now, None
-    state.cusum = CusumDetector(len(state.probabilities))

@@ -1,4 +1,4 @@
-"""Where a face moved since the last frame, by template matching: far cheaper than detection, and it follows profiles."""
+"""Template matching: finds where a face moved since the last frame, far faster than detection, and also in profile."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from numpy.typing import NDArray
 from edge.detection.downscale import downscale
 from edge.types import Box
 
-TEMPLATE_SIZE = 20  # pixels a side
+TEMPLATE_PIXELS = 20  # side of a template
 MATCH_RADIUS = 0.35  # of the face's side, in each direction, that a face can move from one frame to the next
-MIN_CORRELATION = 0.6  # least normalized correlation, -1 to 1, that is still this face
-# Of the template's standard deviation, below which a match is an even wall whose shading happens to run as the face's.
+MIN_CORRELATION = 0.6  # normalized, -1 to 1; below it the face is lost
+# Of the template's standard deviation. A match with less is a uniform wall whose shading resembles that of the face.
 MIN_CONTRAST = 0.25
 
 
 def extract_template(gray: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Return the visible part of the face in `box` of `gray` (height, width), at TEMPLATE_SIZE pixels a side."""
+    """Return the visible part of the face in `box` of `gray` (height, width), downscaled to TEMPLATE_PIXELS a side."""
     part = _padded(gray, box, 0)[0]
-    return downscale(part, box.width / TEMPLATE_SIZE)
+    return downscale(part, box.width / TEMPLATE_PIXELS)
 
 
 def match_template(gray: NDArray[np.uint8], box: Box, template: NDArray[np.uint8]) -> Box | None:
-    """Return where in `gray` (height, width) the face of `template` is that was in `box`; None where it is lost."""
+    """Return the box in `gray` (height, width) of the face of `template`, which was in `box`; None: it is lost."""
     part, x0, y0 = _padded(gray, box, MATCH_RADIUS)
-    factor = box.width / TEMPLATE_SIZE
+    factor = box.width / TEMPLATE_PIXELS
     area = downscale(part, factor)
     if area.shape[0] < template.shape[0] or area.shape[1] < template.shape[1] or template.min() == template.max():
         return None
     correlation = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
-    correlation[~np.isfinite(correlation)] = -1.0  # over an even part it is undefined
+    correlation[~np.isfinite(correlation)] = -1.0  # undefined where the image is uniform
     _, best, _, (x, y) = cv2.minMaxLoc(correlation)
     match = area[y : y + template.shape[0], x : x + template.shape[1]]
     if best < MIN_CORRELATION or match.std() < MIN_CONTRAST * template.std():
@@ -42,9 +42,9 @@ def match_template(gray: NDArray[np.uint8], box: Box, template: NDArray[np.uint8
 
 
 def _subpixel_offset(correlation: NDArray[Any], peak: int) -> float:
-    """Return the offset, -0.5 to 0.5, of the vertex of the parabola through the peak and its neighbors.
+    """Return the offset, -0.5 to 0.5, of the vertex of the parabola through the peak and its two neighbors.
 
-    A face of 200 pixels is compared at 20, where one pixel is ten.
+    A face of 200 pixels is matched at 20, where one pixel stands for ten.
     """
     if not 0 < peak < len(correlation) - 1:
         return 0.0
@@ -54,7 +54,7 @@ def _subpixel_offset(correlation: NDArray[Any], peak: int) -> float:
 
 
 def _padded(gray: NDArray[np.uint8], box: Box, padding: float) -> tuple[NDArray[np.uint8], int, int]:
-    """Return the part of `gray` at `box`, padded by `padding` times its side, clipped; and its left and top."""
+    """Return the part of `gray` at `box`, padded by `padding` times its side and clipped, with its left and top."""
     pad = round(box.width * padding)
     x0, y0 = max(0, box.x - pad), max(0, box.y - pad)
     x1, y1 = max(x0 + 1, box.x + box.width + pad), max(y0 + 1, box.y + box.height + pad)
