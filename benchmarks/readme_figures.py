@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 
 from edge.capture import registry as cameras
-from edge.capture.synthetic import Stage
+from edge.capture.synthetic import SyntheticScene
 from edge.config.models import shipped_model
 from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
@@ -31,13 +31,13 @@ RIGHT_PLACE = 0.4  # intersection over union of box and face
 def main() -> None:
     classifier = Classifier(shipped_model())
     pipeline = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
-    stage = Stage()
+    stage = SyntheticScene()
     frames = round(stage.period * FPS)
     started = time.perf_counter()
     seen = [pipeline.process(frame) for frame in islice(cameras.frames("synthetic:fast"), frames)]
     speed = frames / (time.perf_counter() - started)
     visible, alone, right = count(stage, seen)
-    face = classifier.prepare(seen[0].frame.gray, stage.actors(0)[0].box)
+    face = classifier.prepare(seen[0].frame.gray, stage.faces(0)[0].box)
     show("environment", f"{megabytes(Path(sys.prefix).rglob('*')):.0f} MB in {Path(sys.prefix).name}")
     show("model", f"{shipped_model().stat().st_size / 1e6:.2f} MB")
     show("start to first reading", f"{median(lambda: first_reading(stage), 5):.2f} s on an image (median of 5)")
@@ -53,11 +53,11 @@ def main() -> None:
     )
 
 
-def count(stage: Stage, seen: Iterable[FrameResult]) -> tuple[int, int, int]:
+def count(stage: SyntheticScene, seen: Iterable[FrameResult]) -> tuple[int, int, int]:
     """Return frames with a whole face, those with one reading at its place, and those that also name its emotion."""
     visible = alone = right = 0
     for observation in seen:
-        (actor,) = stage.actors(observation.frame.time)
+        (actor,) = stage.faces(observation.frame.time)
         readings = observation.faces
         if actor.visible:
             visible += 1
@@ -67,7 +67,7 @@ def count(stage: Stage, seen: Iterable[FrameResult]) -> tuple[int, int, int]:
     return visible, alone, right
 
 
-def first_reading(stage: Stage) -> float:
+def first_reading(stage: SyntheticScene) -> float:
     """Return the seconds from starting the command to its first line."""
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "face.png"

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from edge.capture import registry as cameras
-from edge.capture.synthetic import EMOTION_SECONDS, Stage
+from edge.capture.synthetic import EMOTION_SECONDS, SyntheticScene
 from edge.config.models import shipped_model
 from edge.detection.haar import HaarDetector
 from edge.inference import model_file
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def noisy(seed: int, noise: float, start: float) -> Iterator[Frame]:
-    rng, stage = np.random.default_rng(seed), Stage()
+    rng, stage = np.random.default_rng(seed), SyntheticScene()
     for index in range(round(SECONDS * FPS)):
         image = stage.image(start + index / FPS)
         gray = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
@@ -64,9 +64,9 @@ def noisy(seed: int, noise: float, start: float) -> Iterator[Frame]:
 
 def told(start: float) -> list[tuple[float, str | None]]:
     """Return when the face changes, and to what."""
-    stage = Stage()
+    stage = SyntheticScene()
     seconds = [index / FPS for index in range(round(SECONDS * FPS))]
-    return changes([(second, stage.actors(start + second)[0].emotion) for second in seconds])
+    return changes([(second, stage.faces(start + second)[0].emotion) for second in seconds])
 
 
 def naive(frames: Iterable[Frame]) -> Looks:

@@ -94,9 +94,9 @@ def make_clip(path: Path) -> None:
     import cv2
     import numpy as np
 
-    from edge.capture.synthetic import Stage
+    from edge.capture.synthetic import SyntheticScene
 
-    stage, rng = Stage(faces=2), np.random.default_rng(1)
+    stage, rng = SyntheticScene(face_count=2), np.random.default_rng(1)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), FPS, (stage.width, stage.height))
     for index in range(FRAMES):
         image = stage.image(index / FPS) + rng.normal(0, NOISE, (stage.height, stage.width))

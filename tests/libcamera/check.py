@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture import picamera
-from edge.capture.synthetic import Stage
+from edge.capture.synthetic import SyntheticScene
 from edge.types import Box, Frame
 from tests.libcamera.virtual import adapt
 
@@ -107,12 +107,12 @@ SENSORS = {
 
 def moments() -> Iterator[tuple[NDArray[np.uint8], Box]]:
     """Yield the images that are filmed, (height, width, 3) BGR, and where the face is in each."""
-    stage = Stage(*SIZE)
+    stage = SyntheticScene(*SIZE)
     for number in range(COUNT):
         seconds = 3.0 * stage.emotions.index(SHOWN) + 0.5 + number / RATE
         image = np.repeat(stage.image(seconds)[..., np.newaxis], 3, axis=2)
         image[:, :REDDISH] = (60, 60, 200)
-        yield image, stage.actors(seconds)[0].box
+        yield image, stage.faces(seconds)[0].box
 
 
 def film() -> None:

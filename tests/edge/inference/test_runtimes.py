@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.capture.synthetic import Stage
+from edge.capture.synthetic import SyntheticScene
 from edge.inference import model_file
 from edge.inference.classifier import Classifier, dequantize, runtime
 from tests.support.commands import run_edge
@@ -40,8 +40,8 @@ np.save(sys.argv[2], [classifier.classify(face) for face in np.load(sys.argv[1])
 @pytest.fixture(scope="module")
 def faces(classifier: Classifier):
     """(21, size, size) uint8: the synthetic face in each of its emotions, at several sizes."""
-    stage = Stage()
-    return np.stack([classifier.prepare(stage.image(second), stage.actors(second)[0].box) for second in range(21)])
+    stage = SyntheticScene()
+    return np.stack([classifier.prepare(stage.image(second), stage.faces(second)[0].box) for second in range(21)])
 
 
 @pytest.fixture(scope="module")

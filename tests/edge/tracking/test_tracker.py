@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.synthetic import Stage
+from edge.capture.synthetic import SyntheticScene
 from edge.detection.haar import DENSE, MIN_FACE, WINDOW, HaarDetector
 from edge.detection.tile_scheduler import ALONE, COMPANY, REST, SEARCH_WIDTH
 from edge.inference.preprocess import cut
@@ -265,10 +265,10 @@ def test_nobody_gets_the_identity_of_who_hid_them(tracker, names, front, offset)
 
 
 def test_everybody_on_the_stage_has_one_sighting_from_soon_after_they_come_until_they_go(tracker):
-    stage, came, found = Stage(faces=3), dict.fromkeys(range(3), -COMPANY), []
+    stage, came, found = SyntheticScene(face_count=3), dict.fromkeys(range(3), -COMPANY), []
     for now, seen in play(tracker, 10, stage.image):
         assert len(set(ids(seen))) == len(seen)
-        for number, actor in enumerate(stage.actors(now)):
+        for number, actor in enumerate(stage.faces(now)):
             if not actor.visible:
                 came[number] = now
             elif now - came[number] > COMPANY + 1 / FPS:
