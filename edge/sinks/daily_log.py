@@ -1,11 +1,11 @@
-"""The log of the day: one CSV file for each day, which the sink csv writes and `edge summary` reads.
+"""The daily log: one CSV file for each day, which sink csv writes and `edge summary` reads.
 
-    begin,seconds,run,face,label,confidence
+    begin,seconds,run,track_id,label,confidence
     2026-11-21T14:03:20.021+01:00,9.967,5f21c0,3,calm,0.873
 
-A line is a span: one face that showed one label. `begin` is local time with its offset from UTC, `run` tells the faces
-of one run from those of another, as each begins to count at 1; no label: unsure. The files are CSV because everybody
-can read them, a damaged one loses single lines, and one write of whole lines is all that is asked of an SD card.
+A line is a segment: one face that kept one label. `begin` is local time with its offset from UTC. `run` distinguishes
+the tracks of different runs, as each run numbers them from 1. An empty label: uncertain. Every program reads CSV, damage
+costs single lines, and one write of complete lines is all that it asks of an SD card.
 """
 
 from __future__ import annotations
@@ -21,110 +21,105 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-HEADER = "begin,seconds,run,face,label,confidence\n"
-MODE = 0o666  # less the umask, as of any file
-_NAME = re.compile(r"emotions-(\d{4}-\d{2}-\d{2})\.csv", re.ASCII)
+HEADER = "begin,seconds,run,track_id,label,confidence\n"
+LOG_FILE_MODE = 0o666  # less the umask, as of any file
+MAX_SEGMENT_SECONDS = 86_400  # longer ones are damaged lines
+_FILE_NAME = re.compile(r"emotions-(\d{4}-\d{2}-\d{2})\.csv", re.ASCII)
 
 
-class Span(NamedTuple):
-    """One face showing one label."""
+class Segment(NamedTuple):
+    """A period in which one face kept one label."""
 
-    begin: datetime  # local time, with its offset
-    seconds: float  # 0 or more; 0: seen in one frame alone
-    run: str  # each run has another one
-    face: int  # from 1; the same face of a run keeps it
-    label: str | None  # None: unsure
-    confidence: float  # mean of the frames, of the label, or of the strongest one where unsure, 0 to 1
+    begin: datetime  # local time, with its offset from UTC
+    seconds: float  # 0: in a single frame
+    run: str  # random, a different one for each run
+    track_id: int  # from 1, unique within a run
+    label: str | None  # None: uncertain
+    confidence: float  # mean over the frames, of the label, or of the strongest one if uncertain, 0 to 1
 
 
-def file_of(folder: Path, day: date) -> Path:
+def log_path(folder: Path, day: date) -> Path:
     """Return the path of the log of `day`."""
     return folder / f"emotions-{day.isoformat()}.csv"
 
 
-def days(folder: Path) -> list[date]:
-    """Return the days that have a log in `folder`, the first one first; only files of exactly such a name count."""
-    found = []
+def logged_days(folder: Path) -> list[date]:
+    """Return the days that have a log in `folder`, the earliest first; files with other names are ignored."""
+    days = []
     for path in folder.iterdir():
-        name = _NAME.fullmatch(path.name)
+        name = _FILE_NAME.fullmatch(path.name)
         if name and path.is_file():
-            with suppress(ValueError):  # the 31st of February
-                found.append(date.fromisoformat(name[1]))
-    return sorted(found)
+            with suppress(ValueError):  # February 31
+                days.append(date.fromisoformat(name[1]))
+    return sorted(days)
 
 
-def to_line(span: Span) -> str:
-    """Return `span` as a line, with its end; a line break within a label becomes a space."""
+def format_line(segment: Segment) -> str:
+    """Return `segment` as a line, with its end; a line break within a label becomes a space."""
     text = io.StringIO()
-    label = re.sub(r"[\r\n]", " ", span.label or "")
-    begin = span.begin.isoformat(timespec="milliseconds")
-    fields = (begin, f"{span.seconds:.3f}", span.run, span.face, label, f"{span.confidence:.3f}")
+    label = re.sub(r"[\r\n]", " ", segment.label or "")
+    begin = segment.begin.isoformat(timespec="milliseconds")
+    fields = (begin, f"{segment.seconds:.3f}", segment.run, segment.track_id, label, f"{segment.confidence:.3f}")
     csv.writer(text, lineterminator="\n").writerow(fields)
     return text.getvalue()
 
 
-def from_line(line: str) -> Span:
-    """Return the span of `line`. Raises ValueError where it is none, as of a line that a power cut has corrupted."""
+def parse_line(line: str) -> Segment:
+    """Return the segment of `line`. Raises ValueError if it is not one, as for a line that a power failure cut."""
     try:
         (fields,) = csv.reader([line], strict=True)
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    begin, seconds, run, face, label, confidence = fields
-    span = Span(datetime.fromisoformat(begin), float(seconds), run, int(face), label or None, float(confidence))
-    # Not a number is in no range.
-    if span.begin.tzinfo is None or not (0 <= span.seconds <= 86_400 and 0 <= span.confidence <= 1):
+    begin, seconds, run, track_id, label, confidence = fields
+    segment = Segment(
+        datetime.fromisoformat(begin), float(seconds), run, int(track_id), label or None, float(confidence)
+    )
+    # Written so that NaN is out of range, too.
+    in_range = 0 <= segment.seconds <= MAX_SEGMENT_SECONDS and 0 <= segment.confidence <= 1
+    if segment.begin.tzinfo is None or not in_range:
         raise ValueError(f"{line!r} is out of range")
-    return span
+    return segment
 
 
-def append(path: Path, spans: Iterable[Span]) -> None:
-    """Add `spans` to the file at `path`, made if it is not there; all of it is on the disk when this returns.
+def append(path: Path, segments: Iterable[Segment]) -> None:
+    """Append `segments` to the file at `path`, which is created if missing; all are on the disk when this returns.
 
-    What a power cut has left of a last line is cut off. Where the disk is full nothing is added. Raises OSError.
+    A partial last line, left by a power failure, is removed first. On a full disk nothing is added. Raises OSError.
     """
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, LOG_FILE_MODE)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # another run may write to the same folder
-        size = _mended(file)
-        text = "".join([*([] if size else [HEADER]), *map(to_line, spans)])
-        _write(file, text.encode(), size)
+        size = _repair(file)
+        content = "".join([*([] if size else [HEADER]), *map(format_line, segments)]).encode()
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(file, content[written:])
+        except OSError:
+            os.ftruncate(file, size)
+            raise
         os.fsync(file)
     finally:
         os.close(file)
     if not size:
-        _sync_names(path.parent)
+        # The name of a new file is part of its folder, which fsync(2) of the file does not cover.
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
-def _mended(file: int) -> int:
-    """Return the bytes of `file`, once its last line is a whole one."""
+def _repair(file: int) -> int:
+    """Complete or remove a partial last line of `file`, and return its size in bytes."""
     size = os.fstat(file).st_size
     if not size or os.pread(file, 1, size - 1) == b"\n":
         return size
     content = os.pread(file, size, 0)
-    whole = content.rfind(b"\n") + 1
+    last_line = content.rfind(b"\n") + 1
     try:
-        from_line(content[whole:].decode())
+        parse_line(content[last_line:].decode())
     except ValueError:
-        os.ftruncate(file, whole)
-        return whole
-    return size + os.write(file, b"\n")  # an editor may leave it out
-
-
-def _write(file: int, content: bytes, size: int) -> None:
-    """Write all of `content` to the end of `file`, which has `size` bytes, or nothing."""
-    written = 0
-    try:
-        while written < len(content):
-            written += os.write(file, content[written:])
-    except OSError:
-        os.ftruncate(file, size)
-        raise
-
-
-def _sync_names(folder: Path) -> None:
-    """Have the names in `folder` on the disk, too, of which fsync(2) of a file says nothing."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        os.ftruncate(file, last_line)
+        return last_line
+    return size + os.write(file, b"\n")  # complete, but for the line break: an editor may omit it

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from edge.diagnostics import summary
-from edge.sinks import daily_log as daylog
-from edge.sinks.daily_log import Span
+from edge.sinks import daily_log
+from edge.sinks.daily_log import Segment
 from tests.support.commands import EDGE, run_edge
 
 DAY = date(2026, 11, 21)
@@ -21,12 +21,12 @@ def at(clock: str) -> datetime:
     return datetime.fromisoformat(f"{DAY} {clock}").astimezone()
 
 
-def span(clock: str, seconds: float, label: str | None = "calm", face: int = 1, run: str = "a") -> Span:
-    return Span(at(clock), seconds, run, face, label, 0.8)
+def segment(clock: str, seconds: float, label: str | None = "calm", face: int = 1, run: str = "a") -> Segment:
+    return Segment(at(clock), seconds, run, face, label, 0.8)
 
 
-def log(folder, *spans: Span, day: date = DAY) -> None:
-    daylog.append(daylog.file_of(folder, day), spans)
+def log(folder, *segments: Segment, day: date = DAY) -> None:
+    daily_log.append(daily_log.log_path(folder, day), segments)
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def busy(tmp_path):
     """The log of a day with two faces in the morning and one in the afternoon."""
     log(
         tmp_path,
-        span("09:05:00", 60),
-        span("09:06:00", 30, "cross"),
-        span("09:05:30", 90, None, face=2),
-        span("14:59:50", 10, "cross", run="b"),
-        span("15:00:00", 10, "cross", run="b"),
+        segment("09:05:00", 60),
+        segment("09:06:00", 30, "cross"),
+        segment("09:05:30", 90, None, face=2),
+        segment("14:59:50", 10, "cross", run="b"),
+        segment("15:00:00", 10, "cross", run="b"),
     )
     return tmp_path
 
@@ -84,14 +84,14 @@ def test_the_command_gives_all_of_it_as_json(busy):
 
 def test_no_line_is_wider_than_the_terminal_whatever_the_labels(tmp_path):
     labels = ["眠い眠い眠い眠い眠い眠い", "a" * 50, "müde", *(f"label{number}" for number in range(30))]
-    log(tmp_path, *(span("10:00:00", 3600, label, face=9_999) for label in labels))
+    log(tmp_path, *(segment("10:00:00", 3600, label, face=9_999) for label in labels))
     for width in (72, 80, 100):
         text = summary.text(summary.read(tmp_path, None), width)
         assert max(map(summary._columns, text.splitlines())) <= width
 
 
 def test_columns_are_in_line_for_labels_of_any_letters(tmp_path):
-    log(tmp_path, span("10:00:00", 60, "眠い"), span("10:00:00", 60, "müde"), span("10:00:00", 60, "u\u0308"))
+    log(tmp_path, segment("10:00:00", 60, "眠い"), segment("10:00:00", 60, "müde"), segment("10:00:00", 60, "u\u0308"))
     lines = [line for line in summary.text(summary.read(tmp_path, None), 80).splitlines() if line.startswith("  ")]
     assert len({summary._columns(line.partition("█")[0]) for line in lines}) == 1
 
@@ -104,14 +104,14 @@ def test_a_terminals_columns_are_counted_as_it_draws(words, columns):
 
 
 def test_the_last_day_is_told_unless_another_one_is_asked_for(tmp_path):
-    log(tmp_path, span("09:00:00", 1), day=DAY)
-    log(tmp_path, span("09:00:00", 2), day=DAY - timedelta(days=1))
+    log(tmp_path, segment("09:00:00", 1), day=DAY)
+    log(tmp_path, segment("09:00:00", 2), day=DAY - timedelta(days=1))
     assert summary.read(tmp_path, None).whole.seconds == 1
     assert summary.read(tmp_path, "2026-11-20").whole.seconds == 2
 
 
 def test_damaged_lines_are_counted_and_named_and_the_others_told(busy):
-    path = daylog.file_of(busy, DAY)
+    path = daily_log.log_path(busy, DAY)
     path.write_bytes(path.read_bytes() + b"nonsense\n\xff\xfe\n" + b"\0" * 100)
     found = summary.read(busy, None)
     assert found.whole.seconds == 200
@@ -122,7 +122,7 @@ def test_damaged_lines_are_counted_and_named_and_the_others_told(busy):
 
 
 def test_of_many_damaged_lines_the_first_ones_are_named(busy):
-    path = daylog.file_of(busy, DAY)
+    path = daily_log.log_path(busy, DAY)
     path.write_text(path.read_text() + "x\n" * 100)
     last = summary.text(summary.read(busy, None), 80).splitlines()[-1]
     assert last == f"100 damaged lines were left out: {path}:7, 8, 9, 10, 11, ..."
@@ -136,7 +136,7 @@ def test_a_day_with_nobody_is_a_line_and_no_error(tmp_path):
 
 
 def test_a_day_of_faces_seen_in_one_frame_alone_is_told_too(tmp_path):
-    log(tmp_path, span("09:00:00", 0))
+    log(tmp_path, segment("09:00:00", 0))
     found = summary.read(tmp_path, None)
     assert summary.text(found, 80).startswith("2026-11-21, Saturday: 1 face, 0.0 s in all, 09:00 to 09:00")
     Xml.fromstring(summary.svg(found))
@@ -220,7 +220,7 @@ def test_everything_is_within_the_drawing_and_the_scale_is_told(tmp_path):
     ):
         folder = tmp_path / str(seconds)
         folder.mkdir()
-        log(folder, *(span("10:00:00", min(seconds, 80_000)) for _ in range(max(1, seconds // 80_000))))
+        log(folder, *(segment("10:00:00", min(seconds, 80_000)) for _ in range(max(1, seconds // 80_000))))
         drawing = summary.svg(summary.read(folder, None))
         ((top, height, _),) = bars(drawing).values()
         assert top >= summary.TOP - 0.01
@@ -231,14 +231,14 @@ def test_everything_is_within_the_drawing_and_the_scale_is_told(tmp_path):
 
 def test_a_label_has_one_color_all_day_and_no_other_label_has_it(tmp_path):
     labels = [f"label{number}" for number in range(20)]
-    log(tmp_path, *(span(f"{hour}:00:00", 5, label) for hour in (10, 11) for label in (*labels, None)))
+    log(tmp_path, *(segment(f"{hour}:00:00", 5, label) for hour in (10, 11) for label in (*labels, None)))
     found = bars(summary.svg(summary.read(tmp_path, None)))
     colors = {(told.split(": ")[0].split(", ")[1], color) for told, (_, _, color) in found.items()}
     assert len(colors) == len({color for _, color in colors}) == 21
 
 
 def test_labels_of_any_language_and_of_any_signs_are_letters_of_the_drawing(tmp_path):
-    log(tmp_path, span("10:00:00", 5, "眠い"), span("10:00:00", 5, "<b>&\"'"))
+    log(tmp_path, segment("10:00:00", 5, "眠い"), segment("10:00:00", 5, "<b>&\"'"))
     drawing = summary.svg(summary.read(tmp_path, None))
     texts = [text.text for text in Xml.fromstring(drawing).iter(f"{SVG}text")]
     assert {"眠い 50%", "<b>&\"' 50%"} <= set(texts)
