@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -40,31 +39,32 @@ def benchmark(
     """Benchmark the pipeline: latency per stage, the classifier alone, memory, temperature."""
     from edge import app
     from edge.capture import registry as cameras
-    from edge.diagnostics import benchmark as measuring
-    from edge.diagnostics import benchmark_report
+    from edge.diagnostics.baseline import load_baseline
+    from edge.diagnostics.benchmark import BENCHMARK_SINKS, measure
+    from edge.diagnostics.benchmark_report import to_json
+    from edge.diagnostics.benchmark_text import text
     from edge.inference.classifier import Classifier
     from edge.system.atomic_file import atomic_write
 
     # No idling: an empty room must not look like a slow machine.
     settings = RunSettings(
-        None, measuring.QUIET, model or shipped_model(), duration=duration, idle_fps=0.0, threads=threads
+        None, BENCHMARK_SINKS, model or shipped_model(), duration=duration, idle_fps=0.0, threads=threads
     )
-    against = measuring.rival(compare) if compare else None
+    baseline = load_baseline(compare) if compare else None
     classifier = Classifier(settings.model, threads)
     source = source or app.detect_source()
     settings = replace(settings, source=source)
     with app.StopSignals() as stopped:
-        report = measuring.measure(
+        report = measure(
             settings,
             classifier,
             app.make_processor(settings, classifier, images=cameras.has_images(source)),
             quick=quick,
-            against=against,
+            baseline=baseline,
             stopped=stopped,
-            say=partial(typer.echo, err=True),
         )
-    typer.echo(benchmark_report.text(report))
+    typer.echo(text(report))
     if as_json:
-        atomic_write(as_json, benchmark_report.to_json(report))
+        atomic_write(as_json, to_json(report))
     if min_fps is not None and report.loop.fps < min_fps:
         raise EmotionEdgeError(f"{report.loop.fps:.1f} frames per second, required are {min_fps:g}")

@@ -25,16 +25,16 @@ def doctor(
     debug: Debug = False,
 ) -> None:
     """Check this machine and say what to do about each problem. Exit status: 1 if a check fails, else 0."""
-    from edge.diagnostics.doctor import examine, overall, text
-    from edge.system import machine
+    from edge.diagnostics.doctor import overall_status, run_checks, text
+    from edge.diagnostics.environment import environment
 
-    facts = machine.facts()
-    checks = examine(facts, model or shipped_model(), source)
+    facts = environment()
+    checks = run_checks(facts, model or shipped_model(), source)
     if as_json:
-        report = {"status": overall(checks), "checks": [asdict(check) for check in checks], "machine": facts}
+        report = {"status": overall_status(checks), "checks": [asdict(check) for check in checks], "machine": facts}
         typer.echo(json.dumps(report, indent=1, ensure_ascii=False))
     else:
         width = min(max(shutil.get_terminal_size((100, 0)).columns, 80), 120)
         typer.echo(text(facts, checks, width))
-    if overall(checks) == "bad":
+    if overall_status(checks) == "error":
         raise typer.Exit(1)

@@ -22,15 +22,17 @@ def summary(
     debug: Debug = False,
 ) -> None:
     """Summarize a day that the sink csv has logged: faces, time, emotions by hour."""
-    from edge.diagnostics import summary as day_summary
+    from edge.diagnostics.summary import read, to_dict
+    from edge.diagnostics.summary_plot import check_plot, svg
+    from edge.diagnostics.summary_text import text
     from edge.system.atomic_file import atomic_write
 
     if plot:
-        day_summary.check_plot(plot)
-    result = day_summary.read(folder, day)
+        check_plot(plot)
+    result = read(folder, day)
     if as_json:
-        typer.echo(json.dumps(day_summary.as_json(result), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(to_dict(result), indent=1, ensure_ascii=False))
     else:
-        typer.echo(day_summary.text(result, min(max(shutil.get_terminal_size().columns, 72), 100)))
+        typer.echo(text(result, min(max(shutil.get_terminal_size().columns, 72), 100)))
     if plot:
-        atomic_write(plot, day_summary.svg(result).encode())
+        atomic_write(plot, svg(result).encode())

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge.errors import FileError, SourceNotFoundError, UsageError
 from edge.sinks import daily_log
-from edge.sinks.daily_log import Span
+from edge.sinks.daily_log import Segment
 
 EXAMPLE_DAY = date(2026, 11, 21)  # in messages
 DAYS_SUGGESTED = 3  # where the requested one is missing
@@ -27,8 +27,8 @@ class Totals:
     seconds: float = 0.0  # for which faces were visible, summed over the faces
     label_seconds: Counter[str | None] = field(default_factory=Counter)  # label, None: uncertain -> seconds
 
-    def add(self, segment: Span) -> None:
-        self.faces.add((segment.run, segment.face))
+    def add(self, segment: Segment) -> None:
+        self.faces.add((segment.run, segment.track_id))
         self.seconds += segment.seconds
         self.label_seconds[segment.label] += segment.seconds  # type: ignore[assignment] # Counter's stubs have only int
 
@@ -49,7 +49,7 @@ class DaySummary:
     end: datetime | None = None  # local time at which the last face disappeared
     damaged_lines: list[int] = field(default_factory=list)  # numbers, from 1
 
-    def add(self, segment: Span) -> None:
+    def add(self, segment: Segment) -> None:
         """Count `segment`. The log splits segments at full hours."""
         end = segment.begin + timedelta(seconds=segment.seconds)
         self.begin = min(self.begin or segment.begin, segment.begin)
@@ -73,7 +73,7 @@ def read(folder: Path, requested: str | None) -> DaySummary:
         UsageError: `requested` is not a date. FileError: the file cannot be read.
     """
     day = _select_day(folder, requested)
-    summary = DaySummary(day, daily_log.file_of(folder, day))
+    summary = DaySummary(day, daily_log.log_path(folder, day))
     try:
         lines = summary.path.read_bytes().split(b"\n")
     except OSError as error:
@@ -81,7 +81,7 @@ def read(folder: Path, requested: str | None) -> DaySummary:
     for number, line in enumerate(lines, start=1):
         if line and line != daily_log.HEADER.rstrip().encode():
             try:
-                summary.add(daily_log.from_line(line.decode()))
+                summary.add(daily_log.parse_line(line.decode()))
             except ValueError:
                 summary.damaged_lines.append(number)
     return summary
@@ -94,9 +94,9 @@ def _select_day(folder: Path, requested: str | None) -> date:
         raise UsageError(f"--date is {requested!r}, expected a date such as {EXAMPLE_DAY}") from None
     if not folder.is_dir():
         raise SourceNotFoundError(f"{folder}: no such folder; name the one that the run's sink csv:FOLDER writes to")
-    logged = daily_log.days(folder)
+    logged = daily_log.logged_days(folder)
     if not logged:
-        example = daily_log.file_of(Path(), EXAMPLE_DAY).name
+        example = daily_log.log_path(Path(), EXAMPLE_DAY).name
         raise SourceNotFoundError(f"{folder}: no day logs found, expected files such as {example}")
     if day and day not in logged:
         nearest = sorted(sorted(logged, key=lambda each: abs(each - day))[:DAYS_SUGGESTED])
@@ -105,20 +105,20 @@ def _select_day(folder: Path, requested: str | None) -> date:
     return day or logged[-1]
 
 
-def as_json(summary: DaySummary) -> dict[str, Any]:
+def to_dict(summary: DaySummary) -> dict[str, Any]:
     """Return plain values; times in seconds."""
     return {
         "date": summary.day.isoformat(),
         "file": str(summary.path),
         "begin": summary.begin and summary.begin.isoformat(timespec="seconds"),
         "end": summary.end and summary.end.isoformat(timespec="seconds"),
-        **_totals_as_json(summary.totals),
-        "hours": [{"hour": hour, **_totals_as_json(totals)} for hour, totals in sorted(summary.hours.items())],
+        **_totals_to_dict(summary.totals),
+        "hours": [{"hour": hour, **_totals_to_dict(totals)} for hour, totals in sorted(summary.hours.items())],
         "damaged_lines": summary.damaged_lines,
     }
 
 
-def _totals_as_json(totals: Totals) -> dict[str, Any]:
+def _totals_to_dict(totals: Totals) -> dict[str, Any]:
     labels = {label: round(seconds, 3) for label, seconds in totals.label_seconds.most_common() if label is not None}
     return {
         "faces": len(totals.faces),
