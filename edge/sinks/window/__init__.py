@@ -1,40 +1,45 @@
-"""The kiosk's screen: the camera's image with what was read in it, or, as `no-image`, an emblem and words alone.
+"""Shows results on a kiosk's screen: the camera's image with labels, or with `no-image` a radial chart.
 
-Argument: options, all of them optional, as in `window:no-image,rotate=90`:
+Argument: comma-separated options, all optional, for example `window:no-image,rotate=90`:
 
-    no-image      an emblem drawn from the scores in place of the image, which then does not even leave the run
-    rotate=DEGREES  0, 90, 180 or 270, clockwise, for a screen that hangs on its side
-    mirror          the image as a mirror shows it
-    windowed        a window that can be resized, in place of the full screen
-    nobody=TEXT     what is shown while nobody is there
-    unsure=TEXT     what is shown in place of a label when the model is unsure
+    no-image        a radial chart in place of the image, which then does not leave the run's process
+    rotate=DEGREES  0, 90, 180 or 270, clockwise, for a screen that is mounted sideways
+    mirror          flips the image horizontally
+    windowed        a resizable window in place of the full screen
+    nobody=TEXT     shown while there is no face
+    uncertain=TEXT  shown where a face has no label
 
-Esc, q, or closing the window ends the run as Ctrl-C does. A camera's images are shown as fast as the screen takes
-them, up to 30 a second, always the newest; a video is shown at its own speed, an image for 2 s.
+Esc, q, or closing the window ends the run as Ctrl-C does. Of a camera the newest frame is shown, at most 30 per second;
+a video plays at its own speed; an image file is shown for 2 s.
 
-Needs pygame, see docs/window.md.
+Needs pygame; see docs/window.md.
+
+    messages.py     between the two processes
+    process.py      the run's side: starts the process that draws, sends it frames
+    screen.py       the program that draws
+    display.py      which display is available
+    scene.py        the content of the window, made of
+    cards.py, radial_chart.py, bar_chart.py, text.py, primitives.py, palette.py
 """
 
 from __future__ import annotations
 
 import importlib.util
 import time
-from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
-from edge.config import sink_options as options
+from edge.config import sink_options
 from edge.errors import SinkError, UsageError
 from edge.sinks.window import display
-from edge.sinks.window.messages import Look
-from edge.sinks.window.process import ScreenProcess
+from edge.sinks.window.messages import DisplayOptions
+from edge.sinks.window.process import WindowProcess
 from edge.types import FrameResult, RunInfo
 
-RATE_SECONDS = 2.0  # over which frames are counted
-STILL_SECONDS = 2.0  # that an image stays, where each file is one
+IMAGE_SECONDS = 2.0  # that each image of a folder is shown
 
 
-def _degrees(text: str) -> int:
+def _parse_rotation(text: str) -> int:
     if text not in {"0", "90", "180", "270"}:
         raise ValueError("0, 90, 180 or 270")
     return int(text)
@@ -42,73 +47,55 @@ def _degrees(text: str) -> int:
 
 OPTIONS: dict[str, Any] = {
     "no-image": bool,
-    "rotate": _degrees,
+    "rotate": _parse_rotation,
     "mirror": bool,
     "windowed": bool,
     "nobody": str,
-    "unsure": str,
+    "uncertain": str,
 }
 
 
 class Sink:
-    """The screen. It may be opened again after it went: the run goes on without it meanwhile."""
+    """The window. After it failed it may be entered again; the run goes on without it until then."""
 
     reopens = True
 
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
-        self._look, self._live = _look(argument, run.labels), run.live
+        first, options = sink_options.parse("window", argument, OPTIONS)
+        if first:
+            raise UsageError(f"sink window: no option {first!r}; there are {', '.join(OPTIONS)}")
         if importlib.util.find_spec("pygame") is None:
-            where = "pip install 'emotion-edge[window]', or apt install python3-pygame"
-            raise UsageError(f"sink window needs pygame: {where}")
-        self._screen: ScreenProcess | None = None
+            install = "pip install 'emotion-edge[window]', or apt install python3-pygame"
+            raise UsageError(f"sink window needs pygame: {install}")
+        image, full_screen = not options.pop("no-image", False), not options.pop("windowed", False)
+        self._options = DisplayOptions(run.labels, image, full_screen, **options)
+        self._live = run.live
+        self._process: WindowProcess | None = None
         self._opened_before = False
-        self._written: deque[float] = deque()  # when, of the last RATE_SECONDS
-        self._begin: float | None = None  # when a video's time 0 was
+        self._begin: float | None = None  # time 0 of a video on the monotonic clock
 
     def __enter__(self) -> Self:
-        if self._opened_before and not display.answers():
+        if self._opened_before and not display.is_available():
             raise SinkError("window: there is still no display")
-        self._screen = ScreenProcess(self._look)
-        # Once the run is on its way no frame may wait for a window: if it does not open, a `write` says so.
-        self._screen.start(wait=not self._opened_before)
+        self._process = WindowProcess(self._options)
+        # No frame of a running loop may wait for a window: if it does not open then, `write` raises.
+        self._process.start(wait=not self._opened_before)
         self._opened_before = True
         return self
 
-    def write(self, seen: FrameResult) -> None:
-        assert self._screen is not None
-        if not (self._live or seen.frame.source_name):
-            self._wait_for(seen)
-        self._screen.show(seen, self._rate())
-        if seen.frame.source_name:
-            self._screen.wait_closed(STILL_SECONDS)
+    def write(self, result: FrameResult) -> None:
+        assert self._process is not None
+        frame, now = result.frame, time.monotonic()
+        if not self._live and not frame.source_name:  # a video: wait until the frame is due
+            if self._begin is None:
+                self._begin = now - frame.time
+            self._process.wait_closed(self._begin + frame.time - now)
+        self._process.show(result)
+        if frame.source_name:
+            self._process.wait_closed(IMAGE_SECONDS)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._screen is not None
-        self._screen.end()
-
-    def _wait_for(self, seen: FrameResult) -> None:
-        """Return when the time of a video's frame has come."""
-        assert self._screen is not None
-        now = time.monotonic()
-        if self._begin is None:
-            self._begin = now - seen.frame.time
-        self._screen.wait_closed(self._begin + seen.frame.time - now)
-
-    def _rate(self) -> float:
-        """Return how many frames a second come, by those of the last RATE_SECONDS."""
-        now = time.monotonic()
-        self._written.append(now)
-        while now - self._written[0] > RATE_SECONDS:
-            self._written.popleft()
-        seconds = now - self._written[0]
-        return (len(self._written) - 1) / seconds if seconds else 0.0
-
-
-def _look(argument: str, labels: tuple[str, ...]) -> Look:
-    first, given = options.parse("window", argument, OPTIONS)
-    if first:
-        raise UsageError(f"sink window: no option {first!r}; there are {', '.join(OPTIONS)}")
-    words = {name: given[name] for name in ("rotate", "mirror", "nobody", "unsure") if name in given}
-    return Look(labels, image="no-image" not in given, full_screen="windowed" not in given, **words)
+        assert self._process is not None
+        self._process.close()

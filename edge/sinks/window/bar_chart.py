@@ -1,19 +1,17 @@
-"""Score bars: a row a label, its word within its bar, so that they are large even on a small screen."""
+"""Bar chart of probabilities: one row per label, which stands inside its bar to be large even on a small screen."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from edge.sinks.window import palette
-from edge.sinks.window import primitives as shapes
-from edge.sinks.window import text as lettering
-from edge.sinks.window.palette import Color
+from edge.sinks.window import palette, primitives, text
 from edge.sinks.window.primitives import Image
 from edge.types import FaceResult
 
-PITCH, WIDE_PITCH = 8.1, 11.0  # hundredths of the screen's shorter side from row to row, at least and at most
-EM = 0.68  # letters of the pitch: from one row to the next
-PERCENT_FROM = 9.0  # widths of a letter from which on a bar has room for its number
+# A vmin is a hundredth of the screen's shorter side, as in CSS.
+MIN_ROW_VMIN, MAX_ROW_VMIN = 8.1, 11.0  # from one row to the next
+BAR_FRACTION, FONT_FRACTION = 0.86, 0.68  # height of a bar and font size, of the distance between rows
+MIN_PERCENT_EMS = 9.0  # width of a bar, in font sizes, that has room for the percentage
 
 
 class Area(NamedTuple):
@@ -25,43 +23,32 @@ class Area(NamedTuple):
     height: int
 
 
-def draw(image: Image, reading: FaceResult, area: Area, pitch: float) -> None:
-    """Draw as many bars as `area` has room for, `pitch` pixels each: all in the labels' order, or the strongest."""
-    labels, count = list(reading.probabilities), max(0, int(area.height / pitch))
-    shown = labels if count >= len(labels) else strongest(reading, count)
+def draw(image: Image, face: FaceResult, area: Area, row_height: float) -> None:
+    """Draw as many rows of `row_height` pixels as fit into `area`: all labels in their order, or the most probable."""
+    labels, count = list(face.probabilities), max(0, int(area.height / row_height))
+    shown = labels
+    if count < len(labels):
+        shown = sorted(labels, key=lambda label: -face.probabilities[label])[:count]
+    font_size = round(row_height * FONT_FRACTION)
+    padding = round(font_size * 0.45)
     for row, label in enumerate(shown):
-        line = Area(area.left, round(area.top + row * pitch), area.width, round(pitch * 0.86))
-        _draw_bar(
-            image, line, label, reading.probabilities[label], _color(reading, labels.index(label)), round(pitch * EM)
-        )
+        bar = Area(area.left, round(area.top + row * row_height), area.width, round(row_height * BAR_FRACTION))
+        color = palette.UNCERTAIN_DARK
+        if face.label is not None:
+            color = palette.dark_color(labels.index(label), len(labels))
+        primitives.fill_bar(image, *bar, face.probabilities[label], palette.BAR_TRACK, color)
+        room = bar.width
+        if bar.width > MIN_PERCENT_EMS * font_size:
+            percent = text.render(format_percent(face.probabilities[label]), font_size)
+            room -= percent.shape[1] + padding
+            _draw_text(image, percent, bar.left + room, bar)
+        _draw_text(image, text.render_to_width(label, font_size, room - 2 * padding), bar.left + padding, bar)
 
 
-def strongest(reading: FaceResult, count: int) -> list[str]:
-    """Return the `count` labels with the largest shares, the largest first."""
-    return sorted(reading.probabilities, key=lambda label: -reading.probabilities[label])[:count]
+def format_percent(probability: float) -> str:
+    return f"{probability:.0%}"
 
 
-def percent(share: float) -> str:
-    """Return `share` in words that fit into a bar."""
-    return f"{share:.0%}"
-
-
-def _draw_bar(image: Image, area: Area, label: str, share: float, color: Color, em: int) -> None:
-    left, top, width, height = area
-    shapes.bar(image, left, top, width, height, share, palette.TRACK, color)
-    pad, room = round(em * 0.45), width
-    if width > PERCENT_FROM * em:
-        number = lettering.mask(percent(share), em)
-        shapes.stamp(image, number, left + width - pad - number.shape[1], _middle(area, number), palette.PALE)
-        room -= number.shape[1] + pad
-    word = lettering.fitted(label, em, room - 2 * pad)
-    shapes.stamp(image, word, left + pad, _middle(area, word), palette.PALE)
-
-
-def _middle(area: Area, mask: Image) -> float:
-    height: int = mask.shape[0]
-    return area.top + (area.height - height) / 2
-
-
-def _color(reading: FaceResult, number: int) -> Color:
-    return palette.UNSURE_DEEP if reading.label is None else palette.deep(number, len(reading.probabilities))
+def _draw_text(image: Image, mask: Image, left: float, bar: Area) -> None:
+    """Draw `mask` at the column `left`, centered vertically in `bar`."""
+    primitives.draw_mask(image, mask, left, bar.top + (bar.height - mask.shape[0]) / 2, palette.LIGHT_TEXT)

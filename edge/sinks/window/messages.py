@@ -1,4 +1,4 @@
-"""What the run's process and the screen's process say to one another."""
+"""Messages between the process of the run and the process that draws the window."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from edge.types import FaceResult
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How the screen is to look, for the whole run."""
+class DisplayOptions:
+    """What the window shows and how, for the whole run. The first message to the window's process."""
 
-    labels: tuple[str, ...]  # of the model; a label's place gives its color and its petal
-    image: bool = True  # False: no camera image reaches the screen's process, only shares and words
+    labels: tuple[str, ...]  # of the model; the index of a label determines its color and its petal
+    image: bool = True  # False: the window's process gets no camera image, only probabilities and labels
     full_screen: bool = True
     rotate: int = 0  # degrees clockwise: 0, 90, 180, 270
-    mirror: bool = False  # the image, not the words
-    nobody: str = "Look at the camera"  # shown while nobody is there
-    unsure: str = "unsure"  # shown in place of a label
+    mirror: bool = False  # the image, not the text
+    nobody: str = "Look at the camera"  # shown while there is no face
+    uncertain: str = "uncertain"  # shown where a face has no label
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """One moment."""
+class DisplayFrame:
+    """One frame to show. To the window's process; None in its place ends it."""
 
-    size: tuple[int, int]  # width and height of the frame, in whose pixels the boxes are
-    readings: tuple[FaceResult, ...]
-    fps: float  # of the loop
-    image: NDArray[np.uint8] | None = None  # (height, width, 3) BGR, perhaps smaller than `size`
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The screen is there, or has another size now: (width, height) pixels, as one who looks at it sees it."""
-
-    size: tuple[int, int]
+    size: tuple[int, int]  # (width, height) of the camera's frame in pixels, to which the boxes refer
+    faces: tuple[FaceResult, ...]
+    fps: float  # processed frames per second
+    image: NDArray[np.uint8] | None = None  # (height, width, 3) BGR, possibly smaller than `size`
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """The last view is on the screen, and it is time for the next one."""
+class SizeChanged:
+    """The window is open, or was resized. From the window's process, as all that follow."""
+
+    size: tuple[int, int]  # (width, height) in pixels, after rotation
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """Somebody closed the window, or pressed Esc or q."""
+class FrameRequested:
+    """The last frame is on the screen and the window can show the next one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """There is no screen any more, or there never was one."""
-
-    why: str
+class CloseRequested:
+    """The user closed the window, or pressed Esc or q."""
 
 
-Word = Opened | Drawn | Closed | Failed
+@dataclass(frozen=True, slots=True)
+class DisplayFailed:
+    """The window could not be opened, or cannot be drawn to any more."""
+
+    reason: str
+
+
+DisplayEvent = SizeChanged | FrameRequested | CloseRequested | DisplayFailed

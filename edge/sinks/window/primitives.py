@@ -1,4 +1,4 @@
-"""Smooth-edged shapes on an image, (height, width, 3) uint8 RGB. Lengths are in pixels and may be fractions."""
+"""Anti-aliased shapes on an image, (height, width, 3) uint8 RGB. Lengths are in pixels and may be fractional."""
 
 from __future__ import annotations
 
@@ -13,103 +13,100 @@ from edge.sinks.window.palette import Color
 
 Image = NDArray[np.uint8]
 Point = tuple[float, float]
-SHIFT = 4  # bits of a pixel's fraction that OpenCV draws with
-CORNER_STEPS, PETAL_STEPS = 8, 24
-WIDEST = 3 * math.sqrt(3) / 4  # 1 / the maximum of sin(x) * sin(x / 2), from 0 to pi
+SHIFT_BITS = 4  # fractional bits of the fixed-point coordinates that OpenCV draws with
+CORNER_STEPS, PETAL_STEPS = 8, 24  # line segments of a quarter circle, and of one side of a petal
+PETAL_WIDTH_SCALE = 3 * math.sqrt(3) / 4  # 1 / the maximum of sin(x) * sin(x / 2) for x from 0 to pi
 
 
-def plate(
-    image: Image, left: float, top: float, width: float, height: float, color: Color, *, round_by: float = 0
+def fill_rectangle(
+    image: Image, left: float, top: float, width: float, height: float, color: Color, *, radius: float = 0
 ) -> None:
-    """Fill a rectangle with corners `round_by` round."""
+    """Fill a rectangle with rounded corners of `radius`."""
     if width >= 1 and height >= 1:
-        _fill(image, _rounded(left, top, width, height, round_by), color)
+        _fill_polygon(image, _rounded_rectangle(left, top, width, height, radius), color)
 
 
-def bar(image: Image, left: int, top: int, width: int, height: int, share: float, track: Color, color: Color) -> None:
-    """Fill a rectangle with round corners: its left `share`, 0 to 1, with `color`, the rest with `track`."""
-    round_by, split = height * 0.28, left + round(width * share)
-    before = image[top : top + height, left:split].copy()
-    plate(image, left, top, width, height, track, round_by=round_by)
+def fill_bar(
+    image: Image, left: int, top: int, width: int, height: int, fraction: float, track: Color, color: Color
+) -> None:
+    """Fill a rounded rectangle: the left `fraction`, 0 to 1, with `color`, the rest with `track`."""
+    radius, split = height * 0.28, left + round(width * fraction)
+    background = image[top : top + height, left:split].copy()
+    fill_rectangle(image, left, top, width, height, track, radius=radius)
     full = np.zeros_like(image[top : top + height, left : left + width])
-    full[:, : split - left] = before
-    plate(full, 0, 0, width, height, color, round_by=round_by)
+    full[:, : split - left] = background
+    fill_rectangle(full, 0, 0, width, height, color, radius=radius)
     image[top : top + height, left:split] = full[:, : split - left]
 
 
-def glass(
-    image: Image, left: int, top: int, width: int, height: int, color: Color, *, share: float, round_by: float
+def blend_rectangle(
+    image: Image, left: int, top: int, width: int, height: int, color: Color, *, opacity: float, radius: float
 ) -> None:
-    """Cover a rectangle with `share` of `color`, 0 to 1: what is under it shows through."""
+    """Blend a rounded rectangle of `color` over the image; `opacity` is 0 (invisible) to 1."""
     left, top = max(left, 0), max(top, 0)
-    part = image[top : top + height, left : left + width]
-    if part.size:
-        covered = part.copy()
-        plate(covered, 0, 0, part.shape[1], part.shape[0], color, round_by=round_by)
-        part[:] = cv2.addWeighted(part, 1 - share, covered, share, 0)
+    region = image[top : top + height, left : left + width]
+    if region.size:
+        covered = region.copy()
+        fill_rectangle(covered, 0, 0, region.shape[1], region.shape[0], color, radius=radius)
+        region[:] = cv2.addWeighted(region, 1 - opacity, covered, opacity, 0)
 
 
-def frame(
-    image: Image, left: float, top: float, width: float, height: float, color: Color, thick: int, round_by: float
+def draw_rectangle(
+    image: Image, left: float, top: float, width: float, height: float, color: Color, thickness: int, radius: float
 ) -> None:
-    """Draw the border of a rectangle."""
-    points = _fixed(_rounded(left, top, width, height, round_by))
-    cv2.polylines(image, [points], True, color, thick, cv2.LINE_AA, SHIFT)
+    """Draw the outline of a rectangle with rounded corners of `radius`."""
+    points = _to_fixed_point(_rounded_rectangle(left, top, width, height, radius))
+    cv2.polylines(image, [points], True, color, thickness, cv2.LINE_AA, SHIFT_BITS)
 
 
-def disc(image: Image, center: Point, radius: float, color: Color) -> None:
-    x, y = (round(value * 2**SHIFT) for value in center)
-    cv2.circle(image, (x, y), round(radius * 2**SHIFT), color, cv2.FILLED, cv2.LINE_AA, SHIFT)
+def draw_circle(image: Image, center: Point, radius: float, color: Color, thickness: int = cv2.FILLED) -> None:
+    x, y = (round(value * 2**SHIFT_BITS) for value in center)
+    cv2.circle(image, (x, y), round(radius * 2**SHIFT_BITS), color, thickness, cv2.LINE_AA, SHIFT_BITS)
 
 
-def ring(image: Image, center: Point, radius: float, color: Color, thick: int) -> None:
-    x, y = (round(value * 2**SHIFT) for value in center)
-    cv2.circle(image, (x, y), round(radius * 2**SHIFT), color, thick, cv2.LINE_AA, SHIFT)
-
-
-def petal(image: Image, center: Point, angle: float, length: float, width: float, color: Color) -> None:
-    """Fill a leaf from `center` on, round at its end.
+def fill_petal(image: Image, center: Point, angle: float, length: float, width: float, color: Color) -> None:
+    """Fill a petal that starts at `center` and is round at its outer end.
 
     Args:
-        angle: where it points to, radians clockwise from upwards.
-        width: at its widest place.
+        angle: its direction, radians clockwise from upwards.
+        width: where it is widest.
     """
-    turn = angle - math.pi / 2
+    direction = angle - math.pi / 2
     points = []
     for step in range(2 * PETAL_STEPS):
-        along = math.pi * step / PETAL_STEPS  # 0 at the root, pi at the tip
-        out = length * (1 - math.cos(along)) / 2
-        aside = width / 2 * math.sin(along) * math.sin(along / 2) * WIDEST
-        x = center[0] + out * math.cos(turn) - aside * math.sin(turn)
-        y = center[1] + out * math.sin(turn) + aside * math.cos(turn)
+        phase = math.pi * step / PETAL_STEPS  # 0 at the center, pi at the tip
+        along = length * (1 - math.cos(phase)) / 2
+        across = width / 2 * math.sin(phase) * math.sin(phase / 2) * PETAL_WIDTH_SCALE
+        x = center[0] + along * math.cos(direction) - across * math.sin(direction)
+        y = center[1] + along * math.sin(direction) + across * math.cos(direction)
         points.append((x, y))
-    _fill(image, points, color)
+    _fill_polygon(image, points, color)
 
 
-def stamp(image: Image, mask: NDArray[np.uint8], left: float, top: float, color: Color) -> None:
-    """Put `color` where `mask` is, (height, width) 0 to 255, as much of it as lies inside the image."""
+def draw_mask(image: Image, mask: NDArray[np.uint8], left: float, top: float, color: Color) -> None:
+    """Blend `color` into the image where `mask`, (height, width) 0 to 255, covers it; clipped to the image."""
     x, y = round(left), round(top)
     mask = mask[max(0, -y) : image.shape[0] - y, max(0, -x) : image.shape[1] - x]
     if not mask.size or x >= image.shape[1] or y >= image.shape[0]:
         return
     x, y = max(x, 0), max(y, 0)
-    part = image[y : y + mask.shape[0], x : x + mask.shape[1]]
-    share = mask[..., np.newaxis].astype(np.uint16)
-    part[:] = ((255 - share) * part + share * np.array(color, np.uint16)) // 255
+    region = image[y : y + mask.shape[0], x : x + mask.shape[1]]
+    alpha = mask[..., np.newaxis].astype(np.uint16)
+    region[:] = ((255 - alpha) * region + alpha * np.array(color, np.uint16)) // 255
 
 
-def _fill(image: Image, points: Sequence[Point], color: Color) -> None:
-    cv2.fillPoly(image, [_fixed(points)], color, cv2.LINE_AA, SHIFT)
+def _fill_polygon(image: Image, points: Sequence[Point], color: Color) -> None:
+    cv2.fillPoly(image, [_to_fixed_point(points)], color, cv2.LINE_AA, SHIFT_BITS)
 
 
-def _fixed(points: Sequence[Point]) -> NDArray[np.int32]:
-    return np.array([(round(x * 2**SHIFT), round(y * 2**SHIFT)) for x, y in points], np.int32)
+def _to_fixed_point(points: Sequence[Point]) -> NDArray[np.int32]:
+    return np.array([(round(x * 2**SHIFT_BITS), round(y * 2**SHIFT_BITS)) for x, y in points], np.int32)
 
 
-def _rounded(left: float, top: float, width: float, height: float, radius: float) -> list[Point]:
-    """Return the outline of a rectangle whose corners are round."""
+def _rounded_rectangle(left: float, top: float, width: float, height: float, radius: float) -> list[Point]:
+    """Return the outline of a rectangle with rounded corners as a polygon."""
     radius = min(radius, width / 2, height / 2)
-    right, bottom = left + width - 1, top + height - 1  # a pixel's middle is its whole number
+    right, bottom = left + width - 1, top + height - 1  # integer coordinates are centers of pixels
     corners = [
         (right - radius, top + radius, -90),
         (right - radius, bottom - radius, 0),

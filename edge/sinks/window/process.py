@@ -1,7 +1,7 @@
-"""The screen as the run sees it: a process of its own, which is handed the newest view whenever it wants one.
+"""The run's side of the window: starts the process that draws, and sends it the newest frame whenever it requests one.
 
-A process, because the libraries of a window system end theirs when the display goes (Xlib does), and because drawing
-in a thread would take Python's lock from the loop.
+It is a process of its own because the libraries of a window system end their process when the display is lost (Xlib
+does), and because drawing in a thread would compete with the loop for Python's global interpreter lock.
 """
 
 from __future__ import annotations
@@ -15,169 +15,154 @@ from multiprocessing import Pipe
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import SinkError
-from edge.sinks.window.messages import Closed, Drawn, Failed, Look, Opened, View, Word
+from edge.sinks.window.messages import (
+    CloseRequested,
+    DisplayEvent,
+    DisplayFailed,
+    DisplayFrame,
+    DisplayOptions,
+    FrameRequested,
+    SizeChanged,
+)
 from edge.types import FrameResult
 
-OPEN_SECONDS = 15.0  # until the screen must be there: a Pi whose SD card is cold takes some for the libraries
-GRACE = 0.35  # seconds that the screen has to go by itself: a stop takes less than one in all
+OPEN_TIMEOUT_SECONDS = 15.0  # a Pi with a cold SD card takes several seconds to load the libraries
+CLOSE_TIMEOUT_SECONDS = 0.35  # before the process is killed: a run stops in less than a second in all
 
 
-class ScreenProcess:
-    """The process that draws, the thread that sends it views, and the thread that hears what it says."""
+class WindowProcess:
+    """The process that draws, a thread that sends it frames, and a thread that receives its events."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, options: DisplayOptions) -> None:
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self._changed = threading.Condition()
-        self._newest: tuple[FrameResult, float] | None = None
-        self._size: tuple[int, int] | None = None  # of the screen, once it is there
-        self._asked, self._ending = False, False
-        self._closed = threading.Event()
+        self._changed = threading.Condition()  # also the lock of the four below
+        self._latest: FrameResult | None = None
+        self._size: tuple[int, int] | None = None  # of the window, once it is open
+        self._frame_requested, self._closing = False, False
         self._error: SinkError | None = None
+        self._closed = threading.Event()  # by the user, or by an error
 
     def start(self, wait: bool) -> None:
-        """Start it, and `wait` for its screen. Raises SinkError saying why there is none."""
-        self._connection, theirs = Pipe()
+        """Start the process; `wait` until its window is open. Raises SinkError if it cannot be opened."""
+        self._connection, remote = Pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "edge.sinks.registry.window.screen", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "edge.sinks.window.screen", str(remote.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,  # drivers talk a lot; what matters comes as Failed
-            pass_fds=(theirs.fileno(),),
+            stderr=subprocess.DEVNULL,  # drivers print a lot; what matters comes as DisplayFailed
+            pass_fds=(remote.fileno(),),
         )
-        theirs.close()
+        remote.close()
         self._threads = [
-            threading.Thread(target=work, name=f"sink window: {name}", daemon=True)
-            for name, work in (("views", self._send), ("screen", self._listen))
+            threading.Thread(target=target, name=f"sink window: {name}", daemon=True)
+            for name, target in (("frames", self._send_frames), ("events", self._receive_events))
         ]
         for thread in self._threads:
             thread.start()
-        if wait:
-            self._wait_opened()
+        if not wait:
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._size or self._error, OPEN_TIMEOUT_SECONDS)
+            error = self._error
+            if error is None and self._size is None:
+                error = SinkError(f"window: did not open within {OPEN_TIMEOUT_SECONDS:g} s")
+        if error is not None:
+            self.close()
+            raise error
 
-    def show(self, seen: FrameResult, fps: float) -> None:
-        """Have `seen` shown, unless a newer one comes first. Returns at once. Raises SinkError when the screen went."""
+    def show(self, result: FrameResult) -> None:
+        """Show `result` unless a newer one replaces it. Returns at once. Raises SinkError if the window failed."""
         with self._changed:
             if self._error is not None:
                 raise self._error
-            self._newest = seen, fps
+            self._latest = result
             self._changed.notify_all()
 
     def wait_closed(self, seconds: float) -> None:
-        """Return after `seconds`, or when somebody closes the window, or when it goes."""
+        """Return after `seconds`, or as soon as the window is closed."""
         self._closed.wait(max(0.0, seconds))
 
-    def end(self) -> None:
-        """Close the screen; end its process if it does not hear."""
+    def close(self) -> None:
+        """Close the window; kill its process if it does not end in time."""
         assert self._process is not None
         with self._changed:
-            self._ending = True
+            self._closing = True
             self._changed.notify_all()
         try:
-            self._process.wait(GRACE)
+            self._process.wait(CLOSE_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         for thread in self._threads:
-            thread.join(GRACE / 5)
+            thread.join(CLOSE_TIMEOUT_SECONDS / 5)
         self._connection.close()
 
-    def _wait_opened(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._size or self._error, OPEN_SECONDS)
-            error = self._error
-            if error is None and self._size is None:
-                error = SinkError(f"window: the screen did not open within {OPEN_SECONDS:g} s")
-        if error is not None:
-            self.end()
-            raise error
-
-    def _send(self) -> None:
+    def _send_frames(self) -> None:
+        """Send the newest frame whenever the window requests one, until `close`."""
         try:
-            self._connection.send(self._look)
-            while (view := self._next()) is not None:
-                self._connection.send(view)
+            self._connection.send(self._options)
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing or (self._frame_requested and self._latest))
+                    result, size = self._latest, self._size
+                    self._latest, self._frame_requested = None, False
+                    if self._closing:
+                        break
+                assert result is not None
+                self._connection.send(make_display_frame(result, size if self._options.image else None))
             self._connection.send(None)
         except OSError:
-            return  # the process has gone: the other thread says so
-        except Exception as error:  # noqa: BLE001 (it is raised where the next view is given)
-            self._fail(f"the image could not be made ({type(error).__name__}: {error})")
+            return  # the process has ended: the other thread reports it
+        except Exception as error:  # noqa: BLE001 (raised in the next `show`)
+            self._fail(f"cannot convert the image ({type(error).__name__}: {error})")
 
-    def _next(self) -> View | None:
-        """Return what is to be shown next, as soon as it is wanted; None in the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ending or (self._asked and self._newest))
-            if self._ending:
-                return None
-            assert self._newest is not None
-            assert self._size is not None
-            (seen, fps), size = self._newest, self._size
-            self._newest, self._asked = None, False
-        return view_of(seen, fps, size if self._look.image else None)
-
-    def _listen(self) -> None:
+    def _receive_events(self) -> None:
+        """Handle the window's events until its process ends."""
         try:
             while True:
-                self._take(self._connection.recv())
+                event: DisplayEvent = self._connection.recv()
+                with self._changed:
+                    match event:
+                        case DisplayFailed(reason):
+                            self._fail(reason)
+                        case SizeChanged(size):
+                            self._size = size
+                        case FrameRequested():
+                            self._frame_requested = True
+                        case CloseRequested():
+                            self._closed.set()
+                            if not self._closing:  # end the run as Ctrl-C does, even if it waits for a camera
+                                os.kill(os.getpid(), signal.SIGINT)
+                    self._changed.notify_all()
         except (EOFError, OSError):
             assert self._process is not None
             status = self._process.wait()
-            self._fail(f"the screen has gone (its process ended {_ending(status)})")
+            reason = f"by signal {-status}" if status < 0 else f"with status {status}"
+            self._fail(f"lost the display (its process ended {reason})")
 
-    def _take(self, word: Word) -> None:
-        match word:
-            case Failed(why):
-                self._fail(why)
-            case Closed():
-                self._close()
-            case Opened() | Drawn():
-                with self._changed:
-                    if isinstance(word, Opened):
-                        self._size = word.size
-                    else:
-                        self._asked = True
-                    self._changed.notify_all()
-
-    def _close(self) -> None:
-        """End the run as Ctrl-C does: also while it waits for a camera and writes nothing."""
-        self._closed.set()
+    def _fail(self, reason: str) -> None:
         with self._changed:
-            ending = self._ending
-        if not ending:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def _fail(self, why: str) -> None:
-        with self._changed:
-            if self._error is None:  # the first is the reason of the others
-                self._error = SinkError(f"window: {why}")
+            if self._error is None:  # the first error is the cause of the others
+                self._error = SinkError(f"window: {reason}")
             self._changed.notify_all()
         self._closed.set()
 
 
-def view_of(seen: FrameResult, fps: float, screen: tuple[int, int] | None) -> View:
-    """Return what is shown of `seen`.
+def make_display_frame(result: FrameResult, window_size: tuple[int, int] | None) -> DisplayFrame:
+    """Return what the window shows of `result`.
 
     Args:
-        seen: one moment.
-        fps: of the loop, frames a second.
-        screen: its (width, height): the image is made no larger; None: there is no image.
+        window_size: (width, height) in pixels, to which a larger image is shrunk; None: without an image.
     """
-    height, width = seen.frame.gray.shape
-    image = None if screen is None else _shrunk(seen.frame.color(), screen)
-    return View((width, height), seen.faces, fps, image)
-
-
-def _shrunk(image: NDArray[np.uint8], screen: tuple[int, int]) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    scale = min(screen[0] / width, screen[1] / height)
-    if scale >= 1:
-        return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-def _ending(status: int) -> str:
-    return f"by signal {-status}" if status < 0 else f"with status {status}"
+    height, width = result.frame.gray.shape
+    image = None
+    if window_size is not None:
+        image = result.frame.color()
+        scale = min(window_size[0] / image.shape[1], window_size[1] / image.shape[0])
+        if scale < 1:
+            size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return DisplayFrame((width, height), result.faces, result.stats.fps, image)

@@ -1,210 +1,168 @@
-"""What the screen shows at one moment, as an image of the screen's size. Knows nothing of windows.
+"""The content of the window as an image of the screen's size; independent of any window system.
 
-Lengths are in units of a hundredth of the screen's shorter side, so that every screen looks alike however it hangs.
-The smallest words to be read from afar have letters of 5.5 units, capitals of 4: on a screen 30 cm high these are
-12 mm, which is legible from 3 m.
+Lengths are in vmin, hundredths of the screen's shorter side, so that the layout is the same on every screen, however
+it is mounted. The smallest text that is to be read from a distance has a font size of 5.5 vmin, capitals of 4 vmin: on
+a screen 30 cm high these are 12 mm, which is legible from 3 m.
 """
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 
-from edge.sinks.window import bar_chart as bars
-from edge.sinks.window import palette
-from edge.sinks.window import primitives as shapes
-from edge.sinks.window import radial_chart as emblem
-from edge.sinks.window import text as lettering
+from edge.sinks.window import bar_chart, cards, palette, primitives, radial_chart, text
 from edge.sinks.window.bar_chart import Area
-from edge.sinks.window.messages import Look, View
+from edge.sinks.window.cards import GAP_VMIN, MAX_CARD_VMIN, MIN_CARD_VMIN, SMALL_TITLE_VMIN, TITLE_VMIN
+from edge.sinks.window.messages import DisplayFrame, DisplayOptions
 from edge.sinks.window.primitives import Image
+from edge.sinks.window.radial_chart import label_color, label_text
 from edge.types import Box, FaceResult
 
-WAITING = "Waiting for the camera"
-GAP = 2.5  # units between things, and to the screen's border
-TITLE_EM, SMALL_TITLE_EM = 7.0, 5.6  # units: one or two faces, more
-CARD, WIDE_CARD = 38.0, 46.0  # units of a card's width, at least and at most
-SPARE = 6.0  # units between cards and the next face, before cards go to a side
-FPS_EM = 4.0  # units: for who stands near
+WAITING_TEXT = "Waiting for the camera"
+WAITING_VMIN = 9.0  # font size
+CARD_CLEARANCE_VMIN = 6.0  # between the cards and the next face, before cards move to a side
+FPS_VMIN = 4.0  # font size: read from nearby only
+MIN_ROWS = 5  # of a bar chart below the image
 
 
-class Scene:
-    """Draws views as `look` says."""
+class SceneRenderer:
+    """Renders frames as `options` says."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
-        self._side: str | None = "right"  # where the cards were last: they stay unless they would cover a face
+    def __init__(self, options: DisplayOptions) -> None:
+        self._options = options
+        self._card_side: str | None = "right"  # of the last frame; cards stay there unless they would cover a face
 
-    def draw(self, view: View | None, size: tuple[int, int]) -> Image:
-        """Return `view` as (height, width, 3) uint8 RGB of `size` (width, height); None: no camera for a while."""
+    def draw(self, frame: DisplayFrame | None, size: tuple[int, int]) -> Image:
+        """Return the screen's content, (height, width, 3) uint8 RGB.
+
+        Args:
+            frame: None: the camera has given no frame for a while.
+            size: of the screen, (width, height) in pixels.
+        """
         width, height = size
         canvas = np.full((height, width, 3), palette.BACKGROUND, np.uint8)
-        if view is None:
-            whole = Area(0, 0, width, height)
-            emblem.write_lines(canvas, whole, WAITING, round(9 * min(size) / 100), palette.DIM, left=False)
-        elif view.image is None:
-            emblem.draw(canvas, view.readings, self._look)
-            _draw_fps(canvas, view.fps)
+        if frame is None:
+            screen, font_size = Area(0, 0, width, height), round(WAITING_VMIN * min(size) / 100)
+            radial_chart.draw_wrapped(canvas, screen, WAITING_TEXT, font_size, palette.DIM_TEXT, left_aligned=False)
+        elif frame.image is None:
+            radial_chart.draw(canvas, frame.faces, self._options)
+            _draw_fps(canvas, frame.fps)
         else:
-            stage = _Stage(canvas, view, self._look)
-            self._side = stage.side_for_cards(self._side)
-            stage.draw(self._side)
+            scene = _ImageScene(canvas, frame, self._options)
+            self._card_side = scene.choose_card_side(self._card_side)
+            scene.draw(self._card_side)
         return canvas
 
 
-class _Stage:
-    """The camera's image, on the left or at the top; cards of bars in the room beside it, or where no face is."""
+class _ImageScene:
+    """The camera's image at the left or at the top, and cards with bar charts in the free space or over the image."""
 
-    def __init__(self, canvas: Image, view: View, look: Look) -> None:
-        self._canvas, self._view, self._look = canvas, view, look
+    def __init__(self, canvas: Image, frame: DisplayFrame, options: DisplayOptions) -> None:
+        self._canvas, self._frame, self._options = canvas, frame, options
         self._height, self._width = canvas.shape[:2]
-        self._unit = min(self._width, self._height) / 100
-        self._scale = min(self._width / view.size[0], self._height / view.size[1])
-        self._upright = self._height > self._width
-        self._shown = self._placed()
+        self._vmin = min(self._width, self._height) / 100
+        self._scale = min(self._width / frame.size[0], self._height / frame.size[1])
+        self._portrait = self._height > self._width
+        # Uncropped, and at the border, so that the free space is in one piece.
+        width, height = (round(side * self._scale) for side in frame.size)
+        left, top = ((self._width - width) // 2, 0) if self._portrait else (0, (self._height - height) // 2)
+        self._image_area = Area(left, top, width, height)
 
-    def draw(self, side: str | None) -> None:
-        """Draw everything, the cards on `side`."""
-        self._draw_image()
-        cards = None if side is None else self._cards(side)
-        for reading in self._view.readings:
-            self._draw_frame(reading)
-        for reading in self._view.readings:
-            self._draw_title(reading, cards)
-        if cards and self._view.readings:
-            self._draw_cards(cards)
-        if not self._view.readings:
+    def draw(self, card_side: str | None) -> None:
+        """Draw everything, the cards on `card_side`; None: no cards."""
+        assert self._frame.image is not None
+        left, top, width, height = self._image_area
+        region = self._canvas[top : top + height, left : left + width]
+        image = cv2.resize(self._frame.image, (width, height), interpolation=cv2.INTER_LINEAR)
+        cv2.cvtColor(cv2.flip(image, 1) if self._options.mirror else image, cv2.COLOR_BGR2RGB, region)
+        card_area = None if card_side is None else self._card_area(card_side)
+        for face in self._frame.faces:
+            box, thickness = self._to_screen(face.box), max(2, round(0.8 * self._vmin))
+            primitives.draw_rectangle(self._canvas, *box, label_color(face), thickness, radius=2.5 * self._vmin)
+        for face in self._frame.faces:
+            self._draw_title(face, card_area)
+        if card_area and self._frame.faces:
+            faces = sorted(self._frame.faces, key=lambda face: self._to_screen(face.box).left)
+            cards.draw(self._canvas, faces, card_area, self._options, self._vmin)
+        if not self._frame.faces:
             self._draw_hint()
-        _draw_fps(self._canvas, self._view.fps)
+        _draw_fps(self._canvas, self._frame.fps)
 
-    def side_for_cards(self, before: str | None) -> str | None:
-        """Return the side where cards cover no face: `before`, where they were last, if that is one; None: nowhere."""
-        if self._upright:
+    def choose_card_side(self, previous: str | None) -> str | None:
+        """Return a side where cards cover no face: `previous` if that is one; None if there is none."""
+        if self._portrait:
             return "below"
-        for side in filter(None, dict.fromkeys([before, "right", "left"])):
-            # Faces tremble: a new side must be free with something to spare, or cards would come and go.
-            spare = 0 if side == before else SPARE * self._unit
-            cards = self._cards(side)
-            places = [self._on_screen(reading.box) for reading in self._view.readings]
-            if not any(
-                place.left < cards.left + cards.width + spare and cards.left - spare < place.left + place.width
-                for place in places
-            ):
+        faces = [self._to_screen(face.box) for face in self._frame.faces]
+        for side in filter(None, dict.fromkeys([previous, "right", "left"])):
+            # Boxes jitter: a new side needs some clearance, otherwise cards would come and go.
+            clearance = 0 if side == previous else CARD_CLEARANCE_VMIN * self._vmin
+            area = self._card_area(side)
+            left, right = area.left - clearance, area.left + area.width + clearance
+            if not any(face.left < right and left < face.left + face.width for face in faces):
                 return side
         return None
 
-    def _placed(self) -> Area:
-        """Return where the image is shown: whole, and at the border, so that the room for cards is in one piece."""
-        wide, high = (round(side * self._scale) for side in self._view.size)
-        if self._upright:
-            return Area((self._width - wide) // 2, 0, wide, high)
-        return Area(0, (self._height - high) // 2, wide, high)
+    def _card_area(self, side: str) -> Area:
+        """Return the area of all cards: the free space; where that is small, part of the image, too."""
+        gap, footer = round(GAP_VMIN * self._vmin), round((FPS_VMIN * 1.6 + 1) * self._vmin)
+        if self._portrait:
+            rows = min(len(self._options.labels), MIN_ROWS)
+            min_height = round(bar_chart.MIN_ROW_VMIN * self._vmin * rows)
+            top = min(self._image_area.height + gap, self._height - footer - min_height)
+            return Area(gap, top, self._width - 2 * gap, self._height - footer - top)
+        free_width = self._width - self._image_area.width - 2 * gap
+        width = round(min(max(free_width, MIN_CARD_VMIN * self._vmin), MAX_CARD_VMIN * self._vmin))
+        left = gap if side == "left" else self._width - gap - width
+        return Area(left, gap, width, self._height - gap - footer)
 
-    def _cards(self, side: str) -> Area:
-        """Return where cards are: in the room beside the image; where that is small, also over the image."""
-        gap, foot = round(GAP * self._unit), round((FPS_EM * 1.6 + 1) * self._unit)
-        if self._upright:
-            least = round(bars.PITCH * self._unit * min(len(self._look.labels), 5))
-            top = min(self._shown.height + gap, self._height - foot - least)
-            return Area(gap, top, self._width - 2 * gap, self._height - foot - top)
-        free = self._width - self._shown.width - 2 * gap
-        wide = round(min(max(free, CARD * self._unit), WIDE_CARD * self._unit))
-        left = gap if side == "left" else self._width - gap - wide
-        return Area(left, gap, wide, self._height - gap - foot)
-
-    def _draw_image(self) -> None:
-        assert self._view.image is not None
-        left, top, wide, high = self._shown
-        part = self._canvas[top : top + high, left : left + wide]
-        image = cv2.resize(self._view.image, (wide, high), interpolation=cv2.INTER_LINEAR)
-        cv2.cvtColor(cv2.flip(image, 1) if self._look.mirror else image, cv2.COLOR_BGR2RGB, part)
-
-    def _on_screen(self, box: Box) -> Area:
-        """Return where `box` of the frame is on the screen."""
-        x = self._view.size[0] - box.x - box.width if self._look.mirror else box.x
-        left, top = self._shown.left + x * self._scale, self._shown.top + box.y * self._scale
+    def _to_screen(self, box: Box) -> Area:
+        """Return the area of the screen that shows `box` of the frame."""
+        x = self._frame.size[0] - box.x - box.width if self._options.mirror else box.x
+        left, top = self._image_area.left + x * self._scale, self._image_area.top + box.y * self._scale
         return Area(round(left), round(top), round(box.width * self._scale), round(box.height * self._scale))
 
-    def _draw_frame(self, reading: FaceResult) -> None:
-        place, thick = self._on_screen(reading.box), max(2, round(0.8 * self._unit))
-        shapes.frame(self._canvas, *place, emblem.color_of(reading), thick, round_by=2.5 * self._unit)
-
-    def _draw_title(self, reading: FaceResult, cards: Area | None) -> None:
-        """Write what was read on a plate above the face, within the image and beside the cards."""
-        few = len(self._view.readings) <= 2
-        em = round((TITLE_EM if few else SMALL_TITLE_EM) * self._unit)
-        number = lettering.mask("" if reading.label is None else f" {bars.percent(reading.confidence)}", em)
-        pad, place = round(em * 0.4), self._on_screen(reading.box)
-        first, last = self._free(cards)
-        room = last - first - number.shape[1] - 2 * pad
-        word = lettering.fitted(emblem.words_of(reading, self._look), em, room)
-        wide, high = word.shape[1] + number.shape[1] + 2 * pad, word.shape[0] + pad // 2
-        left = max(first, min(place.left, last - wide))
-        top = max(0, place.top - high - round(0.8 * self._unit))
-        shapes.plate(self._canvas, left, top, wide, high, emblem.color_of(reading), round_by=1.5 * self._unit)
-        shapes.stamp(self._canvas, word, left + pad, top + (high - word.shape[0]) / 2, palette.INK)
-        after = left + pad + word.shape[1]
-        shapes.stamp(self._canvas, number, after, top + (high - number.shape[0]) / 2, palette.INK)
-
-    def _free(self, cards: Area | None) -> tuple[int, int]:
-        """Return the columns between which titles may stand."""
-        if cards is None or self._upright:
-            return 0, self._width
-        return (cards.left + cards.width, self._width) if cards.left < self._width / 2 else (0, cards.left)
-
-    def _draw_cards(self, area: Area) -> None:
-        """Draw a card a face, in the order in which they stand."""
-        readings = sorted(self._view.readings, key=lambda reading: self._on_screen(reading.box).left)
-        gap = round(GAP * self._unit)
-        columns = max(1, min(len(readings), int(area.width / (CARD * 1.2 * self._unit))))
-        rows = math.ceil(len(readings) / columns)
-        wide, high = (area.width + gap) // columns - gap, (area.height + gap) // rows - gap
-        for number, reading in enumerate(readings):
-            left = area.left + number % columns * (wide + gap)
-            top = area.top + number // columns * (high + gap)
-            self._draw_card(reading, Area(left, top, wide, high), titled=len(readings) > 1)
-
-    def _draw_card(self, reading: FaceResult, room: Area, *, titled: bool) -> None:
-        """Draw the bars of `reading` in the middle of `room`, under its label where there are several faces."""
-        pad = round(1.6 * self._unit)
-        title = round(TITLE_EM * self._unit) if titled else 0
-        free, count = room.height - 2 * pad - title, len(reading.probabilities)
-        pitch = max(bars.PITCH * self._unit, min(bars.WIDE_PITCH * self._unit, free / count))
-        rows = min(count, max(0, int(free / pitch)))
-        high = round(title + rows * pitch) + 2 * pad
-        top = room.top + (room.height - high) // 2
-        shapes.glass(
-            self._canvas, room.left, top, room.width, high, palette.PANEL, share=0.86, round_by=2.2 * self._unit
-        )
-        inner = room.width - 2 * pad
-        if titled:
-            self._draw_card_title(reading, room.left + pad, top + pad, inner)
-        place = Area(room.left + pad, top + pad + title, inner, math.ceil(rows * pitch))
-        bars.draw(self._canvas, reading, place, pitch)
-
-    def _draw_card_title(self, reading: FaceResult, left: int, top: int, width: int) -> None:
-        em, color = round(SMALL_TITLE_EM * self._unit), emblem.color_of(reading)
-        number = lettering.mask(bars.percent(reading.confidence), em)
-        word = lettering.fitted(emblem.words_of(reading, self._look), em, width - number.shape[1] - em // 2)
-        shapes.stamp(self._canvas, word, left, top, color)
-        shapes.stamp(self._canvas, number, left + width - number.shape[1], top, palette.DIM)
+    def _draw_title(self, face: FaceResult, card_area: Area | None) -> None:
+        """Write label and confidence on a plate above the face, inside the image and clear of the cards."""
+        few = len(self._frame.faces) <= 2
+        font_size = round((TITLE_VMIN if few else SMALL_TITLE_VMIN) * self._vmin)
+        percent_text = "" if face.label is None else f" {bar_chart.format_percent(face.confidence)}"
+        percent = text.render(percent_text, font_size)
+        padding, box = round(font_size * 0.4), self._to_screen(face.box)
+        first, last = 0, self._width
+        if card_area and not self._portrait:
+            if card_area.left < self._width / 2:
+                first = card_area.left + card_area.width
+            else:
+                last = card_area.left
+        room = last - first - percent.shape[1] - 2 * padding
+        label = text.render_to_width(label_text(face, self._options), font_size, room)
+        width, height = label.shape[1] + percent.shape[1] + 2 * padding, label.shape[0] + padding // 2
+        left = max(first, min(box.left, last - width))
+        top = max(0, box.top - height - round(0.8 * self._vmin))
+        primitives.fill_rectangle(self._canvas, left, top, width, height, label_color(face), radius=1.5 * self._vmin)
+        column = left + padding
+        for mask in (label, percent):
+            mask_top = top + (height - mask.shape[0]) / 2
+            primitives.draw_mask(self._canvas, mask, column, mask_top, palette.DARK_TEXT)
+            column += mask.shape[1]
 
     def _draw_hint(self) -> None:
-        """Write a line for who comes by at the foot of the image."""
-        em = round(TITLE_EM * self._unit)
-        word = lettering.fitted(self._look.nobody, em, self._shown.width - 2 * em)
-        wide, high = word.shape[1] + em, round(word.shape[0] * 1.25)
-        left = self._shown.left + (self._shown.width - wide) // 2
-        top = self._shown.top + self._shown.height - high - round(2 * GAP * self._unit)
-        shapes.glass(self._canvas, left, top, wide, high, palette.PANEL, share=0.75, round_by=high / 2)
-        shapes.stamp(self._canvas, word, left + em / 2, top + (high - word.shape[0]) / 2, palette.PALE)
+        """Write a hint for passers-by at the bottom of the image."""
+        font_size = round(TITLE_VMIN * self._vmin)
+        hint = text.render_to_width(self._options.nobody, font_size, self._image_area.width - 2 * font_size)
+        width, height = hint.shape[1] + font_size, round(hint.shape[0] * 1.25)
+        left = self._image_area.left + (self._image_area.width - width) // 2
+        top = self._image_area.top + self._image_area.height - height - round(2 * GAP_VMIN * self._vmin)
+        primitives.blend_rectangle(
+            self._canvas, left, top, width, height, palette.PANEL, opacity=0.75, radius=height / 2
+        )
+        mask_top = top + (height - hint.shape[0]) / 2
+        primitives.draw_mask(self._canvas, hint, left + font_size / 2, mask_top, palette.LIGHT_TEXT)
 
 
 def _draw_fps(canvas: Image, fps: float) -> None:
     height, width = canvas.shape[:2]
-    unit = min(width, height) / 100
-    word = lettering.mask(f"{fps:.0f} fps", round(FPS_EM * unit))
-    left, top = width - word.shape[1] - 2 * unit, height - word.shape[0] - unit
-    shapes.stamp(canvas, word, left, top, palette.DIM)
+    vmin = min(width, height) / 100
+    mask = text.render(f"{fps:.0f} fps", round(FPS_VMIN * vmin))
+    left, top = width - mask.shape[1] - 2 * vmin, height - mask.shape[0] - vmin
+    primitives.draw_mask(canvas, mask, left, top, palette.DIM_TEXT)

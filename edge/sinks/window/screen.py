@@ -1,8 +1,9 @@
-"""The program that draws: one process, one window. It is handed views and says what happens to it.
+"""The program that draws: one process with one window.
 
-    python -m edge.sinks.registry.window.screen DESCRIPTOR
+    python -m edge.sinks.window.screen DESCRIPTOR
 
-DESCRIPTOR is one end of a multiprocessing.Pipe(). When the other end goes, however it went, so does the window.
+DESCRIPTOR is the file descriptor of one end of a multiprocessing.Pipe(), see messages.py. When the other end is closed,
+for whatever reason, the program ends.
 """
 
 from __future__ import annotations
@@ -18,138 +19,139 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.sinks.window.display import missing
-from edge.sinks.window.messages import Closed, Drawn, Failed, Look, Opened, View
-from edge.sinks.window.scene import Scene
+from edge.sinks.window.display import describe_failure
+from edge.sinks.window.messages import (
+    CloseRequested,
+    DisplayFailed,
+    DisplayFrame,
+    DisplayOptions,
+    FrameRequested,
+    SizeChanged,
+)
+from edge.sinks.window.scene import SceneRenderer
 
 # pygame and SDL read these when they are loaded.
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 os.environ["SDL_NO_SIGNAL_HANDLERS"] = "1"
-os.environ["SDL_VIDEO_X11_WMCLASS"] = os.environ["SDL_VIDEO_WAYLAND_WMCLASS"] = "emotion-edge"  # to the desktop
+os.environ["SDL_VIDEO_X11_WMCLASS"] = os.environ["SDL_VIDEO_WAYLAND_WMCLASS"] = "emotion-edge"  # shown by the desktop
 
 import pygame
 
-FPS = 30.0  # views a second at most
-STALE_SECONDS = 3.0  # without a view, after which none is shown: it is not true any more
-WINDOW = 1280, 720  # pixels of a window that is not the full screen
-NICENESS = 5  # the loop goes first
-CONSOLE = "KMSDRM"  # SDL's driver for a screen without a desktop
-NOWHERE = {"dummy", "offscreen"}  # SDL's drivers for no screen at all
-TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+MAX_FPS = 30.0
+STALE_FRAME_SECONDS = 3.0  # without a new frame, after which the last one is no longer shown
+WINDOW_SIZE = 1280, 720  # pixels, unless it is the full screen
+NICENESS = 5  # the loop has priority
+CONSOLE_DRIVER = "KMSDRM"  # SDL's, for a screen without a desktop
+HEADLESS_DRIVERS = {"dummy", "offscreen"}  # SDL's
+ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 class Window:
-    """The window, or the full screen. Raises pygame.error where there is none."""
+    """The window, or the full screen. Raises pygame.error if it cannot be opened."""
 
-    def __init__(self, look: Look) -> None:
-        self._rotate = look.rotate
+    def __init__(self, options: DisplayOptions) -> None:
+        self._rotate = options.rotate
         pygame.display.init()
-        if pygame.display.get_driver() in NOWHERE and "SDL_VIDEODRIVER" not in os.environ:
+        if pygame.display.get_driver() in HEADLESS_DRIVERS and "SDL_VIDEODRIVER" not in os.environ:
             raise pygame.error("No available video device")
-        if pygame.display.get_driver() == CONSOLE:
+        if pygame.display.get_driver() == CONSOLE_DRIVER:
             # With desktop OpenGL, SDL's first choice, the screen stayed black on Mesa's software driver.
             os.environ.setdefault("SDL_RENDER_DRIVER", "opengles2")
         pygame.display.set_caption("emotion-edge")
         pygame.display.set_allow_screensaver(False)
-        if look.full_screen:
+        if options.full_screen:
             self._surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN)
             pygame.mouse.set_visible(False)
         else:
-            self._surface = pygame.display.set_mode(WINDOW[:: -1 if look.rotate in {90, 270} else 1], pygame.RESIZABLE)
+            size = WINDOW_SIZE[::-1] if self._swaps_sides else WINDOW_SIZE
+            self._surface = pygame.display.set_mode(size, pygame.RESIZABLE)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, as one who looks at it sees it."""
+        """Width and height in pixels, after rotation."""
         width, height = self._surface.get_size()
-        return (height, width) if self._rotate in {90, 270} else (width, height)
+        return (height, width) if self._swaps_sides else (width, height)
+
+    @property
+    def _swaps_sides(self) -> bool:
+        return self._rotate in {90, 270}
 
     def show(self, image: NDArray[np.uint8]) -> None:
-        """Show the (height, width, 3) RGB `image`, which has the window's size."""
+        """Show `image`, (height, width, 3) RGB of the window's size."""
         if self._rotate:
-            image = np.asarray(cv2.rotate(image, TURNS[self._rotate]), np.uint8)
+            image = np.asarray(cv2.rotate(image, ROTATIONS[self._rotate]), np.uint8)
         height, width = image.shape[:2]
         self._surface.blit(pygame.image.frombuffer(image.data, (width, height), "RGB"), (0, 0))
         pygame.display.flip()
 
-    def events(self) -> set[str]:
-        """Return what has happened since: "closed", "resized"."""
-        found = set()
+    def poll_events(self) -> set[str]:
+        """Return what happened since the last call: any of "closed" and "resized"."""
+        events = set()
         for event in pygame.event.get():
             if event.type == pygame.QUIT or (
                 event.type == pygame.KEYDOWN and event.key in {pygame.K_ESCAPE, pygame.K_q}
             ):
-                found.add("closed")
+                events.add("closed")
             elif event.type in {pygame.VIDEORESIZE, pygame.VIDEOEXPOSE}:
-                found.add("resized")
+                events.add("resized")
         self._surface = pygame.display.get_surface() or self._surface
-        return found
+        return events
 
 
-class Screen:
-    """Shows what comes over `connection` until it ends."""
+class DisplayLoop:
+    """Shows the frames that come over `connection` until its other end is closed."""
 
-    def __init__(self, connection: Connection, look: Look, window: Window) -> None:
+    def __init__(self, connection: Connection, options: DisplayOptions, window: Window) -> None:
         self._connection, self._window = connection, window
-        self._scene = Scene(look)
-        self._view: View | None = None
-        self._came = float("-inf")
-        self._closed = False
+        self._renderer = SceneRenderer(options)
+        self._frame: DisplayFrame | None = None
 
     def run(self) -> None:
-        """Show every view that comes, and say what happens, until the other end goes."""
-        self._tell_size()
+        """Show each frame and send events. Returns, or raises EOFError, when the run has ended."""
+        received_at, close_requested = float("-inf"), False
+        self._connection.send(SizeChanged(self._window.size))
         self._draw()
-        self._connection.send(Drawn())
+        self._connection.send(FrameRequested())
         while True:
-            if self._connection.poll(1 / FPS):
-                self._take(self._connection.recv())
-            elif self._view and time.monotonic() - self._came > STALE_SECONDS:
-                self._view = None
+            if self._connection.poll(1 / MAX_FPS):
+                self._frame, received_at = self._connection.recv(), time.monotonic()
+                if self._frame is None:
+                    return
                 self._draw()
-            self._look_at_events()
-
-    def _take(self, view: View | None) -> None:
-        """Draw `view`, and ask for the next one when it is time. Raises EOFError in the end."""
-        if view is None:
-            raise EOFError
-        self._view, self._came = view, time.monotonic()
-        self._draw()
-        time.sleep(max(0.0, self._came + 1 / FPS - time.monotonic()))
-        self._connection.send(Drawn())
-
-    def _look_at_events(self) -> None:
-        happened = self._window.events()
-        if "closed" in happened and not self._closed:
-            self._closed = True
-            self._connection.send(Closed())
-        if "resized" in happened:
-            self._tell_size()
-            self._draw()
-
-    def _tell_size(self) -> None:
-        self._connection.send(Opened(self._window.size))
+                time.sleep(max(0.0, received_at + 1 / MAX_FPS - time.monotonic()))
+                self._connection.send(FrameRequested())
+            elif self._frame and time.monotonic() - received_at > STALE_FRAME_SECONDS:
+                self._frame = None
+                self._draw()
+            events = self._window.poll_events()
+            if "closed" in events and not close_requested:
+                close_requested = True
+                self._connection.send(CloseRequested())
+            if "resized" in events:
+                self._connection.send(SizeChanged(self._window.size))
+                self._draw()
 
     def _draw(self) -> None:
-        self._window.show(self._scene.draw(self._view, self._window.size))
+        self._window.show(self._renderer.draw(self._frame, self._window.size))
 
 
 def main(descriptor: int) -> None:
-    """Draw what comes over the connection with the file `descriptor`."""
+    """Open a window, and show in it what comes over the connection with the file `descriptor`."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they are the run's, which closes its end
-    with suppress(OSError):  # a service may not be allowed to
+        signal.signal(number, signal.SIG_IGN)  # the run handles them, and then closes its end of the connection
+    with suppress(OSError):  # not permitted to some services
         os.nice(NICENESS)
     with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        look = connection.recv()
+        options = connection.recv()
         try:
-            window = Window(look)
+            window = Window(options)
         except pygame.error as error:
-            connection.send(Failed(missing(str(error))))
+            connection.send(DisplayFailed(describe_failure(str(error))))
             return
         try:
-            Screen(connection, look, window).run()
+            DisplayLoop(connection, options, window).run()
         except (pygame.error, cv2.error, ValueError) as error:
-            connection.send(Failed(f"the screen cannot be drawn on ({error})"))
+            connection.send(DisplayFailed(f"cannot draw on the display ({error})"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Letters as masks, in the font that pygame ships, or in one of the machine's where that one lacks a letter."""
+"""Text as masks, in the font that pygame ships, or in a system font where that one lacks a character."""
 
 from __future__ import annotations
 
@@ -16,80 +16,85 @@ os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
 import pygame
 
-SHIPPED = str(Path(pygame.__file__).with_name(pygame.font.get_default_font()))  # FreeSans Bold
-NO_LETTER = "\uffff"  # no font has one for it: it looks as all letters do that a font lacks
-LEAST = 0.7  # of the wanted size, to which letters shrink before words are cut
+Mask = NDArray[np.uint8]  # (height, width), coverage of each pixel, 0 to 255
+
+DEFAULT_FONT = str(Path(pygame.__file__).with_name(pygame.font.get_default_font()))  # FreeSans Bold
+UNASSIGNED_CHARACTER = "\uffff"  # in no font: it is drawn as every missing character is
+MIN_SCALE = 0.7  # of the requested font size, to which text shrinks before it is cut
+FC_MATCH_SECONDS = 5
 
 
 @lru_cache(maxsize=512)
-def mask(text: str, em: int) -> NDArray[np.uint8]:
-    """Return how much of each pixel `text` covers, (height, width) 0 to 255; `em` is the letters' size in pixels.
+def render(text: str, font_size: int) -> Mask:
+    """Return the mask of `text`; `font_size` is in pixels per em.
 
-    Capitals are 0.7 em high. The height depends on font and size alone.
+    Capitals are 0.7 em high. The height of the mask depends on font and size alone.
     """
-    return _rendered(_font(font_for(text), em, _rightwards(text)), text)
+    directions = (unicodedata.bidirectional(character) for character in text)
+    direction = next((each for each in directions if each in {"L", "R", "AL"}), "L")  # of the first that has one
+    return _render(_load_font(find_font(text), font_size, direction == "L"), text)
 
 
-def fitted(text: str, em: int, width: int) -> NDArray[np.uint8]:
-    """Return the mask of `text` no wider than `width` pixels: in smaller letters, and cut where that is not enough."""
-    whole = mask(text, em).shape[1]
-    nearly = em if whole <= width else math.ceil(em * width / whole)
-    small = max(1, round(em * LEAST))
-    for size in range(max(nearly, small), small - 1, -1):
-        found = mask(text, size)
-        if found.shape[1] <= width:
-            return found
+def render_to_width(text: str, font_size: int, width: int) -> Mask:
+    """Return the mask of `text`, at most `width` pixels wide: shrunk down to MIN_SCALE, then cut with an ellipsis."""
+    full_width = render(text, font_size).shape[1]
+    estimate = font_size if full_width <= width else math.ceil(font_size * width / full_width)
+    min_size = max(1, round(font_size * MIN_SCALE))
+    for size in range(max(estimate, min_size), min_size - 1, -1):
+        mask = render(text, size)
+        if mask.shape[1] <= width:
+            return mask
     for length in range(len(text) - 1, 0, -1):
-        found = mask(f"{text[:length].rstrip()}…", small)
-        if found.shape[1] <= width:
-            return found
-    return found[:, : max(0, width)]
+        mask = render(f"{text[:length].rstrip()}…", min_size)
+        if mask.shape[1] <= width:
+            return mask
+    return mask[:, : max(0, width)]
+
+
+def wrap(text: str, font_size: int, width: int) -> list[str]:
+    """Return `text` in lines at most `width` pixels wide; a longer word gets a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        extended = f"{lines[-1]} {word}" if lines else word
+        if lines and render(extended, font_size).shape[1] <= width:
+            lines[-1] = extended
+        else:
+            lines.append(word)
+    return lines
 
 
 @lru_cache(maxsize=64)
-def font_for(text: str) -> str:
-    """Return the file of a font that has all letters of `text`; SHIPPED if that one has, or if none has."""
-    if _has(SHIPPED, text):
-        return SHIPPED
-    found = _matching(text)
-    return found if found and _has(found, text) else SHIPPED
+def find_font(text: str) -> str:
+    """Return the file of a font with all characters of `text`; DEFAULT_FONT if it has them, or if no font has."""
+    if _has_characters(DEFAULT_FONT, text):
+        return DEFAULT_FONT
+    characters = " ".join(sorted({f"{ord(character):x}" for character in text}))
+    command = ["fc-match", "--format=%{file}", f"sans:bold:charset={characters}"]  # fontconfig's best match
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=FC_MATCH_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return DEFAULT_FONT
+    return result.stdout if result.stdout and _has_characters(result.stdout, text) else DEFAULT_FONT
 
 
 @lru_cache(maxsize=64)
-def _font(path: str, em: int, rightwards: bool = True) -> pygame.font.Font:
+def _load_font(path: str, font_size: int, left_to_right: bool = True) -> pygame.font.Font:
     if not pygame.font.get_init():
         pygame.font.init()
-    font = pygame.font.Font(path, em)
-    if not rightwards and hasattr(font, "set_direction"):  # older ones cannot
+    font = pygame.font.Font(path, font_size)
+    if not left_to_right and hasattr(font, "set_direction"):  # missing in older versions of pygame
         font.set_direction(pygame.DIRECTION_RTL)
     return font
 
 
-def _rendered(font: pygame.font.Font, text: str) -> NDArray[np.uint8]:
+def _render(font: pygame.font.Font, text: str) -> Mask:
     return np.ascontiguousarray(pygame.surfarray.array_alpha(font.render(text, True, (255, 255, 255))).T)
 
 
-def _rightwards(text: str) -> bool:
-    """Return whether `text` runs from left to right, as its first letter does."""
-    directions = (unicodedata.bidirectional(letter) for letter in text)
-    return next((direction for direction in directions if direction in {"L", "R", "AL"}), "L") == "L"
-
-
-def _has(path: str, text: str) -> bool:
+def _has_characters(path: str, text: str) -> bool:
     try:
-        font = _font(path, 16)
-        missing = _rendered(font, NO_LETTER)
-        return not any(np.array_equal(_rendered(font, letter), missing) for letter in set(text))
-    except (pygame.error, OSError):  # a font of a kind that is not known
+        font = _load_font(path, 16)
+        missing = _render(font, UNASSIGNED_CHARACTER)
+        return not any(np.array_equal(_render(font, character), missing) for character in set(text))
+    except (pygame.error, OSError):  # a font format that pygame does not read
         return False
-
-
-def _matching(text: str) -> str | None:
-    """Return the file of the font that fontconfig finds nearest to what `text` needs; None without fontconfig."""
-    letters = " ".join(sorted({f"{ord(letter):x}" for letter in text}))
-    command = ["fc-match", "--format=%{file}", f"sans:bold:charset={letters}"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout or None
