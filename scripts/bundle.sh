@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Make one file with all that a board needs to run this commit, without internet:
+# Make one file with everything that a board needs to run this commit without internet:
 #
 #   scripts/bundle.sh --target arm64-py3.13 [--out DIR] [--model FILE]     writes DIR/emotion-edge-VERSION-TARGET.tar
-#   scripts/bundle.sh --target arm64-py3.13 --lock                         chooses the versions anew; see below
+#   scripts/bundle.sh --target arm64-py3.13 --lock                         pins the newest versions; see below
 #
-# TARGET: arm64-py3.11 (Raspberry Pi OS Bookworm, 64 bit), arm64-py3.13 (Trixie), or x86_64-py3.11 to -py3.13.
-# VERSION is that of the package and the commit, as 0.1.0+g1a2b3c4; with the tree's own digest if something is changed
-# that is not committed; and with the model's if it is not the shipped one. The same tree gives the same bytes: all that
-# comes from elsewhere is named with its hash in scripts/locks/TARGET.txt, which --lock writes.
+# TARGET: arm64-py3.11 (Raspberry Pi OS Bookworm, 64-bit), arm64-py3.13 (Trixie), or x86_64-py3.11 to -py3.13.
+# VERSION is the package's version and the commit, e.g. 0.1.0+g1a2b3c4; with the tree's own digest if there are uncommitted
+# changes, and with the model's digest if it is not the shipped one. The same tree gives the same bytes: everything that is
+# downloaded is pinned with its hash in scripts/locks/TARGET.txt, which --lock writes.
 # The last line on standard output is the file's path.
 set -euo pipefail
 here=$PWD
@@ -15,10 +15,10 @@ cd "$(dirname "$0")/.."
 . scripts/venv.sh
 
 tools=(pip==26.3 hatchling==1.33.0)
-# The system's simplejpeg, a part of its picamera2, was built for another numpy than ours and does not load beside it.
-extras=(simplejpeg pip==26.3)
-# What pyproject.toml offers beside the base and a board's configuration may name: without a network it cannot be added.
-outputs=mqtt,web,window
+# The system's simplejpeg, a dependency of its picamera2, was built for another numpy than ours and does not load with it.
+extra_packages=(simplejpeg pip==26.3)
+# Extras of sinks that a board's configuration may name: without a network they cannot be installed later.
+sink_extras=mqtt,web,window
 shipped=models/emotion.tflite
 
 usage() {
@@ -26,13 +26,13 @@ usage() {
     exit 2
 }
 
-# from_here PATH: a path on the command line is the caller's.
-from_here() { (cd "$here" && realpath -m -- "$1"); }
+# caller_path PATH: a path on the command line is relative to the caller's folder.
+caller_path() { (cd "$here" && realpath -m -- "$1"); }
 
-tell() { echo "bundle.sh: $1" >&2; }
+log() { echo "bundle.sh: $1" >&2; }
 
-# name_tree: set `tree` to git's name of what is here, committed or not, and `version` to the package's version with it.
-name_tree() {
+# read_version: set `tree` to git's hash of the working tree, and `version` to the package's version with it.
+read_version() {
     local index=$work/index
     version=$(sed -n 's/^__version__ = "\([^"]*\)".*/\1/p' edge/__init__.py)+g$(git rev-parse --short=7 HEAD)
     cp "$(git rev-parse --git-path index)" "$index"
@@ -40,7 +40,7 @@ name_tree() {
     if [ "$tree" != "$(git rev-parse 'HEAD^{tree}')" ]; then version+=.dirty.${tree:0:7}; fi
 }
 
-# platforms TARGET: print pip's options that choose the wheels of another machine.
+# platforms TARGET: print pip's options that select the wheels of another machine.
 platforms() {
     local machine=${1%%-*} python=${1#*-py} glibc
     [ "$machine" = arm64 ] && machine=aarch64
@@ -48,7 +48,7 @@ platforms() {
     printf '%s\n' "--platform=manylinux2014_$machine" "--python-version=$python" --implementation=cp --only-binary=:all:
 }
 
-# build_wheel FOLDER: our own wheel, of a copy of the tree in which the version is the bundle's.
+# build_wheel FOLDER: this package's wheel, from a copy of the tree in which the version is the bundle's.
 build_wheel() {
     mkdir "$source"
     git archive "$tree" | tar -x -C "$source"
@@ -56,12 +56,12 @@ build_wheel() {
     .venv-bundle/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --no-cache-dir --wheel-dir "$1" "$source" >&2
 }
 
-# lock: choose the newest versions that our wheel and scripts/constraints.txt allow, and write them down with their hashes.
+# lock: pin the newest versions that our wheel and scripts/constraints.txt allow, with their hashes.
 lock() {
     local folder=$work/locked wheel name number digest
     wheel=$(echo "$work"/ours/*.whl)
     .venv-bundle/bin/python -m pip download --quiet --dest "$folder" --constraint scripts/constraints.txt \
-        "${platform[@]}" "${wheel}[$outputs]" "${extras[@]}" >&2
+        "${platform[@]}" "${wheel}[$sink_extras]" "${extra_packages[@]}" >&2
     mkdir -p scripts/locks
     for wheel in "$folder"/*.whl; do
         IFS=- read -r name number _ <<<"$(basename "$wheel")"
@@ -69,16 +69,16 @@ lock() {
         [ "$name" = emotion_edge ] || echo "${name//_/-}==$number --hash=sha256:$digest"
     done | sort >"$locked.part"
     mv "$locked.part" "$locked"
-    tell "$(wc -l <"$locked") packages written to $locked"
+    log "$(wc -l <"$locked") packages written to $locked"
 }
 
-# fill FOLDER: all that the bundle holds.
+# fill FOLDER: all files of the bundle.
 fill() {
     local bundle=$1 wheel
     mkdir -p "$bundle/wheelhouse" "$bundle/tools"
     .venv-bundle/bin/python -m pip download --quiet --no-deps --require-hashes --dest "$bundle/wheelhouse" \
         "${platform[@]}" --requirement "$locked" >&2 ||
-        fail "the packages of $locked could not be had; is there a network?"
+        fail "the packages of $locked could not be downloaded; is there a network?"
     mv "$bundle"/wheelhouse/pip-*.whl "$bundle/tools"
     cp "$work"/ours/*.whl "$bundle/wheelhouse"
     wheel=$(echo "$work"/ours/*.whl)
@@ -98,8 +98,8 @@ manifest() {
     echo "installed_bytes=$(installed_bytes "$1")"
 }
 
-# installed_bytes FOLDER: print the room that the wheels take when they are unpacked and compiled; what is compiled takes
-# about as much as its source.
+# installed_bytes FOLDER: print the space that the wheels take when they are unpacked and compiled; bytecode takes about as
+# much as its source.
 installed_bytes() {
     .venv-bundle/bin/python -c '
 import sys, zipfile
@@ -111,10 +111,10 @@ check_model() {
     PYTHONPATH=. "$python" -c '
 import sys
 from pathlib import Path
-from edge import card
 from edge.errors import ModelError
+from edge.inference import model_file
 try:
-    card.load(Path(sys.argv[1]))
+    model_file.load(Path(sys.argv[1]))
 except ModelError as error:
     sys.exit(f"bundle.sh: error: {error}")' "$1" || exit 78
 }
@@ -130,22 +130,22 @@ read_arguments() {
     while [ $# -gt 0 ]; do
         case "$1" in
         --lock) only_lock=yes && shift && continue ;;
-        --target | --out | --model) [ $# -ge 2 ] || usage "$1 wants a value" ;;
-        *) usage "unknown: $1" ;;
+        --target | --out | --model) [ $# -ge 2 ] || usage "$1 needs a value" ;;
+        *) usage "unknown option $1" ;;
         esac
         case "$1" in
         --target) target=$2 ;;
-        --out) out=$(from_here "$2") ;;
-        --model) model=$(from_here "$2") ;;
+        --out) out=$(caller_path "$2") ;;
+        --model) model=$(caller_path "$2") ;;
         esac
         shift 2
     done
     [[ $target =~ ^(arm64|x86_64)-py3\.1[123]$ ]] || usage "target is '$target', expected arm64-py3.11 or arm64-py3.13"
 }
 
-# name_release: set `version` and `release`, which tells another model, too.
-name_release() {
-    name_tree
+# read_release: set `version`, and `release`, which also names a model of one's own.
+read_release() {
+    read_version
     release=$version
     if [ -n "$model" ] && ! cmp -s "$model" "$shipped"; then
         check_model "$model"
@@ -162,7 +162,7 @@ make_bundle() {
     fill "$folder"
     mkdir -p "$out"
     pack "$folder" "$1"
-    tell "$(stat -c %s "$1" | numfmt --to=si)B, $(find "$folder/wheelhouse" -name '*.whl' | wc -l) wheels"
+    log "$(stat -c %s "$1" | numfmt --to=si)B, $(find "$folder/wheelhouse" -name '*.whl' | wc -l) wheels"
 }
 
 prepare() {
@@ -175,23 +175,23 @@ main() {
     local file
     read_arguments "$@"
     locked=scripts/locks/$target.txt
-    git rev-parse --git-dir >/dev/null 2>&1 || fail "no git repository here; a bundle is made from a clone"
+    git rev-parse --git-dir >/dev/null 2>&1 || fail "not a git repository; a bundle is made from a clone"
     python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     source=$work/source
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
     export SOURCE_DATE_EPOCH
-    name_release
+    read_release
     if [ -n "$only_lock" ]; then
         prepare
         lock
         return
     fi
     file=$out/emotion-edge-$release-$target.tar
-    if [ -e "$file" ]; then tell "it is there already"; else make_bundle "$file"; fi
+    if [ -e "$file" ]; then log "it exists already"; else make_bundle "$file"; fi
     echo "$file"
 }
 
-target='' out=$PWD/dist model='' only_lock='' # of the command line
+target='' out=$PWD/dist model='' only_lock='' # command line
 main "$@"

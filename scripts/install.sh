@@ -365,7 +365,9 @@ read_state() {
 
 # status_field NAME: print a field of the status, `fps=14.9 faces=1 temperature_c=48`; nothing while no frames come. See
 # edge/system/systemd.py.
-status_field() { [[ " ${state[StatusText]} " =~ \ $1=(-?[0-9.]+)\  ]] && echo "${BASH_REMATCH[1]}" || true; }
+status_field() {
+    if [[ " ${state[StatusText]} " =~ \ $1=(-?[0-9.]+)\  ]]; then echo "${BASH_REMATCH[1]}"; fi
+}
 
 # is_healthy: wait until the service is ready and has run well for the time of the health check; otherwise set `problem`.
 # Well means: one process, not restarted, that feeds the watchdog, which it does only when a frame has passed all stages,

@@ -1,7 +1,7 @@
-"""Boards to deploy to: folders that stand for /, what they have in their PATH, small bundles, and an ssh to get there.
+"""Boards to deploy to: folders used as /, fake programs for their PATH, small bundles, and a fake ssh.
 
-Real are the scripts; stand-ins are systemctl, which answers as the release's model tells it to, and, where a test does
-not ask for the real one, the environment: a folder with a shell script `edge`, as a real one takes seconds.
+The scripts are the real ones. systemctl is a fake, which answers as the release's model file says, and so is the virtual
+environment unless a test asks for a real one: a folder with a shell script `edge`, since a real one takes seconds.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ TARGET = f"{platform.machine().replace('aarch64', 'arm64')}-py3.{sys.version_inf
 
 CONFIG = "# a new one\n"
 
-# A model file is a line: whether it can be loaded, its name, and how the service does with it:
-#   runs; ends: is started and ends, hangs: no frame comes any more, waits: for a camera at its start, loses: a camera
-#   later, again: is started again and again, blind: reads no face
+# A model file is one line: whether it can be loaded, its name, and how the service behaves with it:
+#   runs; ends; hangs: no more frames; waits: for a camera at its start; loses: the camera later; restarts: again and again;
+#   blind: classifies no face
 _EDGE = """#!/bin/sh
 for last; do :; done
 case $1 in
@@ -35,7 +35,7 @@ case $1 in
 config) ! grep -H wrong "$last" || exit 78 ;;
 info) read -r good name how <"$last"; [ "$good" = good ] || { echo "edge: error: no model"; exit 78; }
     printf '{"name": "%s"}\\n' "$name" ;;
-run) grep -q blind "$last" || echo '{"faces": [{"scores": 1}]}' ;;
+run) grep -q blind "$last" || echo '{"faces": [{"probabilities": 1}]}' ;;
 esac
 """
 
@@ -55,7 +55,7 @@ show)
     read -r good name how <"$home/releases/$(cat "$state/runs")/model.tflite"
     case $how in
     ends) active=failed sub=failed ;;
-    again) restarts=$ticks ;;
+    restarts) restarts=$ticks ;;
     hangs) ticks=1 ;;
     waits) active=activating sub=start text='waiting for the camera: none' ;;
     loses) text='waiting for the camera: none' ;;
@@ -66,7 +66,7 @@ show)
 esac
 """
 
-# What is made by `python3 -m venv`, and what pip does in it, in a hundredth of the time.
+# A fake of `python3 -m venv` and of pip in it.
 _PYTHON = """#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec {python} "$@"
 for last; do :; done
@@ -88,7 +88,7 @@ exec sh -c "$*"
 
 
 def unit(release: str, how: str = "runs") -> str:
-    """Return a release's unit. It gives up soon on what a test knows to come to nothing, and late on all else."""
+    """Return a release's unit, with short timeouts where the test expects one, and long ones otherwise."""
     seconds = 1 if how in {"hangs", "waits", "loses"} else 60
     return f"[Service]\nTimeoutStartSec={seconds}\nWatchdogSec={seconds}\n# {release}"
 
@@ -97,7 +97,7 @@ class Board:
     """A board in the folder `root`.
 
     Args:
-        tools: a folder of programs that go before those of this machine, as `stand_ins` makes it.
+        tools: a folder of programs that override those of this machine, from `fake_programs`.
     """
 
     def __init__(self, root: Path, tools: Path) -> None:
@@ -114,7 +114,7 @@ class Board:
     def installer(self, *arguments: object, script: Path = INSTALLER, **more: str) -> subprocess.CompletedProcess[str]:
         """Run the installer to its end; `more` goes into its environment."""
         return subprocess.run(
-            ["bash", str(script), "--probe", "0", *map(str, arguments)],
+            ["bash", str(script), "--health-check", "0", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -152,8 +152,8 @@ class Board:
     def pending(self) -> bool:
         return (self.home / "pending").exists()
 
-    def is_whole(self, name: str) -> bool:
-        """Whether all that the unit starts is there, and does what it should."""
+    def is_complete(self, name: str) -> bool:
+        """Whether everything that the unit starts is there and works."""
         folder = self.home / "releases" / name
         edge = subprocess.run([folder / "venv" / "bin" / "edge", "info", folder / "model.tflite"], check=False)
         named = (folder / "environment").read_text().strip() == f"EMOTION_EDGE_MODEL={folder / 'model.tflite'}"
@@ -167,8 +167,8 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-def stand_ins(folder: Path, real: bool = False) -> Path:
-    """Make a folder for the front of PATH; `real`: python3 is this one, so that environments are real."""
+def fake_programs(folder: Path, real: bool = False) -> Path:
+    """Make a folder for the front of PATH; `real`: python3 is this one, so that virtual environments are real."""
     edge = executable(folder / "edge", _EDGE)
     executable(folder / "systemctl", _SYSTEMCTL)
     executable(folder / "journalctl", "#!/bin/sh\necho the last line of the journal\n")
@@ -178,7 +178,7 @@ def stand_ins(folder: Path, real: bool = False) -> Path:
         executable(folder / "python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     else:
         executable(folder / "python3", _PYTHON.format(python=sys.executable, edge=edge))
-        executable(folder / "sync", "#!/bin/sh\n")  # takes as long as this machine's disk is busy
+        executable(folder / "sync", "#!/bin/sh\n")  # the real one takes as long as this machine's disk is busy
     return folder
 
 
@@ -189,7 +189,7 @@ def bundle(folder: Path, release: str, how: str = "runs", model: str = "good cal
     (place / "wheelhouse").mkdir()
     (place / "tools").mkdir()
     (place / "systemd" / "emotion-edge.service").write_text(unit(release, how))
-    (place / "systemd" / "emotion-edge-settle.service").write_text("# settle")
+    (place / "systemd" / "emotion-edge-recover.service").write_text("# recover")
     (place / "systemd" / "network.conf").write_text(f"# {release}")
     (place / "systemd" / "config.toml").write_text(CONFIG)
     (place / "model.tflite").write_text(f"{model} {how}\n")
