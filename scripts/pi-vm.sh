@@ -100,7 +100,7 @@ make_image() {
         as_root=(sudo "PI_VM_MIRROR=${PI_VM_MIRROR:-}")
     fi
     say "the board is made once; it goes to $folder"
-    "${as_root[@]}" nice "$here/scripts/pi-vm-image.sh" "$folder"
+    "${as_root[@]}" nice "$here/scripts/pi_vm/image.sh" "$folder"
 }
 
 # The image stays as it was made: a board's disk holds what differs.
