@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -89,12 +90,13 @@ def copying(size: tuple[int, int]) -> float:
 
 def accuracies(path: Path, classifier: Classifier) -> None:
     from trainer.data.loader import load_dataset
-    from trainer.evaluation.corruptions import shrink, under
-    from trainer.evaluation.metrics import predict_tflite
+    from trainer.evaluation.corruptions import apply_corruption, reduce_resolution
+    from trainer.evaluation.prediction import predict_tflite
 
     dataset = load_dataset(path, size=48).split("PublicTest")
     for pixels in PIXELS:
-        scores, _ = predict_tflite(classifier, under(dataset, lambda faces: shrink(faces, pixels)))  # noqa: B023
+        corrupted = apply_corruption(dataset, partial(reduce_resolution, pixels=pixels))
+        scores = predict_tflite(classifier, corrupted)
         right = float((scores.argmax(axis=1) == dataset.labels).mean())
         print(f"faces of {pixels} pixels: {right:.1%} right", flush=True)
 

@@ -1,1 +1,1 @@
-"""Measuring a model."""
+"""Evaluation of models: predictions, metrics, calibration, corruptions, crop padding."""

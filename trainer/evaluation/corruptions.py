@@ -1,89 +1,97 @@
-"""What is left of the accuracy when a Pi's camera and Haar's boxes are not as kind as FER2013's images.
+"""Corrupted copies of a data set: the accuracy under the blur, noise, light and box errors of a small camera.
 
-Each condition changes the stored faces of a split, from one fixed seed, and everything after that is as always: two
-models are shown the very same images.
+Each corruption changes the stored faces of a split with a fixed seed. Everything after that is the usual evaluation, so
+every model gets the same images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.inference.preprocess import resample
-from trainer.data.fer2013 import Dataset
-from trainer.training.augmentation import OFF, Augmentation, affine
+from trainer.data.dataset import Dataset
+from trainer.training.augmentation import NO_AUGMENTATION, affine_matrix
 
-SEED = 0
+CORRUPTION_SEED = 0
+REFERENCE_SIDE_PIXELS = 48  # the side of a face that a sigma in pixels refers to
+JITTER_FRACTION = 0.10  # of the side
+ROTATION_DEGREES = 15
+LIGHT_FRACTION = 0.25
+BLUR_SIGMA_PIXELS = 1.5  # at REFERENCE_SIDE_PIXELS
+NOISE_SIGMA_GRAY_LEVELS = 15
+LOW_RESOLUTION_PIXELS = 20  # a side
+
 Faces = NDArray[np.uint8]  # (n, side, side)
+Corruption = Callable[[Faces], Faces]
 
 
-def conditions() -> dict[str, Callable[[Faces], Faces]]:
-    """Return name -> change of all faces at once. Sizes are shares of the side, or pixels of a 48 px face."""
-    return {
-        "as it is": lambda faces: faces,
-        "box jitter 10 %": jitter,
-        "turned 15 degrees": turn,
-        "dark (1/4 light)": dim,
-        "blurred (sigma 1.5 px)": blur,
-        "noisy (sigma 15)": noise,
-        "20 px faces": lambda faces: shrink(faces, 20),
-    }
-
-
-def under(dataset: Dataset, change: Callable[[Faces], Faces]) -> Dataset:
-    """Return `dataset` with its faces changed."""
-    return replace(dataset, faces=change(dataset.faces))
+def apply_corruption(dataset: Dataset, corruption: Corruption) -> Dataset:
+    """Return `dataset` with its faces changed by `corruption`."""
+    return replace(dataset, faces=corruption(dataset.faces))
 
 
 def jitter(faces: Faces) -> Faces:
-    """Shift each face by up to 10 % of its side in both directions and scale it by up to 10 %, as Haar's boxes do."""
-    return _moved(faces, replace(OFF, shift=0.10, zoom=0.10))
+    """Shift each face by up to 10 % of its side in both directions and scale it by up to 10 %, as Haar boxes do."""
+    ranges = replace(NO_AUGMENTATION, shift=JITTER_FRACTION, zoom=JITTER_FRACTION)
+    rng = np.random.default_rng(CORRUPTION_SEED)
+    side = faces.shape[1]
+    return np.stack([_warp(face, affine_matrix(side, side, ranges, rng), cv2.WARP_INVERSE_MAP) for face in faces])
 
 
-def turn(faces: Faces) -> Faces:
-    """Turn every other face by 15 degrees to the left, the others to the right."""
+def rotate(faces: Faces) -> Faces:
+    """Rotate the faces by 15 degrees, alternately to the left and to the right."""
     side = faces.shape[1]
     center = ((side - 1) / 2, (side - 1) / 2)
-    turns = [cv2.getRotationMatrix2D(center, angle, 1.0) for angle in (15, -15)]
-    return np.stack([_warp(face, turns[number % 2]) for number, face in enumerate(faces)])
+    rotations = [
+        np.asarray(cv2.getRotationMatrix2D(center, degrees, 1.0), np.float64)
+        for degrees in (ROTATION_DEGREES, -ROTATION_DEGREES)
+    ]
+    return np.stack([_warp(face, rotations[number % 2]) for number, face in enumerate(faces)])
 
 
-def dim(faces: Faces) -> Faces:
-    """Take three quarters of the light away; what is left is rounded to whole gray levels, as in a camera."""
-    left: Faces = np.rint(faces * 0.25).astype(np.uint8)
-    return left
+def darken(faces: Faces) -> Faces:
+    """Multiply the light by 0.25, rounded to whole gray levels as a camera does."""
+    darkened: Faces = np.rint(faces * LIGHT_FRACTION).astype(np.uint8)
+    return darkened
 
 
 def blur(faces: Faces) -> Faces:
-    """Blur by a Gaussian of 1.5 px at 48 px: out of focus, or moving."""
-    sigma = 1.5 * faces.shape[1] / 48
+    """Apply a Gaussian blur of 1.5 px at 48 px: out of focus, or in motion."""
+    sigma = BLUR_SIGMA_PIXELS * faces.shape[1] / REFERENCE_SIDE_PIXELS
     return np.stack([cv2.GaussianBlur(face, (0, 0), sigma).astype(np.uint8, copy=False) for face in faces])
 
 
-def noise(faces: Faces) -> Faces:
+def add_noise(faces: Faces) -> Faces:
     """Add Gaussian noise of 15 gray levels: a small sensor in the evening."""
-    grain = np.random.default_rng(SEED).normal(0, 15, faces.shape)
-    return np.clip(np.rint(faces + grain), 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(CORRUPTION_SEED).normal(0, NOISE_SIGMA_GRAY_LEVELS, faces.shape)
+    return np.clip(np.rint(faces + noise), 0, 255).astype(np.uint8)
 
 
-def shrink(faces: Faces, side: int) -> Faces:
-    """Return the faces as if they had been `side` pixels wide in the image, at their old size."""
-    own = faces.shape[1]
-    return np.stack([resample(face, detail=min(side, own), size=own) for face in faces])
-
-
-def _moved(faces: Faces, how: Augmentation) -> Faces:
-    rng = np.random.default_rng(SEED)
+def reduce_resolution(faces: Faces, pixels: int = LOW_RESOLUTION_PIXELS) -> Faces:
+    """Return the faces with the detail of faces that are `pixels` wide in the camera image, at their own size."""
     side = faces.shape[1]
-    return np.stack([_warp(face, affine(side, side, how, rng), cv2.WARP_INVERSE_MAP) for face in faces])
+    return np.stack([resample(face, effective_resolution=min(pixels, side), size=side) for face in faces])
 
 
-def _warp(face: Faces, matrix: Any, flags: int = 0) -> Faces:
+def _warp(face: Faces, matrix: NDArray[np.float64], flags: int = 0) -> Faces:
+    """Return `face` (side, side) under the affine map `matrix` (2, 3), with its border pixels repeated outside."""
     size = face.shape[::-1]
-    moved = cv2.warpAffine(face, matrix, size, flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE)
-    return moved.astype(np.uint8, copy=False)
+    warped = cv2.warpAffine(face, matrix, size, flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE)
+    return warped.astype(np.uint8, copy=False)
+
+
+# Name, as in reports and in JSON -> corruption. The first is the reference of the others.
+CORRUPTIONS: Mapping[str, Corruption] = {
+    "original": lambda faces: faces,
+    "box jitter 10 %": jitter,
+    "rotation 15 degrees": rotate,
+    "low light (1/4)": darken,
+    "blur (sigma 1.5 px)": blur,
+    "noise (sigma 15)": add_noise,
+    "low resolution (20 px)": reduce_resolution,
+}

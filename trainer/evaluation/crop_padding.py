@@ -1,7 +1,7 @@
-"""How far a Haar box must be widened to be framed like the training faces: accuracy for each margin, measured.
+"""Accuracy per crop padding: by how much a Haar box must be padded to be framed like the training faces.
 
-Each face of a split is enlarged in front of a border of its own edge pixels, searched as the device searches, and what
-lies in the box that was found is classified with one margin after the other.
+Each face of a split is enlarged and gets a border of its own edge pixels. The detector of the device searches that
+image, and the content of the detected box is classified once per padding.
 """
 
 from __future__ import annotations
@@ -19,61 +19,64 @@ from edge.inference.preprocess import model_input
 from edge.types import Box
 from trainer.data.dataset import Dataset
 
-MARGINS = (-0.15, -0.10, -0.05, 0.0, 0.05, 0.10, 0.15, 0.20)
-ENLARGED = 160  # pixels a side of a face in its image: more than Haar needs
-BORDER = 48  # pixels on each side
-_AROUND = (BORDER, BORDER, BORDER, BORDER)
+CROP_PADDINGS = (-0.15, -0.10, -0.05, 0.0, 0.05, 0.10, 0.15, 0.20)  # as fractions of the side of the box
+FACE_PIXELS = 160  # side of a face in its search image: more than the cascade needs
+BORDER_PIXELS = 48  # on each side
 
 
 @dataclass(frozen=True)
-class Margins:
-    """What was measured; only faces with exactly one find count, the same ones for every margin."""
+class CropPaddingResult:
+    """Accuracy per padding, for every padding on the same faces: those with exactly one detection."""
 
-    faces: int  # of the split
-    found: int  # with exactly one find
-    width: float  # median width of the box, as a share of the face's image
-    whole: float  # accuracy on those faces without a search, 0 to 1: FER2013's own framing
-    accuracy: dict[float, float]  # margin -> accuracy, 0 to 1
+    faces: int  # in the split
+    detected: int  # with exactly one detection
+    box_width: float  # median, as a fraction of the width of the face
+    baseline_accuracy: float  # on those faces with the framing of the data set, without detection, 0 to 1
+    accuracy: dict[float, float]  # padding -> accuracy, 0 to 1
 
     @property
     def best(self) -> float:
-        """The margin with the highest accuracy; of equal ones that nearest to 0."""
-        return max(self.accuracy, key=lambda margin: (self.accuracy[margin], -abs(margin)))
+        """The padding with the highest accuracy; of equal ones the one nearest to 0."""
+        return max(self.accuracy, key=lambda padding: (self.accuracy[padding], -abs(padding)))
 
 
-def measure_margins(classifier: Classifier, rows: Dataset, margins: Sequence[float] = MARGINS) -> Margins:
-    """Return the accuracy of `classifier` on Haar boxes in the faces of `rows`, for each of `margins` (-0.4 to 1)."""
-    found = list(_found(rows))
-    labels = rows.labels[[number for number, _, _ in found]]
+def measure_crop_paddings(
+    classifier: Classifier, dataset: Dataset, paddings: Sequence[float] = CROP_PADDINGS
+) -> CropPaddingResult:
+    """Return the accuracy of `classifier` on Haar boxes in the faces of `dataset` for each padding (-0.4 to 1)."""
+    detections = list(_detect_single_faces(dataset))
+    labels = dataset.labels[[row for row, _, _ in detections]]
+    images = [image for _, image, _ in detections]
+    boxes = [box for _, _, box in detections]
+    card = classifier.card
 
-    def accuracy(boxes: Sequence[Box], margin: float) -> float:
-        pairs = zip((image for _, image, _ in found), boxes, strict=True)
-        said = np.array([_answer(classifier, image, box, margin) for image, box in pairs], np.int64)
-        return float((said == labels).mean()) if found else 0.0
+    def accuracy(boxes: Sequence[Box], padding: float) -> float:
+        if not images:
+            return 0.0
+        resolution, size = card.effective_resolution, card.input_size
+        inputs = [
+            model_input(image, box, padding=padding, effective_resolution=resolution, size=size)
+            for image, box in zip(images, boxes, strict=True)
+        ]
+        predicted = np.array([classifier.classify(face).argmax() for face in inputs])
+        return float((predicted == labels).mean())
 
-    inner = [Box(BORDER, BORDER, ENLARGED, ENLARGED)] * len(found)
-    boxes = [box for _, _, box in found]
-    return Margins(
-        faces=len(rows),
-        found=len(found),
-        width=float(np.median([box.width for box in boxes]) / ENLARGED) if boxes else 0.0,
-        whole=accuracy(inner, 0.0),
-        accuracy={margin: accuracy(boxes, margin) for margin in margins},
+    return CropPaddingResult(
+        faces=len(dataset),
+        detected=len(images),
+        box_width=float(np.median([box.width for box in boxes]) / FACE_PIXELS) if boxes else 0.0,
+        baseline_accuracy=accuracy([Box(BORDER_PIXELS, BORDER_PIXELS, FACE_PIXELS, FACE_PIXELS)] * len(images), 0.0),
+        accuracy={padding: accuracy(boxes, padding) for padding in paddings},
     )
 
 
-def _found(rows: Dataset) -> Iterator[tuple[int, NDArray[np.uint8], Box]]:
-    """Yield the number, the image and the box of each face with exactly one find."""
+def _detect_single_faces(dataset: Dataset) -> Iterator[tuple[int, NDArray[np.uint8], Box]]:
+    """Yield row, search image and box of each face of `dataset` that has exactly one detection."""
     detector = HaarDetector()
-    for number, face in enumerate(rows.faces):
-        enlarged = cv2.resize(face, (ENLARGED, ENLARGED), interpolation=cv2.INTER_LINEAR)
-        image = cv2.copyMakeBorder(enlarged, *_AROUND, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-        boxes = [find.box for find in detector.find(image)]
-        if len(boxes) == 1:
-            yield number, image, boxes[0]
-
-
-def _answer(classifier: Classifier, image: NDArray[np.uint8], box: Box, margin: float) -> int:
-    card = classifier.card
-    face = model_input(image, box, margin=margin, detail=card.effective_resolution, size=card.input_size)
-    return int(classifier.classify(face).argmax())
+    border = (BORDER_PIXELS,) * 4
+    for row, face in enumerate(dataset.faces):
+        enlarged = cv2.resize(face, (FACE_PIXELS, FACE_PIXELS), interpolation=cv2.INTER_LINEAR)
+        image = cv2.copyMakeBorder(enlarged, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+        detections = detector.detect(image)
+        if len(detections) == 1:
+            yield row, image, detections[0].box

@@ -1,155 +1,198 @@
-"""All that is measured of a model on one split: for the terminal, for JSON and for the report."""
+"""Evaluation of a model on one split: metrics, calibration, corruptions, flip TTA; for the terminal, JSON and HTML."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference import model_file as cards
+from edge.config.defaults import MIN_CONFIDENCE
+from edge.inference import model_file
 from edge.inference.preprocess import flip_crop
 from trainer.data import label_mapping
 from trainer.data.dataset import FER2013_LABELS, Dataset
-from trainer.evaluation import corruptions as robustness
-from trainer.evaluation.calibration import Reliability, coverage, reliability
-from trainer.evaluation.metrics import Result, Subject, measure, open_model
-from trainer.quantization.quantize import UNSURE
-from trainer.reports.html_report import Measured
+from trainer.evaluation.calibration import coverage_curve, reliability_diagram
+from trainer.evaluation.corruptions import CORRUPTIONS, apply_corruption
+from trainer.evaluation.metrics import Metrics, compute_metrics
+from trainer.evaluation.prediction import EvaluatedModel, open_model
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """One or two models on the same faces; the first is the one that was asked for."""
+class ModelResult:
+    """The predictions of one model for the faces of a split."""
 
-    rows: Dataset
-    models: tuple[Measured, ...]
-    unsure: float  # confidence below which the first gives no label
-    robustness: dict[str, dict[str, Result]]  # model -> condition -> result; empty where it was not asked for
-    ferplus: Result | None  # of the first against what most of FER+'s voters said
-    two_looks: Result | None = None  # of the first, the mean of two looks at each face
+    name: str  # of its file
+    probabilities: NDArray[np.float32]  # (n, classes), each row summing to 1, in the row order of the data set
+    metrics: Metrics
 
     @property
-    def result(self) -> Result:
-        return self.models[0].result
+    def predicted(self) -> NDArray[np.int64]:
+        """(n,) index of the most probable class."""
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return predicted
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One or two models on the same faces; the first is the evaluated one, the second what it is compared to."""
+
+    dataset: Dataset  # the rows of the split
+    models: tuple[ModelResult, ...]
+    min_confidence: float  # below which the first model gives no label, 0 to 1
+    corruptions: dict[str, dict[str, Metrics]] = field(default_factory=dict)  # model -> corruption -> metrics
+    ferplus: Metrics | None = None  # of the first model against the majority of FER+'s votes
+    flip_tta: Metrics | None = None  # of the first model with flip test-time augmentation
 
     @property
-    def reliability(self) -> Reliability:
-        """How the confidence of the first and its accuracy go together."""
-        return reliability(self.models[0].scores, self.rows.labels)
+    def model(self) -> ModelResult:
+        """The evaluated model."""
+        return self.models[0]
 
     @property
-    def answered(self) -> tuple[float, float]:
-        """Share of the faces that the first is sure of, and share of those that it names right."""
-        return coverage(self.models[0].scores, self.rows.labels).at(self.unsure)
+    def compared(self) -> ModelResult | None:
+        """The model that it is compared to."""
+        return self.models[1] if len(self.models) > 1 else None
+
+    @property
+    def agreement(self) -> float:
+        """Fraction of the faces for which all models predict the same class, 0 to 1."""
+        return float((self.models[-1].predicted == self.model.predicted).mean())
+
+    def calibration_error(self, model: ModelResult) -> float:
+        """Return the expected calibration error of `model`, 0 to 1."""
+        return reliability_diagram(model.probabilities, self.dataset.labels).expected_calibration_error
+
+    def coverage(self, model: ModelResult) -> tuple[float, float]:
+        """Return coverage and selective accuracy of `model` at `min_confidence`."""
+        return coverage_curve(model.probabilities, self.dataset.labels).at(self.min_confidence)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values: those of Result.as_json and calibration_error, unsure, robustness, ferplus, beside."""
-        covered, accuracy = self.answered
-        values = self.result.as_json()
-        values["calibration_error"] = self.reliability.error
-        values["unsure"] = {"threshold": self.unsure, "covered": covered, "accuracy_covered": accuracy}
-        if self.robustness:
-            values["robustness"] = {
-                model: {name: {"accuracy": r.accuracy, "macro_f1": r.macro_f1} for name, r in results.items()}
-                for model, results in self.robustness.items()
+        """Return JSON values: those of Metrics.as_json for the first model, and what else was measured.
+
+        Always there are expected_calibration_error, min_confidence, coverage and selective_accuracy. corruptions,
+        ferplus_majority, flip_tta and compare_to are there only where they were measured.
+        """
+        coverage, selective_accuracy = self.coverage(self.model)
+        values = self.model.metrics.as_json() | {
+            "expected_calibration_error": self.calibration_error(self.model),
+            "min_confidence": self.min_confidence,
+            "coverage": coverage,
+            "selective_accuracy": selective_accuracy,
+        }
+        if self.corruptions:
+            values["corruptions"] = {
+                model: {name: _summary(metrics) for name, metrics in by_name.items()}
+                for model, by_name in self.corruptions.items()
             }
         if self.ferplus:
             values["ferplus_majority"] = self.ferplus.as_json()
-        if self.two_looks:
-            values["two_looks"] = {"accuracy": self.two_looks.accuracy, "macro_f1": self.two_looks.macro_f1}
-        if len(self.models) > 1:
-            values["beside"] = {"model": self.models[1].name, **self.models[1].result.as_json()}
+        if self.flip_tta:
+            values["flip_tta"] = _summary(self.flip_tta)
+        if self.compared:
+            values["compare_to"] = {"model": self.compared.name, **self.compared.metrics.as_json()}
         return values
 
 
-def judge(
+def _summary(metrics: Metrics) -> dict[str, float]:
+    return {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1}
+
+
+def evaluate(
     path: Path,
     dataset: Dataset,
     split: str,
     *,
-    beside: Path | None = None,
-    robust: bool = False,
-    two_looks: bool = False,
-    say: Callable[[str], None] = lambda _: None,
-) -> Judged:
-    """Measure the model in the file `path`, and `beside` on the same faces.
+    compare_to: Path | None = None,
+    corruptions: bool = False,
+    tta: bool = False,
+    report_progress: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """Evaluate the model in the file `path`, and the one in `compare_to` on the same faces.
 
     Args:
         path: a .keras file, or a .tflite file, which is run as the device runs it.
-        dataset: with rows of `split`; with FER+'s votes the model is also held against their majority.
-        split: one of fer2013.SPLITS.
-        beside: a second model with the same labels, as the float one that an int8 one came from.
-        robust: measure each also on corrupted faces, see trainer.evaluation.corruptions.
-        two_looks: measure the first also by the mean of two looks at each face, as a device has of one that stays.
-        say: is told what is being measured.
+        dataset: with rows of `split`. With FER+'s votes the model is also evaluated against their majority.
+        split: one of trainer.data.dataset.SPLITS.
+        compare_to: a second model with the same labels, for example the float model of an int8 one.
+        corruptions: evaluate both models also on corrupted faces, see trainer.evaluation.corruptions.
+        tta: evaluate the first model also with flip test-time augmentation, which the device uses for tracked faces.
+        report_progress: gets one line of text before each model.
 
-    Raises ModelError when a file is no model, DataError when labels do not fit or the split is missing.
+    Raises:
+        ModelError: a file is not a model. DataError: the labels do not match, or the data set lacks the split.
     """
     first = open_model(path, dataset)
     rows = label_mapping.match_labels(dataset, first.labels).split(split)
-    subjects = [first, *([open_model(beside, rows)] if beside else [])]
-    for subject in subjects[1:]:
-        label_mapping.match_labels(rows, subject.labels)
-    models, corrupted = [], {}
-    for name, subject in zip(_names(subjects), subjects, strict=True):
-        say(f"measuring {name} on {len(rows)} {split} faces")
-        scores = subject.scores(rows)
-        models.append(Measured(name, measure(scores, rows), scores))
-        if robust:
-            corrupted[name] = _robustness(subject, rows, models[-1].result)
-    unsure = cards.load(path)[1].unsure if path.suffix == ".tflite" else UNSURE
-    both = _two_looks(first, rows, models[0].scores) if two_looks else None
-    return Judged(rows, tuple(models), unsure, corrupted, _ferplus(first, dataset, split), both)
+    models = [first]
+    if compare_to:
+        models.append(open_model(compare_to, rows))
+        label_mapping.match_labels(rows, models[1].labels)
+    results, by_model = [], {}
+    for name, model in zip(_display_names(models), models, strict=True):
+        report_progress(f"evaluating {name} on {len(rows)} {split} faces")
+        probabilities = model.predict(rows)
+        results.append(ModelResult(name, probabilities, compute_metrics(probabilities, rows)))
+        if corruptions:
+            by_model[name] = _evaluate_corruptions(model, rows, results[-1].metrics)
+    return Evaluation(
+        dataset=rows,
+        models=tuple(results),
+        min_confidence=model_file.load(path)[1].min_confidence if path.suffix == ".tflite" else MIN_CONFIDENCE,
+        corruptions=by_model,
+        ferplus=_evaluate_ferplus(first, dataset, split),
+        flip_tta=_evaluate_flip_tta(first, rows, results[0].probabilities) if tta else None,
+    )
 
 
-def _names(subjects: Sequence[Subject]) -> list[str]:
-    """Return the names of the files, with their folders where the names are the same."""
-    names = [subject.path.name for subject in subjects]
-    return names if len(set(names)) == len(names) else [str(subject.path) for subject in subjects]
+def _display_names(models: Sequence[EvaluatedModel]) -> list[str]:
+    """Return the file names of `models`, as paths where two file names are equal."""
+    names = [model.path.name for model in models]
+    return names if len(set(names)) == len(names) else [str(model.path) for model in models]
 
 
-def _robustness(subject: Subject, rows: Dataset, as_it_is: Result) -> dict[str, Result]:
+def _evaluate_corruptions(model: EvaluatedModel, rows: Dataset, original: Metrics) -> dict[str, Metrics]:
     found = {}
-    for name, change in robustness.conditions().items():
-        corrupted = robustness.under(rows, change)
-        found[name] = as_it_is if corrupted.faces is rows.faces else measure(subject.scores(corrupted), corrupted)
+    for name, corruption in CORRUPTIONS.items():
+        corrupted = apply_corruption(rows, corruption)
+        unchanged = corrupted.faces is rows.faces
+        found[name] = original if unchanged else compute_metrics(model.predict(corrupted), corrupted)
     return found
 
 
-def _two_looks(subject: Subject, rows: Dataset, first: NDArray[np.float32]) -> Result:
-    """Return the result of two looks; `first` (n, labels) is what the first said."""
-    again = subject.scores(robustness.under(rows, lambda faces: np.stack([flip_crop(face) for face in faces])))
-    return measure(((first + again) / 2).astype(np.float32), rows)
+def _evaluate_flip_tta(model: EvaluatedModel, rows: Dataset, probabilities: NDArray[np.float32]) -> Metrics:
+    """Return the metrics of the mean of `probabilities` (n, labels) and the predictions for the flipped crops."""
+    flipped = apply_corruption(rows, lambda faces: np.stack([flip_crop(face) for face in faces]))
+    return compute_metrics(((probabilities + model.predict(flipped)) / 2).astype(np.float32), rows)
 
 
-def _ferplus(subject: Subject, dataset: Dataset, split: str) -> Result | None:
-    """Return the result against FER+'s majority, for a model of FER2013's seven labels where there are votes."""
-    if dataset.ferplus_votes is None or subject.labels != FER2013_LABELS or dataset.class_names != FER2013_LABELS:
+def _evaluate_ferplus(model: EvaluatedModel, dataset: Dataset, split: str) -> Metrics | None:
+    """Return the metrics against FER+'s majority, for a model of FER2013's seven labels and a data set with votes."""
+    if dataset.ferplus_votes is None or model.labels != FER2013_LABELS or dataset.class_names != FER2013_LABELS:
         return None
     rows = label_mapping.ferplus_majority_as_fer2013(dataset.split(split))
-    return measure(subject.scores(rows), rows)
+    return compute_metrics(model.predict(rows), rows)
 
 
-def facts(path: Path) -> dict[str, str]:
-    """Return what the model file at `path` says of itself, for people."""
+def describe_model(path: Path) -> dict[str, str]:
+    """Return name -> value, as text for people, of the model file at `path`: size, checksum, and its card if any."""
     content = path.read_bytes()
-    about = {"file": path.name, "bytes": f"{len(content):,}", "SHA-256": hashlib.sha256(content).hexdigest()}
+    description = {"file": path.name, "bytes": f"{len(content):,}", "SHA-256": hashlib.sha256(content).hexdigest()}
     if path.suffix != ".tflite":
-        return about
-    card = cards.load(path)[1]
-    return about | {
+        return description
+    card = model_file.load(path)[1]
+    return description | {
         "name": card.name,
         "labels": ", ".join(card.labels),
         "input": f"{card.input_size} x {card.input_size} gray pixels, uint8",
-        "detail": f"{card.effective_resolution} pixels a side; larger faces are first shrunk to this",
-        "margin": f"{card.crop_padding:.0%} of the face box added on each side",
+        "effective resolution": f"{card.effective_resolution} pixels a side; larger faces are first downscaled to this",
+        "crop padding": f"{card.crop_padding:.0%} of the face box on each side",
         "temperature": f"{card.temperature:.3f}",
-        "unsure": f"below {card.min_confidence:.0%}",
-        "trained on": card.data,
+        "min. confidence": f"{card.min_confidence:.0%}; below it a face is uncertain",
+        "training data": card.data,
         "version": card.version,
     }

@@ -1,7 +1,7 @@
-"""A Keras model to a full-int8 .tflite file with its card inside: weights, activations, input and output, all 8 bits.
+"""Conversion of a Keras model to a full-int8 .tflite file with its card: 8-bit weights, activations, input, output.
 
-The scheme is the usual one for integer-only inference (Jacob et al., CVPR 2018): weights per channel, activations per
-tensor with ranges seen on a representative data set, here class-balanced faces from Training.
+The scheme is the usual one for integer-only inference (Jacob et al., CVPR 2018): one scale per channel for weights, one
+per tensor for activations, whose ranges are measured on a representative data set of class-balanced Training faces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference import model_file as cards
+from edge.config.defaults import MIN_CONFIDENCE
+from edge.inference import model_file
 from edge.inference.classifier import Classifier, runtime
 from edge.inference.model_file import ModelCard
 from edge.inference.preprocess import resample
@@ -25,36 +26,52 @@ from trainer import keras_file
 from trainer.data import label_mapping
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.errors import QuantizeError
-from trainer.evaluation.calibration import coverage, fit_temperature, reliability, tempered
-from trainer.evaluation.metrics import Result, measure, predict_keras, predict_tflite
+from trainer.evaluation.calibration import apply_temperature, coverage_curve, fit_temperature, reliability_diagram
+from trainer.evaluation.metrics import Metrics, compute_metrics
+from trainer.evaluation.prediction import predict_keras, predict_tflite
 from trainer.keras_file import KerasMetadata
 
-SAMPLES = 210  # 35, 210 and 2,100 gave the same accuracy
-SEED = 0
-UNSURE = 0.5  # a calibrated confidence: below it an answer is more likely wrong than right
+REPRESENTATIVE_FACES = 210  # 35, 210 and 2,100 gave the same accuracy
+REPRESENTATIVE_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class QuantizationResult:
     """The float model and its int8 file on the same faces."""
 
-    before: Result
-    after: Result
-    agreement: float  # share of faces that both name the same, 0 to 1
+    float_metrics: Metrics
+    int8_metrics: Metrics
+    agreement: float  # fraction of the faces for which both predict the same class, 0 to 1
     temperature: float  # of the int8 model, fitted on these faces
-    calibration: tuple[float, float]  # its expected calibration error before and after that, 0 to 1
-    unsure: float  # its threshold
-    covered: float  # share of faces whose confidence reaches it
-    accuracy_covered: float  # share of those that it names right
-    bytes_before: int
-    bytes_after: int
+    uncalibrated_error: float  # expected calibration error of the int8 model at temperature 1, 0 to 1
+    calibrated_error: float  # likewise at `temperature`
+    min_confidence: float  # threshold of the card
+    coverage: float  # fraction of the faces whose confidence reaches it
+    selective_accuracy: float  # fraction of those that is predicted correctly
+    float_bytes: int  # size of the .keras file
+    int8_bytes: int  # size of the .tflite file
 
     @property
-    def worst(self) -> tuple[str, float]:
-        """The class whose F1 lost the most, and how much."""
-        lost = self.before.f1 - self.after.f1
-        place = int(lost.argmax())
-        return self.before.names[place], float(lost[place])
+    def largest_f1_loss(self) -> tuple[str, float]:
+        """The class whose F1 decreased the most, and by how much."""
+        loss = self.float_metrics.f1 - self.int8_metrics.f1
+        label = int(loss.argmax())
+        return self.float_metrics.class_names[label], float(loss[label])
+
+    def card_metrics(self) -> dict[str, dict[str, Any]]:
+        """Return split -> metrics for the card."""
+        return {
+            self.int8_metrics.split: {
+                "n": self.int8_metrics.n,
+                "accuracy": round(self.int8_metrics.accuracy, 4),
+                "macro_f1": round(self.int8_metrics.macro_f1, 4),
+                "float_accuracy": round(self.float_metrics.accuracy, 4),
+                "agreement": round(self.agreement, 4),
+                "expected_calibration_error": round(self.calibrated_error, 4),
+                "coverage": round(self.coverage, 4),
+                "selective_accuracy": round(self.selective_accuracy, 4),
+            }
+        }
 
 
 def quantize(
@@ -62,97 +79,103 @@ def quantize(
     dataset: Dataset,
     out: Path,
     *,
-    samples: int = SAMPLES,
+    samples: int = REPRESENTATIVE_FACES,
     name: str = "",
-    margin: float = 0.0,
-    unsure: float = UNSURE,
-    say: Callable[[str], None] = lambda _: None,
-) -> Comparison:
-    """Convert the .keras file `source` and write it to `out` with its card, whole or not at all.
+    crop_padding: float = 0.0,
+    min_confidence: float = MIN_CONFIDENCE,
+    report_progress: Callable[[str], None] = lambda _: None,
+) -> QuantizationResult:
+    """Convert the .keras file `source` and write it with its card to `out`, atomically.
 
     Args:
-        source: a model from gray pixels (n, size, size, 1) to shares (n, classes).
-        dataset: Training gives the representative faces, PublicTest the figures of the card.
+        source: a model from gray pixels (n, size, size, 1) to probabilities (n, classes).
+        dataset: its Training faces are the representative ones, its PublicTest faces give the metrics of the card.
         out: the .tflite file.
-        samples: representative faces, of all classes alike.
-        name: of the model in its card; the Keras model's by default.
-        margin: of the card: by how much of its side the device widens a face box on each side.
-        unsure: of the card: the confidence, after calibration, below which the device gives no label.
-        say: is told what is being done, as it takes half a minute.
+        samples: number of representative faces, the same number of each class.
+        name: of the model in its card; by default the name of the Keras model.
+        crop_padding: of the card: padding of the face box on each side, as a fraction of its side.
+        min_confidence: of the card: calibrated confidence below which the device gives no label, 0 to 1.
+        report_progress: gets one line of text before each step; all of them take about half a minute.
 
     Raises:
-        QuantizeError: an op or a tensor stayed float, or the model does not fit the data set.
-        ModelError: `source` is no model. DataError: a split is missing.
+        QuantizeError: an op or a tensor stayed float, or the model does not match the data set.
+        ModelError: `source` is not a model. DataError: a split is missing.
     """
     model = keras_file.load(source)
-    metadata_ = keras_file.load_metadata(source) or KerasMetadata(dataset.class_names, dataset.side)
-    _require_outputs(model, source, len(metadata_.labels))
-    dataset = label_mapping.match_labels(dataset, metadata_.labels)
-    rows = dataset.split(PUBLIC_TEST)
-    say(f"measuring {source.name} on {len(rows)} {PUBLIC_TEST} faces")
-    before = predict_keras(model, rows, metadata_.effective_resolution)
-    pixels = representative(dataset.split(TRAINING), int(model.input_shape[1]), samples)
-    if any(layer.name == "backbone" for layer in model.layers):
-        from trainer.quantization.bias_correction import correct_biases
-
-        say("correcting the biases for rounded weights")
-        correct_biases(model, pixels)
-    say(f"converting with {len(pixels)} representative faces")
-    content = convert(model, pixels)
-    floats = float_tensors(content)
-    if floats:
-        raise QuantizeError(f"{source}: not full int8, nothing written; float stayed in {', '.join(floats[:5])}")
-    card = _card(model, dataset, name, metadata_.effective_resolution, margin)
-    say("measuring the int8 model as the device runs it")
-    compared, card = _judge(before, source, content, replace(card, unsure=unsure), rows)
-    cards.attach(content, card, out)
-    Classifier(out)  # what was written is what the device will run: it must load
-    return compared
-
-
-def _require_outputs(model: Any, source: Path, classes: int) -> None:
+    keras_metadata = keras_file.load_metadata(source) or KerasMetadata(dataset.class_names, dataset.side)
+    classes = len(keras_metadata.labels)
     if model.output_shape[-1] != classes:
         raise QuantizeError(f"{source}: {model.output_shape[-1]} outputs, but the data set has {classes} classes")
-
-
-def _card(model: Any, dataset: Dataset, name: str, detail: int, margin: float) -> ModelCard:
-    """Return the card without what is still to be measured."""
-    return ModelCard(
+    dataset = label_mapping.match_labels(dataset, keras_metadata.labels)
+    rows = dataset.split(PUBLIC_TEST)
+    report_progress(f"evaluating {source.name} on {len(rows)} {PUBLIC_TEST} faces")
+    float_probabilities = predict_keras(model, rows, keras_metadata.effective_resolution)
+    pixels = representative_faces(dataset.split(TRAINING), int(model.input_shape[1]), samples)
+    content = _quantize_weights(model, source, pixels, report_progress)
+    report_progress("evaluating the int8 model with the classifier of the device")
+    card = ModelCard(
         name=name or model.name,
         labels=dataset.class_names,
         input_size=int(model.input_shape[1]),
-        detail=detail,
-        margin=margin,
+        effective_resolution=keras_metadata.effective_resolution,
+        crop_padding=crop_padding,
+        min_confidence=min_confidence,
         data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=metadata.version("emotion-edge"),
     )
+    result = _measure(float_probabilities, source.stat().st_size, content, card, rows)
+    card = replace(card, temperature=result.temperature, metrics=result.card_metrics())
+    model_file.attach(content, card, out)
+    Classifier(out)  # raises unless the device can load the file
+    return result
 
 
-def representative(training: Dataset, size: int, samples: int) -> NDArray[np.float32]:
-    """Return (n, size, size, 1) float32 faces of 0 to 255, as many of each class as there are, up to `samples` in all.
+def _quantize_weights(
+    model: Any, source: Path, pixels: NDArray[np.float32], report_progress: Callable[[str], None]
+) -> bytes:
+    """Return the int8 FlatBuffer of `model`, read from `source`. Raises QuantizeError where a part stayed float."""
+    if any(layer.name == "backbone" for layer in model.layers):
+        from trainer.quantization.bias_correction import correct_biases
 
-    The first one is stretched to 0 to 255, so that the input's scale becomes 1 and raw pixels need no conversion.
+        report_progress("correcting the biases for the rounding of the weights")
+        correct_biases(model, pixels)
+    report_progress(f"converting with {len(pixels)} representative faces")
+    content = convert_to_int8(model, pixels)
+    float_ops = find_float_ops(content)
+    if float_ops:
+        raise QuantizeError(f"{source}: not full int8, nothing written; still float: {', '.join(float_ops[:5])}")
+    return content
+
+
+def representative_faces(training: Dataset, size: int, samples: int) -> NDArray[np.float32]:
+    """Return up to `samples` faces (n, size, size, 1), float32 of 0 to 255, in equal numbers per class if possible.
+
+    The first one is stretched to 0 to 255: the scale of the input becomes 1, so raw pixels need no conversion.
     """
-    rng = np.random.default_rng(SEED)
-    each = max(1, samples // len(training.class_names))
-    chosen = []
-    for label in range(len(training.class_names)):
+    rng = np.random.default_rng(REPRESENTATIVE_SEED)
+    classes = len(training.class_names)
+    faces_per_class = max(1, samples // classes)
+    selected: list[int] = []
+    for label in range(classes):
         rows = np.flatnonzero(training.labels == label)
-        chosen.extend(rng.permutation(rows)[:each].tolist())
-    faces = [resample(training.faces[row], detail=training.side, size=size) for row in chosen]
+        selected.extend(rng.permutation(rows)[:faces_per_class].tolist())
+    faces = [resample(training.faces[row], effective_resolution=training.side, size=size) for row in selected]
     pixels = np.stack(faces).astype(np.float32)[..., np.newaxis]
     low, high = pixels[0].min(), pixels[0].max()
     pixels[0] = (pixels[0] - low) / max(high - low, 1) * 255
-    pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255  # also where that face is one flat gray
+    pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255  # for a uniform face, which cannot be stretched
     return pixels
 
 
-def convert(model: Any, pixels: NDArray[np.float32]) -> bytes:
-    """Return the int8 FlatBuffer of a Keras `model`, its ranges measured on `pixels` (n, size, size, 1) of 0 to 255.
+def convert_to_int8(model: Any, pixels: NDArray[np.float32]) -> bytes:
+    """Return the int8 FlatBuffer of a Keras `model`.
 
-    Raises QuantizeError when Keras is not on TensorFlow, or TensorFlow refuses.
+    Args:
+        pixels: (n, size, size, 1) of 0 to 255, the representative faces that the activation ranges are measured on.
+
+    Raises QuantizeError when the backend of Keras is not TensorFlow, or TensorFlow cannot convert the model.
     """
-    tf, converter = _converter(model)
+    tf, converter = _make_converter(model)
 
     def samples() -> Iterator[list[NDArray[np.float32]]]:
         for face in pixels:
@@ -163,28 +186,28 @@ def convert(model: Any, pixels: NDArray[np.float32]) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.uint8
-    return _converted(converter, model)
+    return _run_converter(converter, model)
 
 
-def to_float_tflite(model: Any) -> bytes:
-    """Return the float32 FlatBuffer of a Keras `model`: what int8 is compared with in speed. Raises as `convert`."""
-    return _converted(_converter(model)[1], model)
+def convert_to_float(model: Any) -> bytes:
+    """Return the float32 FlatBuffer of a Keras `model`, the baseline of the speed of int8. Raises QuantizeError."""
+    return _run_converter(_make_converter(model)[1], model)
 
 
-def _converter(model: Any) -> tuple[Any, Any]:
-    """Return TensorFlow and its converter of `model`."""
+def _make_converter(model: Any) -> tuple[Any, Any]:
+    """Return the tensorflow module and its converter for `model`."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
         raise QuantizeError(
-            "conversion needs KERAS_BACKEND=tensorflow; a model trained on another backend converts there"
+            "conversion needs KERAS_BACKEND=tensorflow; it also converts models that were trained on another backend"
         )
     import tensorflow as tf
 
     return tf, tf.lite.TFLiteConverter.from_keras_model(model)
 
 
-def _converted(converter: Any, model: Any) -> bytes:
+def _run_converter(converter: Any, model: Any) -> bytes:
     try:
         with suppress_native_output(1, 2):  # the converter prints hundreds of lines
             return bytes(converter.convert())
@@ -192,61 +215,47 @@ def _converted(converter: Any, model: Any) -> bytes:
         raise QuantizeError(f"TensorFlow cannot convert {model.name}: {' '.join(str(error).split())[:300]}") from error
 
 
-def float_tensors(content: bytes) -> list[str]:
-    """Return `OP (tensor)` for every op of a FlatBuffer that reads or writes floating point; empty for full int8."""
-    # Without its delegate, XNNPACK, which would hide the model's own ops.
-    plain = runtime().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = runtime().Interpreter(model_content=content, experimental_op_resolver_type=plain)
-    tensors = {item["index"]: item for item in interpreter.get_tensor_details()}
-    floats = {index for index, item in tensors.items() if np.issubdtype(np.dtype(item["dtype"]), np.floating)}
+def find_float_ops(content: bytes) -> list[str]:
+    """Return `OP (tensor)` for each op of a FlatBuffer that reads or writes floating point; empty for full int8."""
+    # The default delegate, XNNPACK, would replace the model's own ops.
+    resolver = runtime().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = runtime().Interpreter(model_content=content, experimental_op_resolver_type=resolver)
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    floats = {index for index, tensor in tensors.items() if np.issubdtype(np.dtype(tensor["dtype"]), np.floating)}
     found: list[str] = []
-    for op in interpreter._get_ops_details():  # noqa: SLF001 (the only way to the ops' names)
-        touched = floats & {int(index) for index in (*op["inputs"], *op["outputs"])}
-        found.extend(f"{op['op_name']} ({tensors[index]['name']})" for index in sorted(touched))
+    for op in interpreter._get_ops_details():  # noqa: SLF001 (the names of the ops have no public access)
+        float_tensors = floats & {int(index) for index in (*op["inputs"], *op["outputs"])}
+        found.extend(f"{op['op_name']} ({tensors[index]['name']})" for index in sorted(float_tensors))
     return found
 
 
-def _judge(
-    before: NDArray[np.float32], source: Path, content: bytes, card: ModelCard, rows: Dataset
-) -> tuple[Comparison, ModelCard]:
-    """Return the float shares `before` (n, classes) of the file `source` beside those of its int8 `content` on `rows`.
+def _measure(
+    float_probabilities: NDArray[np.float32], float_bytes: int, content: bytes, card: ModelCard, rows: Dataset
+) -> QuantizationResult:
+    """Return the result for the int8 FlatBuffer `content` on `rows`, and fit its temperature on them.
 
-    The latter are the device's own classifier's. The card comes back with the temperature that calibrates them, and
-    with what was measured.
+    Args:
+        float_probabilities: (n, classes) of the float model, whose file has `float_bytes`.
+        card: the temperature is ignored: the probabilities of the device's classifier are measured at temperature 1.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
-        cards.attach(content, replace(card, temperature=1.0), path)
-        raw, _ = predict_tflite(Classifier(path), rows)
-        size = path.stat().st_size
-    temperature = round(fit_temperature(raw, rows.labels), 3)
-    after = tempered(raw, temperature)
-    covered, accuracy_covered = coverage(after, rows.labels).at(card.min_confidence)
-    compared = Comparison(
-        measure(before, rows),
-        measure(after, rows),
-        float((before.argmax(axis=1) == after.argmax(axis=1)).mean()),
-        temperature,
-        (reliability(raw, rows.labels).error, reliability(after, rows.labels).error),
-        card.min_confidence,
-        covered,
-        accuracy_covered,
-        source.stat().st_size,
-        size,
+        model_file.attach(content, replace(card, temperature=1.0), path)
+        uncalibrated = predict_tflite(Classifier(path), rows)
+        int8_bytes = path.stat().st_size
+    temperature = round(fit_temperature(uncalibrated, rows.labels), 3)
+    probabilities = apply_temperature(uncalibrated, temperature)
+    coverage, selective_accuracy = coverage_curve(probabilities, rows.labels).at(card.min_confidence)
+    return QuantizationResult(
+        float_metrics=compute_metrics(float_probabilities, rows),
+        int8_metrics=compute_metrics(probabilities, rows),
+        agreement=float((float_probabilities.argmax(axis=1) == probabilities.argmax(axis=1)).mean()),
+        temperature=temperature,
+        uncalibrated_error=reliability_diagram(uncalibrated, rows.labels).expected_calibration_error,
+        calibrated_error=reliability_diagram(probabilities, rows.labels).expected_calibration_error,
+        min_confidence=card.min_confidence,
+        coverage=coverage,
+        selective_accuracy=selective_accuracy,
+        float_bytes=float_bytes,
+        int8_bytes=int8_bytes,
     )
-    return compared, replace(card, temperature=temperature, metrics=_metrics(compared))
-
-
-def _metrics(compared: Comparison) -> dict[str, dict[str, Any]]:
-    after = compared.after
-    metrics = {
-        "n": after.n,
-        "accuracy": round(after.accuracy, 4),
-        "macro_f1": round(after.macro_f1, 4),
-        "float_accuracy": round(compared.before.accuracy, 4),
-        "agreement": round(compared.agreement, 4),
-        "calibration_error": round(compared.calibration[1], 4),
-        "covered": round(compared.covered, 4),
-        "accuracy_covered": round(compared.accuracy_covered, 4),
-    }
-    return {after.split: metrics}

@@ -1,1 +1,1 @@
-"""Reports for people: HTML, plots, tables."""
+"""Reports for people: terminal text, HTML, plots, tables of several runs."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trainer.evaluation.metrics import Result
-
 if TYPE_CHECKING:
-    from trainer.evaluation.crop_padding import Margins
-    from trainer.evaluation.evaluate import Judged
-    from trainer.quantization.quantize import Comparison
-    from trainer.training.input_benchmark import Speeds
+    from trainer.evaluation.crop_padding import CropPaddingResult
+    from trainer.evaluation.evaluate import Evaluation
+    from trainer.evaluation.metrics import Metrics
+    from trainer.quantization.quantize import QuantizationResult
+    from trainer.training.input_benchmark import InputSpeed
 
 
-def grid(rows: Sequence[Sequence[str]]) -> str:
-    """Return `rows` with aligned columns, the first to the left and the others to the right."""
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return `rows` with aligned columns, the first one to the left and the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for first, *rest in rows:
@@ -24,92 +23,97 @@ def grid(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def result(found: Result) -> str:
-    """Return accuracy, the per-class table and the confusion matrix of one result."""
-    low, high = found.interval
-    head = f"{found.split}: {found.n} faces, accuracy {found.accuracy:.4f} (95 %: {low:.4f} to {high:.4f}), "
-    head += f"macro-F1 {found.macro_f1:.4f}"
+def format_selective(threshold: float, coverage: float, accuracy: float) -> str:
+    """Return what a threshold on the confidence does; all three are fractions, 0 to 1."""
+    return f"at threshold {threshold:g}: coverage {100 * coverage:.1f} %, selective accuracy {100 * accuracy:.1f} %"
+
+
+def format_metrics(metrics: Metrics) -> str:
+    """Return accuracy, the table of the classes and the confusion matrix."""
+    low, high = metrics.accuracy_interval
+    accuracy = f"accuracy {metrics.accuracy:.4f} (95 % CI {low:.4f} to {high:.4f}), macro-F1 {metrics.macro_f1:.4f}"
     per_class = [("class", "precision", "recall", "F1", "faces")]
-    columns = zip(found.names, found.precision, found.recall, found.f1, found.confusion.sum(axis=1), strict=True)
+    columns = zip(metrics.class_names, metrics.precision, metrics.recall, metrics.f1, metrics.support, strict=True)
     per_class += [(name, f"{p:.3f}", f"{r:.3f}", f"{f:.3f}", str(n)) for name, p, r, f, n in columns]
-    confusion = [("true \\ predicted", *found.names)]
-    confusion += [(name, *map(str, row)) for name, row in zip(found.names, found.confusion.tolist(), strict=True)]
-    return f"{head}\n\n{grid(per_class)}\n\n{grid(confusion)}"
+    confusion = [("true \\ predicted", *metrics.class_names)]
+    counts = zip(metrics.class_names, metrics.confusion.tolist(), strict=True)
+    confusion += [(name, *map(str, row)) for name, row in counts]
+    head = f"{metrics.split}: {metrics.n} faces, {accuracy}"
+    return f"{head}\n\n{format_table(per_class)}\n\n{format_table(confusion)}"
 
 
-def judged(found: Judged) -> str:
-    """Return all that was measured of a model: its result, its confidence, and what was asked for besides."""
-    covered, accuracy = found.answered
-    calibrated = f"expected calibration error {found.reliability.error:.4f}; sure (at least {found.unsure:.0%}) of "
-    parts = [result(found.result), f"{calibrated}{covered:.1%} of the faces, right on {accuracy:.1%} of those"]
-    if len(found.models) > 1:
-        other = found.models[1]
-        agreement = (other.scores.argmax(axis=1) == found.models[0].scores.argmax(axis=1)).mean()
-        parts.append(
-            f"{other.name}: accuracy {other.result.accuracy:.4f}, macro-F1 {other.result.macro_f1:.4f}; "
-            f"both say the same of {agreement:.1%} of the faces"
-        )
-    if found.two_looks:
-        held = f"accuracy {found.two_looks.accuracy:.4f}, macro-F1 {found.two_looks.macro_f1:.4f}"
-        parts.append(f"mean of two looks at each face: {held}")
-    if found.ferplus:
-        held = f"{found.ferplus.n} faces, accuracy {found.ferplus.accuracy:.4f}, macro-F1 {found.ferplus.macro_f1:.4f}"
-        parts.append(f"against the majority of FER+'s voters: {held}")
-    if found.robustness:
-        parts.append(robustness(found.robustness))
+def format_evaluation(evaluation: Evaluation) -> str:
+    """Return all that was measured of a model; a part that was not measured is left out."""
+    model = evaluation.model
+    selective = format_selective(evaluation.min_confidence, *evaluation.coverage(model))
+    parts = [
+        format_metrics(model.metrics),
+        f"expected calibration error {evaluation.calibration_error(model):.4f}; {selective}",
+    ]
+    if evaluation.compared:
+        agreement = f"agreement {100 * evaluation.agreement:.1f} %"
+        parts.append(f"{evaluation.compared.name}: {_summary(evaluation.compared.metrics)}; {agreement}")
+    if evaluation.flip_tta:
+        parts.append(f"flip TTA: {_summary(evaluation.flip_tta)}")
+    if evaluation.ferplus:
+        parts.append(f"FER+ majority: {evaluation.ferplus.n} faces, {_summary(evaluation.ferplus)}")
+    if evaluation.corruptions:
+        parts.append(format_corruptions(evaluation.corruptions))
     return "\n\n".join(parts)
 
 
-def robustness(found: Mapping[str, Mapping[str, Result]]) -> str:
-    """Return accuracy and macro-F1 of each model under each condition."""
-    rows = [("accuracy (macro-F1)", *found)]
-    for condition in next(iter(found.values())):
-        cells = [f"{r[condition].accuracy:.4f} ({r[condition].macro_f1:.3f})" for r in found.values()]
-        rows.append((condition, *cells))
-    return grid(rows)
+def _summary(metrics: Metrics) -> str:
+    return f"accuracy {metrics.accuracy:.4f}, macro-F1 {metrics.macro_f1:.4f}"
 
 
-def margins(found: Margins) -> str:
-    """Return the accuracy for each margin, the best one marked."""
-    rows = [("margin", "accuracy", "")]
-    rows += [(f"{m:+.2f}", f"{a:.4f}", "<- best" if m == found.best else "") for m, a in found.accuracy.items()]
-    head = (
-        f"{found.found} of {found.faces} faces have exactly one Haar box, of {found.width:.2f} of their width (median);"
+def format_corruptions(by_model: Mapping[str, Mapping[str, Metrics]]) -> str:
+    """Return accuracy and macro-F1 of each model (columns) under each corruption (rows)."""
+    rows = [("accuracy (macro-F1)", *by_model)]
+    for name in next(iter(by_model.values())):
+        cells = [f"{m[name].accuracy:.4f} ({m[name].macro_f1:.3f})" for m in by_model.values()]
+        rows.append((name, *cells))
+    return format_table(rows)
+
+
+def format_crop_paddings(result: CropPaddingResult) -> str:
+    """Return the accuracy for each crop padding, the best one marked."""
+    rows = [("crop padding", "accuracy", "")]
+    for padding, accuracy in result.accuracy.items():
+        rows.append((f"{padding:+.2f}", f"{accuracy:.4f}", "<- best" if padding == result.best else ""))
+    return (
+        f"{result.detected} of {result.faces} faces have exactly one Haar box; median width of the boxes: "
+        f"{result.box_width:.2f} of the face\n"
+        f"accuracy on these faces without detection: {result.baseline_accuracy:.4f}\n\n{format_table(rows)}"
     )
-    return f"{head}\non these the model is right on {found.whole:.4f} without a search\n\n{grid(rows)}"
 
 
-def speeds(found: Speeds) -> str:
-    """Return the two pairs and their ratios."""
-    rows = [
-        ("", "ours", "against", "ratio"),
-        ("faces made a second, against ImageDataGenerator", *_pair(found.made, found.made_by_keras, 0)),
-        ("training steps a second, against a constant batch", *_pair(found.steps, found.steps_on_constant, 2)),
-    ]
-    return grid(rows)
-
-
-def _pair(ours: float, other: float, digits: int) -> tuple[str, str, str]:
-    return f"{ours:,.{digits}f}", f"{other:,.{digits}f}", f"{ours / other:.2f}"
-
-
-def comparison(found: Comparison) -> str:
-    """Return float and int8 side by side."""
-    before, after = found.before, found.after
+def format_quantization(result: QuantizationResult) -> str:
+    """Return float and int8 in two columns, then agreement and calibration."""
+    before, after = result.float_metrics, result.int8_metrics
     rows = [
         ("", "float", "int8"),
-        ("file, bytes", f"{found.bytes_before:,}", f"{found.bytes_after:,}"),
+        ("file, bytes", f"{result.float_bytes:,}", f"{result.int8_bytes:,}"),
         (f"{after.split} accuracy", f"{before.accuracy:.4f}", f"{after.accuracy:.4f}"),
         (f"{after.split} macro-F1", f"{before.macro_f1:.4f}", f"{after.macro_f1:.4f}"),
-        *((f"F1 {name}", f"{b:.3f}", f"{a:.3f}") for name, b, a in zip(before.names, before.f1, after.f1, strict=True)),
     ]
-    worst, lost = found.worst
-    raw, fitted = found.calibration
-    sure = (
-        f"temperature {found.temperature:.3f}: expected calibration error {raw:.3f} -> {fitted:.3f}; confident of at "
+    for name, float_f1, int8_f1 in zip(before.class_names, before.f1, after.f1, strict=True):
+        rows.append((f"F1 {name}", f"{float_f1:.3f}", f"{int8_f1:.3f}"))
+    name, f1_loss = result.largest_f1_loss
+    errors = f"{result.uncalibrated_error:.3f} -> {result.calibrated_error:.3f}"
+    selective = format_selective(result.min_confidence, result.coverage, result.selective_accuracy)
+    return (
+        f"{format_table(rows)}\n"
+        f"agreement {100 * result.agreement:.1f} % of {after.n} faces; largest change: {name}, F1 {-f1_loss:+.3f}\n"
+        f"temperature {result.temperature:.3f}: expected calibration error {errors}; {selective}"
     )
-    sure += (
-        f"least {found.unsure:.0%} on {found.covered:.1%} of the faces, right on {found.accuracy_covered:.1%} of those"
-    )
-    tail = f"they agree on {found.agreement:.1%} of {after.n} faces; worst class: {worst}, F1 {-lost:+.3f}"
-    return f"{grid(rows)}\n{tail}\n{sure}"
+
+
+def format_input_benchmark(result: InputSpeed) -> str:
+    """Return the two pairs of the input benchmark and their ratios."""
+    rows = [("", "ours", "baseline", "ratio")]
+    for name, value, baseline, digits in (
+        ("augmented faces per second; baseline: ImageDataGenerator", result.images, result.keras_images, 0),
+        ("training steps per second; baseline: a constant batch", result.steps, result.constant_steps, 2),
+    ):
+        rows.append((name, f"{value:,.{digits}f}", f"{baseline:,.{digits}f}", f"{value / baseline:.2f}"))
+    return format_table(rows)

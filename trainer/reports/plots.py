@@ -1,6 +1,6 @@
-"""Images of a run and of what was measured. Matplotlib without a screen.
+"""Plots of a run and of an evaluation, with Matplotlib and without a display.
 
-Each drawing goes to a path, whose ending names the format (.png, .svg, .pdf), or as SVG into a binary stream.
+Each function returns a figure; `save` writes it to a file, whose suffix names the format, or as SVG to a stream.
 """
 
 from __future__ import annotations
@@ -16,334 +16,317 @@ from numpy.typing import NDArray
 
 from edge.errors import EmotionEdgeError, UsageError
 from edge.system.atomic_file import atomic_path
-from trainer.data.dataset import Dataset
-from trainer.evaluation.calibration import Coverage, Reliability
-from trainer.evaluation.metrics import Result
+from trainer.evaluation.calibration import CoverageCurve, ReliabilityDiagram
+from trainer.evaluation.metrics import Metrics, wilson_interval
 
-BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"  # told apart by color-blind people (Okabe, Ito)
-GRAY, DARK = "#999999", "#333333"
-COLORS = (BLUE, ORANGE, GREEN, RED)
-DPI = 120
-GAP, LINE, LETTER = 8, 18, 8.2  # pixels of a contact sheet: between images, height of a line, width of a wide letter
-LEAST_COVERED = 0.02  # share of the faces below which their accuracy is left to chance, and not drawn
-MISTAKES = 40  # most that a sheet of mistakes shows
+# Distinguishable with color vision deficiencies (Okabe and Ito 2008).
+BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
+BAR_COLORS = (BLUE, ORANGE, GREEN, RED)
+GRAY, DARK_GRAY = "#999999", "#333333"
+DOTS_PER_INCH = 120
+MIN_PLOTTED_COVERAGE = 0.02  # below it so few faces are left that their accuracy is noise
+MAX_MISTAKES = 40
+SHEET_GAP_PIXELS = 8  # between the images of a contact sheet
+SHEET_LINE_PIXELS = 18  # height of a line of text
+SHEET_LETTER_PIXELS = 8.2  # width of a wide letter
+LARGEST_DOT_POINTS = 900  # area of the largest file in `tradeoff`, in square points
 
-Target = Path | IO[bytes]
+Figure = Any  # matplotlib.figure.Figure, which has no types and is imported when the first figure is drawn
 
 
-def curves(history: Path, path: Target) -> None:
-    """Draw loss and accuracy over the epochs of `history` (a run's history.csv) to `path`.
+def training_curves(history: Path) -> Figure:
+    """Plot loss and accuracy over the epochs of `history` (history.csv of a run).
 
-    Raises UsageError when `history` is not there or no run's history.
+    Raises UsageError when `history` does not exist or is not the history of a run.
     """
-    found = _epochs(history)
-    epochs = found["epoch"]
-    figure = _figure(9, 3.6)
+    columns = _read_history(history)
+    figure = _new_figure(9, 3.6)
     for axis, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        axis.plot(epochs, found[key], "o-", ms=3, label="training (augmented)")
-        axis.plot(epochs, found[f"val_{key}"], "o-", ms=3, label="PublicTest (averaged weights)")
+        axis.plot(columns["epoch"], columns[key], "o-", ms=3, label="training (augmented)")
+        axis.plot(columns["epoch"], columns[f"val_{key}"], "o-", ms=3, label="PublicTest (EMA weights)")
         axis.set(title=key, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend()
-    _save(figure, path)
+    return figure
 
 
-def confusion(result: Result, path: Target) -> None:
-    """Draw the confusion matrix of `result`, each row as shares of its true label, with the counts, to `path`."""
-    counts = result.confusion
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    places = range(len(result.names))
-    figure = _figure(1.6 + 0.75 * len(places), 1.4 + 0.7 * len(places))
+def confusion_matrix(metrics: Metrics) -> Figure:
+    """Plot the confusion matrix: each cell with its count and its fraction of the true label."""
+    counts = metrics.confusion
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ticks = range(len(metrics.class_names))
+    figure = _new_figure(1.6 + 0.75 * len(ticks), 1.4 + 0.7 * len(ticks))
     axis = figure.subplots()
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(places, result.names, rotation=45, ha="right")
-    axis.set_yticks(places, result.names)
-    low, high = result.interval
-    title = f"{result.split}: accuracy {result.accuracy:.1%} ({low:.1%} to {high:.1%}), macro-F1 {result.macro_f1:.3f}"
-    axis.set_title(title, fontsize=10)
+    axis.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(ticks, metrics.class_names, rotation=45, ha="right")
+    axis.set_yticks(ticks, metrics.class_names)
+    low, high = metrics.accuracy_interval
+    accuracy = f"accuracy {metrics.accuracy:.1%} ({low:.1%} to {high:.1%})"
+    axis.set_title(f"{metrics.split}: {accuracy}, macro-F1 {metrics.macro_f1:.3f}", fontsize=10)
     axis.set(xlabel="predicted", ylabel="true")
-    for row in places:
-        for column in places:
-            shade = "white" if shares[row, column] > 0.5 else "black"
-            text = f"{shares[row, column]:.0%}\n{counts[row, column]}"
-            axis.text(column, row, text, ha="center", va="center", color=shade, fontsize=8)
-    _save(figure, path)
+    for row in ticks:
+        for column in ticks:
+            color = "white" if fractions[row, column] > 0.5 else "black"
+            text = f"{fractions[row, column]:.0%}\n{counts[row, column]}"
+            axis.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    return figure
 
 
-def per_class(result: Result, path: Target) -> None:
-    """Draw precision, recall and F1 of each class of `result` as bars, with its number of faces, to `path`."""
-    groups = [f"{name}\n{n:,} faces" for name, n in zip(result.names, result.confusion.sum(axis=1), strict=True)]
-    bars = {"precision": result.precision, "recall": result.recall, "F1": result.f1}
-    figure = _figure(5.4, 1.2 + 0.62 * len(groups))
-    axis = figure.subplots()
-    _bars(axis, groups, bars, "{:.2f}")
-    axis.set_title(f"{result.split}: macro-F1 {result.macro_f1:.3f}", fontsize=10)
-    _save(figure, path)
+def per_class(metrics: Metrics) -> Figure:
+    """Plot precision, recall and F1 of each class as bars."""
+    groups = [f"{name}\n{n:,} faces" for name, n in zip(metrics.class_names, metrics.support, strict=True)]
+    bars = {"precision": metrics.precision, "recall": metrics.recall, "F1": metrics.f1}
+    figure = _new_figure(5.4, 1.2 + 0.62 * len(groups))
+    _draw_bars(figure.subplots(), groups, bars, "{:.2f}")
+    figure.axes[0].set_title(f"{metrics.split}: macro-F1 {metrics.macro_f1:.3f}", fontsize=10)
+    return figure
 
 
-def robustness(rows: Mapping[str, Mapping[str, Result]], path: Target) -> None:
-    """Draw the accuracy of each model under each condition, with its 95 % interval, to `path`.
+def corruptions(by_model: Mapping[str, Mapping[str, Metrics]]) -> Figure:
+    """Plot the accuracy of each model per corruption as bars, with its 95 % confidence interval.
 
-    `rows` is model name -> condition -> result; all models have the conditions of the first.
+    Args:
+        by_model: model name -> corruption -> metrics; all models have the corruptions of the first.
     """
-    conditions = list(next(iter(rows.values())))
-    figure = _figure(5.4, 1.4 + (0.25 + 0.22 * len(rows)) * len(conditions))
+    names = list(next(iter(by_model.values())))
+    figure = _new_figure(5.4, 1.4 + (0.25 + 0.22 * len(by_model)) * len(names))
     axis = figure.subplots()
-    bars = {name: np.array([found[condition].accuracy for condition in conditions]) for name, found in rows.items()}
-    reach = [[found[condition].interval for condition in conditions] for found in rows.values()]
-    _bars(axis, conditions, bars, "{:.1%}", reach)
+    bars = {model: np.array([metrics[name].accuracy for name in names]) for model, metrics in by_model.items()}
+    intervals = [[metrics[name].accuracy_interval for name in names] for metrics in by_model.values()]
+    _draw_bars(axis, names, bars, "{:.1%}", intervals)
     axis.xaxis.set_major_formatter("{x:.0%}")
-    axis.set_title("accuracy, with its 95% interval", fontsize=10)
-    _save(figure, path)
+    axis.set_title("accuracy, with its 95% confidence interval", fontsize=10)
+    return figure
 
 
-def tradeoff(points: Sequence[tuple[str, float, float, int]], path: Target) -> None:
-    """Draw what accuracy costs: each (name, milliseconds a face, accuracy, bytes) as a dot as large as its file."""
-    names, times, accuracies, sizes = zip(*points, strict=True)
-    figure = _figure(6.4, 4.6)
+def tradeoff(points: Sequence[tuple[str, float, float, int]]) -> Figure:
+    """Plot accuracy over latency: each (name, milliseconds per face, accuracy, bytes) as a dot; bytes are its area."""
+    names, latencies, accuracies, sizes = zip(*points, strict=True)
+    figure = _new_figure(6.4, 4.6)
     axis = figure.subplots()
-    areas = np.array(sizes) / max(sizes) * 900  # in square points
-    axis.scatter(times, accuracies, areas, color=BLUE, alpha=0.35)
-    axis.plot(times, accuracies, ".", color=BLUE)
-    for name, *place, size, area in zip(names, times, accuracies, sizes, areas, strict=True):
+    areas = np.array(sizes) / max(sizes) * LARGEST_DOT_POINTS
+    axis.scatter(latencies, accuracies, areas, color=BLUE, alpha=0.35)
+    axis.plot(latencies, accuracies, ".", color=BLUE)
+    for name, *center, size, area in zip(names, latencies, accuracies, sizes, areas, strict=True):
         above = {"xytext": (0, 3 + np.sqrt(area / np.pi)), "textcoords": "offset points"}
-        axis.annotate(f"{name}\n{size / 1e6:.2f} MB", place, ha="center", fontsize=8, **above)
-    axis.set(xscale="log", xlabel="milliseconds a face, one thread", ylabel="accuracy")
+        axis.annotate(f"{name}\n{size / 1e6:.2f} MB", center, ha="center", fontsize=8, **above)
+    axis.set(xscale="log", xlabel="milliseconds per face, one thread", ylabel="accuracy")
     axis.margins(0.25)
     axis.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
     axis.minorticks_off()
     axis.xaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_major_formatter("{x:.1%}")
-    _plain(axis)
-    _save(figure, path)
+    _style_axis(axis)
+    return figure
 
 
-def reliability(reliability: Reliability, path: Target) -> None:
-    """Draw how right the answers of each range of confidence are, and how many there are, to `path`.
-
-    The whiskers are 95 % intervals: a gap to the diagonal that they bridge may be chance.
-    """
-    confidence, accuracy, n = reliability.confidence, reliability.accuracy, reliability.n
-    figure = _figure(5.4, 5.8)
+def reliability(diagram: ReliabilityDiagram) -> Figure:
+    """Plot accuracy over confidence, with 95 % confidence intervals, and below it the number of faces per bin."""
+    confidence, accuracy, n = diagram.confidence, diagram.accuracy, diagram.n
+    figure = _new_figure(5.4, 5.8)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    above.plot((0, 1), (0, 1), "--", color=GRAY, lw=1, label="as right as sure")
+    above.plot((0, 1), (0, 1), "--", color=GRAY, lw=1, label="perfect calibration")
     above.vlines(confidence, accuracy, confidence, color=RED, lw=5, alpha=0.35, label="gap")
-    reach = [_interval(share, count) for share, count in zip(accuracy, n, strict=True)]
-    whiskers = np.abs(np.array(reach).T - accuracy)
-    above.errorbar(confidence, accuracy, whiskers, fmt="o-", ms=5, color=BLUE, capsize=2, elinewidth=1, label="answers")
-    above.set(ylim=(0, 1), ylabel="right answers")
-    above.set_title(f"expected calibration error {reliability.error:.3f} ({n.sum():,} faces)", fontsize=10)
+    correct = np.rint(accuracy * n).astype(int)
+    intervals = [wilson_interval(count, total) for count, total in zip(correct.tolist(), n.tolist(), strict=True)]
+    errors = np.abs(np.array(intervals).T - accuracy)
+    above.errorbar(confidence, accuracy, errors, fmt="o-", ms=5, color=BLUE, capsize=2, elinewidth=1, label="model")
+    above.set(ylim=(0, 1), ylabel="accuracy")
+    above.set_title(
+        f"expected calibration error {diagram.expected_calibration_error:.3f} ({n.sum():,} faces)", fontsize=10
+    )
     above.yaxis.set_major_formatter("{x:.0%}")
     above.legend(loc="upper left", frameon=False)
     below.bar(confidence, n, width=0.045, color=BLUE, edgecolor="white")
-    for place, count in zip(confidence, n, strict=True):
-        below.annotate(str(count), (place, count), (0, 2), textcoords="offset points", ha="center", fontsize=7)
+    for x, count in zip(confidence, n, strict=True):
+        below.annotate(str(count), (x, count), (0, 2), textcoords="offset points", ha="center", fontsize=7)
     below.set(xlim=(0, 1), ylim=(0, n.max() * 1.25), xlabel="confidence", ylabel="faces")
     below.xaxis.set_major_formatter("{x:.0%}")
     for axis in (above, below):
-        _plain(axis)
-    _save(figure, path)
+        _style_axis(axis)
+    return figure
 
 
-def coverage(coverage: Coverage, path: Target, threshold: float | None = None) -> None:
-    """Draw the accuracy of the answers over the share of faces that gets one to `path`.
-
-    Thresholds from 30 % to 90 % are marked, and `threshold` (0 to 1) with what it does in words.
-    """
-    figure = _figure(5.4, 4.2)
+def coverage(curve: CoverageCurve, threshold: float | None = None) -> Figure:
+    """Plot selective accuracy over coverage. Thresholds of 30 % to 90 % are marked; `threshold` (0 to 1) in words."""
+    figure = _new_figure(5.4, 4.2)
     axis = figure.subplots()
-    steady = coverage.covered >= LEAST_COVERED
-    axis.plot(coverage.covered[steady], coverage.accuracy[steady], color=BLUE)
+    plotted = curve.coverage >= MIN_PLOTTED_COVERAGE
+    axis.plot(curve.coverage[plotted], curve.accuracy[plotted], color=BLUE)
     for mark in np.arange(3, 10) / 10:
-        share, right = coverage.at(mark)
-        if 0 < share < 1 and mark != threshold:
-            axis.plot(share, right, "o", ms=4, color=BLUE)
-            place = {"xytext": (3, 4), "textcoords": "offset points", "fontsize": 8}
-            axis.annotate(f"{mark:.0%}", (share, right), **place)
+        covered, accuracy = curve.at(mark)
+        if 0 < covered < 1 and mark != threshold:
+            axis.plot(covered, accuracy, "o", ms=4, color=BLUE)
+            offset = {"xytext": (3, 4), "textcoords": "offset points", "fontsize": 8}
+            axis.annotate(f"{mark:.0%}", (covered, accuracy), **offset)
     if threshold is not None:
-        share, right = coverage.at(threshold)
-        given = (
-            f"{share:.1%} of the faces get an answer,\n{right:.1%} of those are right" if share else "no answer at all"
-        )
-        words = f"unsure below {threshold:.0%}:\n{given}"
-        axis.plot(share, right, "o", ms=8, color=RED)
+        covered, accuracy = curve.at(threshold)
+        effect = f"coverage {covered:.1%},\nselective accuracy {accuracy:.1%}" if covered else "coverage 0 %"
+        text = f"at threshold {threshold:.0%}:\n{effect}"
+        axis.plot(covered, accuracy, "o", ms=8, color=RED)
         line = {"arrowstyle": "-", "color": RED}
-        axis.annotate(words, (share, right), (0.04, 0.06), textcoords="axes fraction", color=RED, arrowprops=line)
-    axis.set(xlim=(0, 1.02), xlabel="faces that get an answer", ylabel="right answers among those")
-    axis.set_title("what a threshold on the confidence costs and gives", fontsize=10)
+        axis.annotate(text, (covered, accuracy), (0.04, 0.06), textcoords="axes fraction", color=RED, arrowprops=line)
+    axis.set(xlim=(0, 1.02), xlabel="coverage: faces that get a label", ylabel="selective accuracy")
+    axis.set_title("coverage and selective accuracy per confidence threshold", fontsize=10)
     for ticks in (axis.xaxis, axis.yaxis):
         ticks.set_major_formatter("{x:.0%}")
-    _plain(axis)
-    _save(figure, path)
+    _style_axis(axis)
+    return figure
 
 
-def mistaken(scores: NDArray[np.float32], labels: NDArray[np.int64], most: int = MISTAKES) -> NDArray[np.int64]:
-    """Return the row numbers of the wrong answers in `scores` (n, classes), at most `most`, the surest first."""
-    wrong = np.flatnonzero(scores.argmax(axis=1) != labels)
-    return wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")][:most]
+def most_confident_mistakes(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], count: int = MAX_MISTAKES
+) -> NDArray[np.int64]:
+    """Return the rows of up to `count` wrong predictions in `probabilities` (n, classes), most confident first."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    return wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:count]
 
 
-def mistakes(dataset: Dataset, scores: NDArray[np.float32], path: Target, most: int = MISTAKES) -> None:
-    """Draw the faces of `dataset` that `scores` (n, classes) names wrong, at most `most`, the surest first, to `path`.
-
-    The image stores faces of the data set: it may be passed on only where the data set may.
-    """
-    rows = mistaken(scores, dataset.labels, most)
-    answers, names = scores[rows].argmax(axis=1), dataset.class_names
-    below = [
-        f"{names[dataset.labels[row]]} → {names[answer]}\n{scores[row, answer]:.0%}"
-        for row, answer in zip(rows, answers, strict=True)
-    ]
-    faces = [enlarged(dataset.faces[row], 144) for row in rows]
-    found = f"the {len(rows)} surest wrong answers: label → answer" if len(rows) else "no wrong answer"
-    sheet(faces, path, columns=8, title=f"{dataset.splits[0]}: {found}", below=below)
+# --- contact sheets -------------------------------------------------------------------------------------------------
 
 
-def enlarged(face: NDArray[np.uint8], least: int) -> NDArray[np.uint8]:
-    """Return `face` (side, side) a whole number of times as large, with at least `least` pixels a side, for the eye."""
+def enlarge(face: NDArray[np.uint8], min_side: int) -> NDArray[np.uint8]:
+    """Return `face` (side, side) enlarged by the smallest integer factor that gives at least `min_side` pixels."""
     side = face.shape[0]
-    times = -(-least // side)
-    larger = cv2.resize(face, (side * times, side * times), interpolation=cv2.INTER_CUBIC) if times > 1 else face
+    factor = -(-min_side // side)
+    larger = cv2.resize(face, (side * factor, side * factor), interpolation=cv2.INTER_CUBIC) if factor > 1 else face
     return larger.astype(np.uint8, copy=False)
 
 
-def sheet(
-    images: Sequence[NDArray[np.uint8]],
-    path: Target,
-    *,
-    columns: int,
-    title: str,
-    below: Sequence[str] = (),
-    left: Sequence[str] = (),
-    above: Sequence[str] = (),
-) -> None:
-    """Draw `images`, gray squares of one size, row by row at their own pixels to `path`.
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]], *, columns: int, title: str, left: Sequence[str], above: Sequence[str]
+) -> Figure:
+    """Draw `images` row by row, without rescaling.
 
     Args:
-        images: each (side, side) uint8; may be none, the title then stands alone.
-        path: .png keeps the pixels as they are.
-        columns: images a row.
-        title: above all of it.
-        below: a text under each image, or none.
-        left: a text beside each row, or none.
-        above: a text over each column, or none.
+        images: gray (side, side) uint8, all of one size, at least one.
+        columns: images per row.
+        title: above everything.
+        left: a text on the left of each row.
+        above: a text above each column.
     """
-    side = len(images[0]) if images else 0
-    wide = max(side, round(LETTER * _longest((*below, *above)))) + GAP
-    high = side + LINE * max((text.count("\n") + 1 for text in below), default=0) + GAP
-    x0 = GAP + round(LETTER * _longest(left)) + (GAP if left else 0)
-    y0 = 2 * LINE + (LINE if above else 0)
-    width = max(x0 + wide * min(columns, len(images)), round(LETTER * len(title)) + 2 * GAP)
-    # Three channels, as a color map changes some pixels by a level.
-    canvas = np.full((y0 + high * -(-len(images) // columns), width, 3), 255, np.uint8)
-    figure = _figure(width / DPI, len(canvas) / DPI, layout=None)
+    side = len(images[0])
+    column_width = max(side, _text_width(above)) + SHEET_GAP_PIXELS
+    row_height = side + SHEET_GAP_PIXELS
+    x0, y0 = 2 * SHEET_GAP_PIXELS + _text_width(left), 3 * SHEET_LINE_PIXELS
+    width = max(x0 + column_width * min(columns, len(images)), _text_width([title]) + 2 * SHEET_GAP_PIXELS)
+    # Three channels: a color map would change some pixels by a level.
+    canvas = np.full((y0 + row_height * -(-len(images) // columns), width, 3), 255, np.uint8)
+    inset = (column_width - SHEET_GAP_PIXELS - side) // 2
+    for number, image in enumerate(images):
+        y, x = y0 + number // columns * row_height, x0 + number % columns * column_width + inset
+        canvas[y : y + side, x : x + side] = image[..., np.newaxis]
+    figure = _new_figure(width / DOTS_PER_INCH, len(canvas) / DOTS_PER_INCH, layout=None)
     axis = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(len(canvas), 0))
     axis.axis("off")
-    inset = (wide - GAP - side) // 2
-    for number, image in enumerate(images):
-        top, edge = y0 + number // columns * high, x0 + number % columns * wide
-        canvas[top : top + side, edge + inset : edge + inset + side] = image[..., np.newaxis]
-        if below:
-            axis.text(edge + (wide - GAP) / 2, top + side + 3, below[number], ha="center", va="top", fontsize=8)
-    for number, text in enumerate(left):
-        axis.text(x0 - GAP, y0 + number * high + side / 2, text, ha="right", va="center", fontsize=9)
-    for number, text in enumerate(above):
-        axis.text(x0 + number * wide + (wide - GAP) / 2, y0 - 5, text, ha="center", va="bottom", fontsize=8)
     axis.imshow(canvas, interpolation="none", extent=(0, width, len(canvas), 0))
-    axis.text(GAP, LINE, title, va="center", fontsize=9)
-    _save(figure, path)
+    axis.text(SHEET_GAP_PIXELS, SHEET_LINE_PIXELS, title, va="center", fontsize=9)
+    for number, text in enumerate(left):
+        middle = y0 + number * row_height + side / 2
+        axis.text(x0 - SHEET_GAP_PIXELS, middle, text, ha="right", va="center", fontsize=9)
+    for number, text in enumerate(above):
+        center = x0 + number * column_width + inset + side / 2
+        axis.text(center, y0 - 5, text, ha="center", va="bottom", fontsize=8)
+    return figure
 
 
-# --- shared ---------------------------------------------------------------------------------------------------------
+def _text_width(texts: Sequence[str]) -> int:
+    """Return the pixels that the longest of `texts` takes at most."""
+    return round(SHEET_LETTER_PIXELS * max((len(text) for text in texts), default=0))
 
 
-def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise EmotionEdgeError("matplotlib is not installed; 'pip install emotion-edge[trainer]' brings it") from error
-    return Figure(figsize=(width, height), layout=layout)  # no pyplot: no state, no window
+# --- figures --------------------------------------------------------------------------------------------------------
 
 
-def _save(figure: Any, path: Target) -> None:
+def save(figure: Figure, target: Path | IO[bytes]) -> None:
+    """Write `figure` to a file, atomically, or as SVG to a binary stream. Equal figures give equal bytes.
+
+    Args:
+        target: a path, whose suffix names the format (.png, .svg, .pdf; default .png), or a stream.
+
+    Raises:
+        UsageError: Matplotlib does not know the format. FileError: the file cannot be written.
+    """
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a class may be called $a$
-    if not isinstance(path, Path):
-        _write(figure, path, "svg")
+    if not isinstance(target, Path):
+        _write(figure, target, "svg")
         return
     try:
-        with atomic_path(path) as aside:
-            _write(figure, aside, path.suffix.lstrip(".") or "png")
-    except ValueError as error:  # an ending that it has no format for; it lists those that it has
-        raise UsageError(f"{path}: {error}") from error
+        with atomic_path(target) as temporary:
+            _write(figure, temporary, target.suffix.lstrip(".") or "png")
+    except ValueError as error:  # an unknown format; the message lists the known ones
+        raise UsageError(f"{target}: {error}") from error
 
 
-def _write(figure: Any, path: Target, kind: str) -> None:
+def _write(figure: Figure, target: Path | IO[bytes], kind: str) -> None:
     from matplotlib import rc_context
 
-    dated = {"metadata": {"Date": None}} if kind == "svg" else {}
-    with rc_context({"svg.hashsalt": "emotion-edge"}):  # the same figures give the same file
-        figure.savefig(path, format=kind, dpi=DPI, **dated)
+    no_date = {"metadata": {"Date": None}} if kind == "svg" else {}
+    with rc_context({"svg.hashsalt": "emotion-edge"}):  # element ids that do not depend on the time
+        figure.savefig(target, format=kind, dpi=DOTS_PER_INCH, **no_date)
 
 
-def _epochs(history: Path) -> dict[str, list[float]]:
-    """Return what is drawn of a run's history: name of the column -> its value in each epoch."""
+def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """Return an empty figure of `width` x `height` inches."""
+    try:
+        from matplotlib.figure import Figure as MatplotlibFigure
+    except ModuleNotFoundError as error:
+        raise EmotionEdgeError("matplotlib is not installed; 'pip install emotion-edge[trainer]' brings it") from error
+    return MatplotlibFigure(figsize=(width, height), layout=layout)  # without pyplot: no global state, no window
+
+
+def _read_history(history: Path) -> dict[str, list[float]]:
+    """Return the plotted columns of history.csv: name -> value per epoch."""
     try:
         with history.open(newline="") as file:
             rows = list(csv.DictReader(file))
         names = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
-        found = {name: [float(row[name]) for row in rows] for name in names}
+        columns = {name: [float(row[name]) for row in rows] for name in names}
     except OSError as error:
         raise UsageError(f"{history}: cannot be read ({error.strerror or error})") from error
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(f"{history}: not the history.csv of a run ({error})") from error
     if not rows:
         raise UsageError(f"{history}: not the history.csv of a run (no epoch in it)")
-    return found
+    return columns
 
 
-def _bars(
+def _draw_bars(
     axis: Any,
     groups: Sequence[str],
     bars: Mapping[str, NDArray[np.float64]],
-    look: str,
-    reach: Sequence[Sequence[tuple[float, float]]] = (),
+    value_format: str,
+    intervals: Sequence[Sequence[tuple[float, float]]] = (),
 ) -> None:
-    """Draw for each group, from the top, a bar of each name, 0 to 1, with its value in the format `look`.
+    """Draw horizontal bars: for each group, from the top, one bar per name.
 
-    `reach` has for each name and group the ends of a whisker.
+    Args:
+        bars: name -> value of each group, 0 to 1.
+        value_format: of the number at the end of a bar.
+        intervals: for each name the error bar (low, high) of each group; empty: no error bars.
     """
-    thick, drawn = 0.8 / len(bars), []
+    height, containers = 0.8 / len(bars), []
     for number, values in enumerate(bars.values()):
-        places = np.arange(len(groups)) + (number - (len(bars) - 1) / 2) * thick
-        ends = np.array(reach[number]) if reach else np.column_stack([values, values])  # (groups, 2)
-        whiskers = np.abs(ends.T - values) if reach else None
-        colors = {"color": COLORS[number % len(COLORS)], "ecolor": DARK}
-        drawn.append(axis.barh(places, values, thick * 0.92, xerr=whiskers, capsize=1.5, **colors))
-        for place, value, end in zip(places, values, ends[:, 1], strict=True):
-            axis.text(end + 0.008, place, look.format(value), va="center", fontsize=7.5)
+        positions = np.arange(len(groups)) + (number - (len(bars) - 1) / 2) * height
+        ends = np.array(intervals[number]) if intervals else np.column_stack([values, values])  # (groups, 2)
+        errors = np.abs(ends.T - values) if intervals else None
+        colors = {"color": BAR_COLORS[number % len(BAR_COLORS)], "ecolor": DARK_GRAY}
+        containers.append(axis.barh(positions, values, height * 0.92, xerr=errors, capsize=1.5, **colors))
+        for position, value, end in zip(positions, values, ends[:, 1], strict=True):
+            axis.text(end + 0.008, position, value_format.format(value), va="center", fontsize=7.5)
     axis.set_yticks(range(len(groups)), groups)
     axis.set(xlim=(0, 1.08), ylim=(len(groups) - 0.5, -0.5), xticks=np.arange(6) / 5)
     axis.tick_params(axis="y", length=0)
-    # With the names given here one that begins with an underscore is shown too.
-    axis.figure.legend(drawn, list(bars), loc="outside lower center", ncols=len(bars), frameon=False)
-    _plain(axis, "x")
+    # Names that are passed here are shown even if they begin with an underscore.
+    axis.figure.legend(containers, list(bars), loc="outside lower center", ncols=len(bars), frameon=False)
+    _style_axis(axis, "x")
 
 
-def _plain(axis: Any, grid: str = "both") -> None:
+def _style_axis(axis: Any, grid: str = "both") -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.3, axis=grid)
     axis.set_axisbelow(True)
-
-
-def _interval(share: float, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of `share` of `n` answers: that of a result with so many right."""
-    right = round(share * n)
-    return Result("", ("right", "wrong"), np.array([[right, n - right], [0, 0]]), 0.0).interval
-
-
-def _longest(texts: Sequence[str]) -> int:
-    return max((len(line) for text in texts for line in text.split("\n")), default=0)

@@ -1,4 +1,4 @@
-"""What training sees: stored faces beside augmented copies of them, to judge an augmentation by eye before a run."""
+"""Preview of the augmentation: Training faces next to augmented copies, to check its settings before a run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from edge.inference.preprocess import resample
 from trainer.data.dataset import TRAINING, Dataset
-from trainer.reports.plots import enlarged, sheet
+from trainer.reports import plots
 from trainer.training.augmentation import Augmentation, augment
 
-LEAST = 96  # pixels a side at which one sees what was done to a face; smaller images are enlarged
+MIN_IMAGE_PIXELS = 96  # a side; smaller images are enlarged
 
 
-def preview(
+def write_preview(
     dataset: Dataset,
-    how: Augmentation,
+    augmentation: Augmentation,
     size: int,
     seed: int,
     path: Path,
@@ -24,31 +24,36 @@ def preview(
     rows_per_class: int = 2,
     copies: int = 8,
 ) -> None:
-    """Draw, for some Training faces of each class, the face as validation sees it and augmented copies to `path`.
+    """Write, for some Training faces of each class, the face without augmentation and augmented copies to `path`.
 
-    The image stores faces of the data set: it may be passed on only where the data set may.
+    The image contains faces of the data set: it may be shared only where the data set may.
 
     Args:
         dataset: with Training rows; a class without any is left out.
-        how: the augmentation; the copies are drawn by trainer.training.augmentation.augment.
-        size: pixels a side of the model's input.
-        seed: chooses the faces and draws the copies; the same seed gives the same image.
-        path: .png keeps the pixels as they are.
-        rows_per_class: faces of each class, at least 1.
-        copies: of each face, at least 1.
+        augmentation: the ranges that trainer.training.augmentation.augment draws from.
+        size: pixels a side of the input of the model.
+        seed: selects the faces and their augmentation; the same seed gives the same image.
+        path: with the suffix .png the pixels are stored without loss.
+        rows_per_class: faces per class, at least 1.
+        copies: per face, at least 1.
 
     Raises:
-        DataError: no Training rows. FileError, UsageError: `path` cannot be written, or has an unknown ending.
+        DataError: no Training rows. FileError: `path` cannot be written. UsageError: its format is unknown.
     """
     training = dataset.split(TRAINING)
     rng = np.random.default_rng(seed)
-    images, left = [], []
+    images, row_names = [], []
     for label, name in enumerate(training.class_names):
         for row in rng.permutation(np.flatnonzero(training.labels == label))[:rows_per_class]:
             face = training.faces[row]
-            made = [augment(face, size, how, rng) for _ in range(copies)]
-            images += [resample(face, detail=training.side, size=size), *made]
-            left.append(name)
-    title = f"{TRAINING} faces as stored and as training sees them, {size} x {size} px, seed {seed}"
-    above = ("stored", *(f"copy {number + 1}" for number in range(copies)))
-    sheet([enlarged(p, LEAST) for p in images], path, columns=1 + copies, title=title, left=left, above=above)
+            augmented = [augment(face, size, augmentation, rng) for _ in range(copies)]
+            images += [resample(face, effective_resolution=training.side, size=size), *augmented]
+            row_names.append(name)
+    sheet = plots.contact_sheet(
+        [plots.enlarge(image, MIN_IMAGE_PIXELS) for image in images],
+        columns=1 + copies,
+        title=f"{TRAINING} faces, original and augmented, {size} x {size} px, seed {seed}",
+        left=row_names,
+        above=("original", *(f"copy {number + 1}" for number in range(copies))),
+    )
+    plots.save(sheet, path)
