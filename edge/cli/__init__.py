@@ -1,12 +1,12 @@
-"""The `edge` command. Each module of this folder is one of its subcommands."""
+"""The command `edge`. Each module of this package is one subcommand."""
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
+from edge import __version__
 from edge.cli import benchmark, config, doctor, info, run, summary
 from edge.cli.common import new_app, run_app
 
@@ -16,13 +16,13 @@ app = new_app(
 
 
 def main() -> None:
-    """Entry point of the `edge` command."""
+    """Entry point of the command `edge`."""
     run_app(app, "edge")
 
 
 def _show_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"edge {metadata.version('emotion-edge')}")
+        typer.echo(f"edge {__version__}")
         raise typer.Exit
 
 

@@ -16,27 +16,46 @@ from edge.errors import EmotionEdgeError
 
 def benchmark(
     source: Annotated[
-        str | None, typer.Argument(help="As of 'edge run'. A file that ends before the time is up starts again.")
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Camera or file, as for 'edge run'. A file that ends early is repeated.",
+            show_default="the first camera found, else synthetic",
+        ),
     ] = None,
-    duration: Annotated[float, typer.Option(help="Seconds to measure the loop for, after its warm-up.")] = 60.0,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
+    duration: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time to measure the loop, after its warm-up.")
+    ] = 60.0,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the report to this file.")
+    ] = None,
     compare: Annotated[
         Path | None,
-        typer.Option(help="A --json report to compare with, or a .tflite file to measure interleaved with the model."),
+        typer.Option(
+            metavar="FILE",
+            help="A --json report to compare with, or a .tflite file to measure interleaved with the model.",
+        ),
     ] = None,
     min_fps: Annotated[
-        float | None, typer.Option(min=0, help="Exit status 1 below this many frames per second.")
+        float | None,
+        typer.Option(min=0, metavar="FPS", help="Exit with status 1 if the frame rate of the loop is lower."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure the classifier alone for 2 s instead of 60 s.")
     ] = False,
     model: Annotated[
-        Path | None, typer.Option(help="A .tflite file with its card. [default: the shipped model]")
+        Path | None,
+        typer.Option(metavar="FILE", help="Model file (.tflite with its card).", show_default="the shipped model"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads of the model and of face detection.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, max=64, metavar="COUNT", help="Threads of the model and of face detection.")
+    ] = 1,
     debug: Debug = False,
 ) -> None:
-    """Benchmark the pipeline: latency per stage, the classifier alone, memory, temperature."""
+    """Benchmark the pipeline on this machine.
+
+    Measures the latency of each stage, the frame rate, the classifier alone, memory and temperature.
+    """
     from edge import app
     from edge.capture import registry as cameras
     from edge.diagnostics.baseline import load_baseline
@@ -46,7 +65,7 @@ def benchmark(
     from edge.inference.classifier import Classifier
     from edge.system.atomic_file import atomic_write
 
-    # No idling: an empty room must not look like a slow machine.
+    # Without idling: frames without a face must not look like a slow machine.
     settings = RunSettings(
         None, BENCHMARK_SINKS, model or shipped_model(), duration=duration, idle_fps=0.0, threads=threads
     )
@@ -54,17 +73,11 @@ def benchmark(
     classifier = Classifier(settings.model, threads)
     source = source or app.detect_source()
     settings = replace(settings, source=source)
+    processor = app.make_processor(settings, classifier, images=cameras.has_images(source))
     with app.StopSignals() as stopped:
-        report = measure(
-            settings,
-            classifier,
-            app.make_processor(settings, classifier, images=cameras.has_images(source)),
-            quick=quick,
-            baseline=baseline,
-            stopped=stopped,
-        )
+        report = measure(settings, classifier, processor, quick=quick, baseline=baseline, stopped=stopped)
     typer.echo(text(report))
     if as_json:
         atomic_write(as_json, to_json(report))
     if min_fps is not None and report.loop.fps < min_fps:
-        raise EmotionEdgeError(f"{report.loop.fps:.1f} frames per second, required are {min_fps:g}")
+        raise EmotionEdgeError(f"{report.loop.fps:.1f} frames per second, expected {min_fps:g} or more")

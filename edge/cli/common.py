@@ -1,4 +1,4 @@
-"""What both commands, `edge` and `trainer`, share: how they look, and how they end."""
+"""What the commands `edge` and `trainer` share: help, log messages, errors and exit statuses."""
 
 from __future__ import annotations
 
@@ -14,62 +14,63 @@ from edge.system import log
 
 _log = logging.getLogger(__name__)
 
-# What OpenCV and FFmpeg print about a missing camera or a damaged image is said by us, once and in plain words.
-# They read these when they are loaded, so commands import this module before anything that imports cv2.
+# Errors of OpenCV and FFmpeg are reported by us, once. Both libraries read these variables when they are loaded, so
+# commands import this module before any that imports cv2.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
+HELP_WIDTH = 100  # characters
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback for an error.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+# Typer's errors of the command line have no public base class; this is it.
+_CommandLineError: Any = typer.BadParameter.__mro__[2]
+# Errors that are shown as one line. Anything else is a defect of the program.
+EXPECTED_ERRORS = EmotionEdgeError, OSError, _CommandLineError
 
 
-def new_app(name: str, about: str) -> typer.Typer:
-    """Return an empty command: plain text, because it is read in journals and over slow lines too."""
+def new_app(name: str, description: str) -> typer.Typer:
+    """Return a command without subcommands. Its output has no markup: it is read in journals and over SSH, too."""
     return typer.Typer(
         name=name,
-        help=about,
+        help=description,
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        context_settings={"max_content_width": HELP_WIDTH},
     )
 
 
 def run_app(app: typer.Typer, name: str) -> None:
-    """Run `app` on the process's arguments and exit; an error is shown as one line, `NAME: error: ...`, on stderr.
+    """Run `app` on the arguments of the process, and exit. An error is one line, `NAME: error: ...`, on stderr.
 
-    With --debug among the arguments the error is raised instead. A reader of our output that goes, as `head` does, is
-    no error: Typer ends the command quietly.
+    With the argument --debug, an error is raised instead. A closed pipe after stdout, as `head` leaves it, is no error.
     """
     log.configure()
     try:
         status = app(prog_name=name, standalone_mode=False)
     except typer.Abort:
-        sys.exit(130)  # Ctrl-C, as a shell counts it
+        sys.exit(130)  # Ctrl-C: 128 + SIGINT, as in a shell
     except Exception as error:
-        if not isinstance(error, KNOWN) and log.stderr_is_journal():
+        is_expected = isinstance(error, EXPECTED_ERRORS)
+        if not is_expected and log.stderr_is_journal():
             _log.exception("%s: unexpected error", name)
             sys.exit(1)
-        if "--debug" in sys.argv or not isinstance(error, KNOWN):
+        if not is_expected or "--debug" in sys.argv:
             raise
-        sys.exit(_show(error, name))
+        sys.exit(_report(error, name))
     sys.exit(status if isinstance(status, int) else 0)
 
 
-# Typer's own errors of the command line have no public common name; this is the base of them all. OSError is the
-# machine's word where we have no better one.
-_CommandLineError: Any = typer.BadParameter.__mro__[2]
-KNOWN = EmotionEdgeError, OSError, _CommandLineError
-
-
-def _show(error: Any, name: str) -> int:
-    """Print `error` in one line and return the exit status."""
-    if isinstance(error, _CommandLineError):
-        if len(sys.argv) == 1:
-            error.show()  # no arguments at all: this "error" is the help
-            return 2
-        where = error.ctx.command_path if getattr(error, "ctx", None) else name
-        _log.error("%s: error: %s (see '%s --help')", name, error.format_message(), where)
-        return int(error.exit_code)
-    _log.error("%s: error: %s", name, error)
-    return error.exit_status if isinstance(error, EmotionEdgeError) else 1
+def _report(error: Any, name: str) -> int:
+    """Log `error` in one line and return the exit status."""
+    if not isinstance(error, _CommandLineError):
+        _log.error("%s: error: %s", name, error)
+        return error.exit_status if isinstance(error, EmotionEdgeError) else 1
+    if len(sys.argv) == 1:
+        error.show()  # without arguments, the "error" is the help
+        return 2
+    command = error.ctx.command_path if getattr(error, "ctx", None) else name
+    _log.error("%s: error: %s (see '%s --help')", name, error.format_message().rstrip("."), command)
+    return int(error.exit_code)

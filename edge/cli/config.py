@@ -12,11 +12,16 @@ from edge.errors import SettingsError
 
 
 def config(
-    check: Annotated[Path | None, typer.Option(help="List every problem in this file, with its line.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="List every problem of this file, with its line.")
+    ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check or print a configuration file, as 'edge run --config' and the service read it. Exit status: 78 if invalid."""
+    """Check a configuration file, or print an example.
+
+    'edge run --config' and the service read such a file. Exit status: 78 if the file is invalid.
+    """
     from edge import app
     from edge.config import toml_file
 
@@ -29,4 +34,4 @@ def config(
             raise typer.Exit(SettingsError.exit_status)
         typer.echo(f"{check}: valid")
     else:
-        raise typer.BadParameter("give --check FILE or --example")
+        raise typer.BadParameter("expected --check FILE or --example")

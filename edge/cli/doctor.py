@@ -16,25 +16,31 @@ from edge.config.models import shipped_model
 
 def doctor(
     source: Annotated[
-        str | None, typer.Option(help="Also take one frame of this source; by default no camera is opened.")
+        str | None,
+        typer.Option(metavar="SOURCE", help="Also read one frame of this source. Otherwise no camera is opened."),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="A .tflite file with its card. [default: the shipped model]")
+        Path | None,
+        typer.Option(metavar="FILE", help="Model file (.tflite with its card).", show_default="the shipped model"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check this machine and say what to do about each problem. Exit status: 1 if a check fails, else 0."""
+    """Check this machine, and advise on each problem.
+
+    Checks the software, the model, the cameras, the board and the service. Exit status: 1 if a check fails.
+    """
     from edge.diagnostics.doctor import overall_status, run_checks, text
     from edge.diagnostics.environment import environment
 
     facts = environment()
     checks = run_checks(facts, model or shipped_model(), source)
+    status = overall_status(checks)
     if as_json:
-        report = {"status": overall_status(checks), "checks": [asdict(check) for check in checks], "machine": facts}
+        report = {"status": status, "checks": [asdict(check) for check in checks], "machine": facts}
         typer.echo(json.dumps(report, indent=1, ensure_ascii=False))
     else:
         width = min(max(shutil.get_terminal_size((100, 0)).columns, 80), 120)
         typer.echo(text(facts, checks, width))
-    if overall_status(checks) == "error":
+    if status == "error":
         raise typer.Exit(1)

@@ -16,15 +16,21 @@ from edge.inference import model_file
 
 
 def info(
-    model: Annotated[Path | None, typer.Argument(help="A .tflite file. [default: the shipped model]")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Model file (.tflite with its card).", show_default="the shipped model"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Show a model's card: labels, input contract, size, data, metrics, SHA-256."""
+    """Show the card of a model.
+
+    It contains the labels, the input contract, the training data, the metrics and the SHA-256 of the file.
+    """
     path = model or shipped_model()
     _, card = model_file.load(path)
     content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()  # as sha256sum prints it; the card's own one leaves the card out
+    digest = hashlib.sha256(content).hexdigest()  # as from sha256sum; the one in the card excludes the card itself
     if as_json:
         facts = {"file": path.name, "bytes": len(content), "file_sha256": digest, **asdict(card)}
         typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
@@ -36,17 +42,17 @@ def info(
         "version": card.version,
         "labels": ", ".join(card.labels),
         "input": f"{card.input_size} x {card.input_size} gray pixels, uint8, unscaled",
-        "resolution": f"{card.effective_resolution} pixels a side: larger faces are first downscaled to this",
-        "padding": f"{card.crop_padding:.0%} of the face box on each side",
+        "resolution": f"{card.effective_resolution} x {card.effective_resolution} pixels, to which faces are downscaled",
+        "padding": f"{card.crop_padding:.0%} of the face box, added on each side",
         "temperature": f"{card.temperature:.3f}: probabilities are raised to its inverse and normalized",
-        "confidence": f"below {card.min_confidence:.0%} no label is given",
+        "confidence": f"{card.min_confidence:.0%}: below this, a face gets no label",
         "data": card.data,
         "sha256": digest,
     }
     for key, value in lines.items():
         typer.echo(f"{key:12} {value}")
     for split, metrics in card.metrics.items():
-        words = (
+        values = (
             f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in metrics.items()
         )
-        typer.echo(f"{split:12} {', '.join(words)}")
+        typer.echo(f"{split:12} {', '.join(values)}")

@@ -18,18 +18,26 @@ _log = logging.getLogger(__name__)
 
 
 def _option(name: str, *flags: str, note: str = "") -> Any:
-    """Return the option of setting `name` of RunSettings, with its help, its range, and its default in words."""
+    """Return the command-line option of the setting `name` of RunSettings."""
     spec = setting_specs()[name]
-    words = [spec.help, note, f"[default: {spec.unset}]" if spec.unset else ""]
     low, high = (None, None) if spec.zero else (spec.low, spec.high)
-    return typer.Option(*flags, help=" ".join(filter(None, words)), min=low, max=high)
+    return typer.Option(
+        *flags,
+        help=f"{spec.help} {note}".rstrip(),
+        metavar=spec.metavar,
+        show_default=spec.unset or True,
+        min=low,
+        max=high,
+    )
+
+
+_source = setting_specs()["source"]
 
 
 def run(
     context: typer.Context,
     source: Annotated[
-        str | None,
-        typer.Argument(help=f"{setting_specs()['source'].help} [default: {setting_specs()['source'].unset}]"),
+        str | None, typer.Argument(help=_source.help, metavar=_source.metavar, show_default=_source.unset)
     ] = None,
     sinks: Annotated[list[str], _option("sinks", "--sink", "-s", note="Repeatable.")] = list(DEFAULT_SINKS),  # noqa: B006 (Typer copies it)
     model: Annotated[Path | None, _option("model")] = None,
@@ -45,34 +53,44 @@ def run(
     reconnect: Annotated[bool, _option("reconnect", "--reconnect/--no-reconnect")] = RunSettings.reconnect,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with these options as keys; command-line flags override it. See 'edge config'."),
+        typer.Option(
+            help="TOML file with these options as keys; command-line flags override it. See 'edge config'.",
+            metavar="FILE",
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Classify emotions until the source ends, a limit is reached, or Ctrl-C; then print a summary."""
+    """Detect faces in a camera or in files, and classify their emotions.
+
+    Runs until the source ends, a limit is reached, or Ctrl-C is pressed; then prints a summary.
+
+    \b
+    Examples:
+      edge run                                 results in the terminal
+      edge run usb:0 --sink web                a web page
+      edge run clip.mp4 --sink video:out.mp4   a video with boxes and labels
+    """
     from edge import app
     from edge.config import toml_file
 
-    # A parameter has the name of its setting, and only the context knows which ones were given.
-    given = {
-        name: toml_file.converted(name, value)
+    # Each parameter has the name of its setting. Only the context knows which ones were given.
+    specs = setting_specs()
+    from_flags = {
+        name: toml_file.convert(name, value)
         for name, value in context.params.items()
-        if name in setting_specs() and _was_given(context, name)
+        if name in specs and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
     from_file = toml_file.read(config, app.NAME_CHECKS) if config else {}
-    show_summary(app.run(RunSettings(**{**from_file, **given})))
+    log_summary(app.run(RunSettings(**{**from_file, **from_flags})))
 
 
-def _was_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def show_summary(summary: Summary) -> None:
-    """Print the summary to stderr, so that stdout holds results alone."""
+def log_summary(summary: Summary) -> None:
+    """Log the summary of a run: stdout contains only results."""
     stats = summary.stats
     skipped = f", {stats.skipped} skipped" if stats.skipped else ""
-    _log.info(f"{stats.frames} frames{skipped}, {len(summary.track_ids)} faces, {summary.fps:.1f} frames per second")
+    _log.info(
+        "%d frames%s, %d faces, %.1f frames per second", stats.frames, skipped, len(summary.track_ids), summary.fps
+    )
     if summary.face_results:
         emotions = sorted(summary.emotions.items(), key=lambda item: -item[1])
-        _log.info("mean: " + ", ".join(f"{label} {probability:.0%}" for label, probability in emotions))
+        _log.info("mean: %s", ", ".join(f"{label} {probability:.0%}" for label, probability in emotions))

@@ -1,4 +1,4 @@
-"""Which model file is used where none is named."""
+"""The default model file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def shipped_model() -> Path:
-    """Return the path of the model to use where none is named.
+    """Return the path of the model to use if the user names none.
 
-    $EMOTION_EDGE_MODEL names the one that was deployed: scripts/install.sh sets it for the service. Otherwise it is the one
-    of the package: in the wheel, or in a checkout's models/.
+    $EMOTION_EDGE_MODEL is the deployed one: scripts/install.sh sets it for the service. Without it, it is the model of
+    the package: in the wheel, or in the folder models/ of a checkout.
     """
     if deployed := os.environ.get("EMOTION_EDGE_MODEL"):
         return Path(deployed)

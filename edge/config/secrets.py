@@ -1,6 +1,6 @@
-"""Passwords and tokens of outputs, from a file, the environment or systemd.
+"""Passwords and tokens of sinks, from a file, the environment, or systemd.
 
-Never from the command line, which every user of the machine can read.
+They are not accepted on the command line, because every user of the machine can read it.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from edge.errors import SettingsError
 
 
 class Secret(NamedTuple):
-    text: str  # as it was found, with the end of its line
-    where: str  # in words for people
+    text: str  # unchanged, including a line break at the end
+    origin: str  # "$VARIABLE" or the path of the file, for messages
 
 
-def find(
-    owner: str, path: Path | None, variable: str, credential: str, environment: Mapping[str, str] = os.environ
+def load_secret(
+    sink: str, path: Path | None, variable: str, credential: str, environment: Mapping[str, str] = os.environ
 ) -> Secret | None:
-    """Return the secret of the file at `path`, else of the environment, else of systemd's credentials; None: of none.
+    """Return the first secret of: the file at `path`, the environment variable, the systemd credential; None if none.
 
     Args:
-        owner: of the secret, for messages.
-        path: a file that the user named; None: none.
-        variable: of the environment.
-        credential: a file's name in $CREDENTIALS_DIRECTORY, see LoadCredential= in systemd.exec(5).
+        sink: name of the sink, for messages.
+        path: a file that the user named.
+        variable: name in `environment`.
+        credential: file name in $CREDENTIALS_DIRECTORY, see LoadCredential= in systemd.exec(5).
 
-    Raises SettingsError naming a file that cannot be read.
+    Raises SettingsError if the file cannot be read.
     """
     if path is None and variable in environment:
         return Secret(environment[variable], f"${variable}")
     if path is None and (folder := environment.get("CREDENTIALS_DIRECTORY")):
-        handed = Path(folder, credential)
-        path = handed if handed.exists() else None
+        credential_file = Path(folder, credential)
+        path = credential_file if credential_file.exists() else None
     if path is None:
         return None
     try:
         return Secret(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise SettingsError(f"{owner}: {path}: cannot be read ({reason})") from error
+        raise SettingsError(f"{sink}: {path}: cannot be read ({reason})") from error

@@ -1,7 +1,7 @@
-"""The settings of a run: name, type, default, range and reason of each, once.
+"""The settings of a run: name, type, default, range and reason of each, declared once.
 
-The options of `edge run`, the keys of its configuration file (edge/config/toml_file.py) and the file's example are derived from
-the fields of RunSettings. To add a setting, add a field, and its parameter in edge/cli/run.py.
+The options of `edge run`, the keys of its configuration file (edge/config/toml_file.py) and the example file come from
+the fields of RunSettings. To add a setting, add a field here and a parameter in edge/cli/run.py.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ DEFAULT_SINKS = ("console",)
 class SettingSpec:
     """Documentation and range of a setting."""
 
-    help: str  # what it does, in a sentence or two
-    why: str = ""  # the reason of the default, or of the limits
-    low: float | None = None  # the smallest value
-    high: float | None = None  # the largest value
-    above: float | None = None  # the largest value that is already too small
+    help: str  # what it does
+    metavar: str | None = None  # placeholder of the value in the help of the command; None: a flag
+    reason: str = ""  # of the default, or of the range
+    low: float | None = None  # smallest valid value
+    high: float | None = None  # largest valid value
+    above: float | None = None  # in place of `low`: valid values are greater than this
     unit: str = ""
-    zero: str = ""  # what 0 stands for, where it lies outside of the range
-    unset: str = ""  # what holds while it is not set, where no default says so
+    zero: str = ""  # what 0 means, where it is valid but out of range
+    unset: str = ""  # what happens without a value, where the default is None or found at run time
     example: object = None  # a value to show, where there is no default
     kiosk: object = None  # the value for a kiosk, where it is not the default
 
-    def fits(self, value: Any) -> bool:
-        """Return whether `value`, of the setting's own type, is in range. NaN is not."""
+    def is_valid(self, value: Any) -> bool:
+        """Return whether `value`, which has the setting's type, is None or in range. NaN is not."""
         if value is None or (self.zero and value == 0):
             return True
         return (
@@ -44,64 +45,73 @@ class SettingSpec:
 
     @property
     def expected(self) -> str:
-        """The range in words, with its unit; empty where every value fits."""
+        """The range with its unit, such as "16 to 640 pixels"; empty if every value is valid."""
         if self.above is not None:
-            words = f"more than {self.above:g}"
+            limits = f"more than {self.above:g}"
         elif self.low is None:
             return ""
         else:
-            words = f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
-        return f"0 ({self.zero}) or " * bool(self.zero) + " ".join(filter(None, [words, self.unit]))
+            limits = f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+        zero = f"0 ({self.zero}) or " if self.zero else ""
+        return f"{zero}{limits} {self.unit}".rstrip()
 
 
-def _spec(help_: str, **more: Any) -> dict[str, SettingSpec]:
-    """Return the metadata of a setting's field."""
-    return {"spec": SettingSpec(help_, **more)}
+def _spec(help_: str, metavar: str | None = None, **more: Any) -> dict[str, SettingSpec]:
+    """Return the metadata of a field of RunSettings."""
+    return {"spec": SettingSpec(help_, metavar, **more)}
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of `edge run`. Raises SettingsError naming the one that is out of range."""
+    """The settings of `edge run`. Raises SettingsError with the name of a setting that is out of range."""
 
     source: str | None = field(
         default=None,
         metadata=_spec(
-            "picamera, usb:0, /dev/video0, synthetic, or the path of a video, an image, a folder or a pattern of images.",
-            why="To select a USB camera independently of its port: usb:/dev/v4l/by-id/...",
-            unset="a camera if one is found, else synthetic; with 'reconnect' a camera is waited for",
+            "Camera or files: picamera, usb:0, /dev/video0, synthetic, or the path of a video, an image, a folder or a "
+            "pattern of images.",
+            "SOURCE",
+            reason="To select a USB camera independently of its port: usb:/dev/v4l/by-id/...",
+            unset="the first camera found, else synthetic; with reconnect, wait for a camera",
             example="usb:0",
         ),
     )
     sinks: tuple[str, ...] = field(
         default=DEFAULT_SINKS,
         metadata=_spec(
-            "Where results go: console; jsonl or jsonl:FILE; csv:FOLDER (day logs); window; mqtt:HOST; web; "
-            "video:FILE (.mp4, .avi, .webm, .png, .jpg); or the path of a Python file with a class Sink. See docs/sinks.md.",
-            why="Only video stores faces; window shows them, web does with web:image. As a service, console output goes to "
-            "the journal.",
+            "Where to send results: console, jsonl or jsonl:FILE, csv:FOLDER, window, mqtt:HOST, web, video:FILE "
+            "(.mp4, .avi, .webm, .png, .jpg), or the path of a Python file with a class Sink. Details: docs/sinks.md.",
+            "SINK",
+            reason="Of these only video stores images of faces; window shows them, and web does with web:image. The "
+            "console of a service is the journal.",
         ),
     )
     model: Path = field(
         default_factory=shipped_model,
         metadata=_spec(
             "Model file (.tflite with its card).",
+            "FILE",
             unset="the shipped model",
             example="/var/lib/emotion-edge/my.tflite",
         ),
     )
     max_frames: int | None = field(
         default=None,
-        metadata=_spec("Stop after this many frames.", low=1, unset="no limit", example=1000),
+        metadata=_spec("Stop after this many frames.", "COUNT", low=1, unset="no limit", example=1000),
     )
     duration: float | None = field(
         default=None,
-        metadata=_spec("Stop after this many seconds.", above=0, unit="seconds", unset="no limit", example=60.0),
+        metadata=_spec(
+            "Stop after this many seconds.", "SECONDS", above=0, unit="seconds", unset="no limit", example=60.0
+        ),
     )
     min_face_size: int = field(
         default=MIN_FACE_SIZE,
         metadata=_spec(
-            "Smallest face to detect, in pixels of an image 640 wide.",
-            why="Smaller faces carry little information: the model was trained on 48. A larger minimum makes detection cheaper.",
+            "Smallest face to detect, in pixels of an image 640 pixels wide.",
+            "PIXELS",
+            reason="Smaller faces carry little information: the model was trained on 48 x 48. A larger minimum makes "
+            "detection faster.",
             low=16,
             high=640,
             unit="pixels",
@@ -110,14 +120,20 @@ class RunSettings:
     min_confidence: float | None = field(
         default=None,
         metadata=_spec(
-            "Confidence below which a face gets no label.", low=0, high=1, unset="from the model's card", example=0.5
+            "Confidence below which a face gets no label.",
+            "PROBABILITY",
+            low=0,
+            high=1,
+            unset="from the model's card",
+            example=0.5,
         ),
     )
     cascade: Path | None = field(
         default=None,
         metadata=_spec(
-            "OpenCV Haar cascade (.xml).",
-            why="The default had the fewest false positives of OpenCV's cascades.",
+            "OpenCV Haar cascade for face detection (.xml).",
+            "FILE",
+            reason="The default had the fewest false positives of OpenCV's cascades.",
             unset="haarcascade_frontalface_alt2.xml",
             example="/usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml",
         ),
@@ -126,10 +142,11 @@ class RunSettings:
         default=None,
         metadata=_spec(
             "Maximum frame rate, to keep a board cool.",
+            "FPS",
             low=0.1,
             high=1000,
             unit="frames per second",
-            unset="the camera's",
+            unset="as fast as frames come",
             example=15.0,
         ),
     )
@@ -137,7 +154,8 @@ class RunSettings:
         default=IDLE_FPS,
         metadata=_spec(
             "Maximum frame rate after 10 s without a face; 0 disables it.",
-            why="A full scan takes half a second, so somebody who comes is detected within 0.7 s.",
+            "FPS",
+            reason="A full scan takes half a second, so a new face is detected within 0.7 s.",
             low=0.1,
             high=1000,
             unit="frames per second",
@@ -147,8 +165,9 @@ class RunSettings:
     half_life: float = field(
         default=HALF_LIFE_SECONDS,
         metadata=_spec(
-            "Half-life of the temporal average of the probabilities, in seconds; 0 disables smoothing.",
-            why="A real change still shows within half a second.",
+            "Half-life in seconds of the temporal average of the probabilities; 0 disables smoothing.",
+            "SECONDS",
+            reason="With the default, a real change shows within half a second.",
             low=0,
             high=60,
             unit="seconds",
@@ -157,23 +176,27 @@ class RunSettings:
     threads: int = field(
         default=1,
         metadata=_spec(
-            "Threads of the model and of face detection.", why="One uses the least processor time.", low=1, high=64
+            "Threads of the model and of face detection.",
+            "COUNT",
+            reason="One uses the least processor time.",
+            low=1,
+            high=64,
         ),
     )
     reconnect: bool = field(
         default=False,
         metadata=_spec(
-            "Wait up to 10 minutes for a camera that is missing, busy or lost, instead of ending.",
-            why="A USB camera is tried again after 1, 2, 4 ... 30 s; a camera module needs a new process.",
+            "Wait up to 10 minutes for a camera that is missing, busy or disconnected, instead of ending.",
+            reason="A USB camera is opened again after 1, 2, 4 ... 30 s; a camera module needs a new process.",
             kiosk=True,
         ),
     )
 
     def __post_init__(self) -> None:
         for name, spec in setting_specs().items():
-            found = getattr(self, name)
-            if not spec.fits(found):
-                raise SettingsError(f"{name} is {found}, expected {spec.expected}")
+            value = getattr(self, name)
+            if not spec.is_valid(value):
+                raise SettingsError(f"{name} is {value}, expected {spec.expected}")
 
 
 def setting_specs() -> dict[str, SettingSpec]:

@@ -1,4 +1,4 @@
-"""What stands behind a sink's name: `HOST:PORT,KEY=VALUE,SWITCH`, one word to a shell and a text to a TOML file."""
+"""Parses what follows a sink's name and colon: `HOST:PORT,KEY=VALUE,FLAG`."""
 
 from __future__ import annotations
 
@@ -9,61 +9,60 @@ from typing import Any
 from edge.errors import UsageError
 
 
-def parse(sink: str, argument: str, known: Mapping[str, Callable[[str], Any]]) -> tuple[str, dict[str, Any]]:
-    """Return what stands before the first comma of `argument`, and its options by name; those not given are not there.
+def parse(sink: str, argument: str, option_types: Mapping[str, Callable[[str], Any]]) -> tuple[str, dict[str, Any]]:
+    """Return what precedes the first comma of `argument`, and the given options, name -> value.
 
-    An argument that begins with an option, as `port=1`, has nothing before it. A file's name may thus not hold a comma.
+    If the argument begins with an option, such as `port=1`, the first part is empty. A file name that comes first
+    therefore must not contain a comma.
 
     Args:
-        sink: its name, for messages.
-        argument: of the sink.
-        known: name of an option -> what makes its value of its text, raising ValueError with what it expects; `bool`
-            is a switch, which stands alone.
+        sink: name of the sink, for messages.
+        argument: what follows the sink's name and colon.
+        option_types: name of an option -> converts its text to its value, and raises ValueError with a message that
+            continues "expected ..."; `bool` marks a flag, which has no value.
 
-    Raises UsageError naming the option that is not known, twice there, or wrong.
+    Raises UsageError if an option is unknown, repeated, or has a wrong value.
     """
     first, *rest = argument.split(",")
-    if "=" in first or known.get(first) is bool:
+    if "=" in first or option_types.get(first) is bool:
         first, rest = "", [first, *rest]
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for option in filter(None, rest):
         name, equals, text = option.partition("=")
-        if name not in known:
-            raise UsageError(f"sink {sink}: no option {name!r}; {_instead(name, known)}")
-        if name in found:
-            raise UsageError(f"sink {sink}: {name} is there twice, expected once")
-        found[name] = _value(sink, name, text if equals else None, known[name])
-    return first, found
+        if name not in option_types:
+            near = difflib.get_close_matches(name, option_types, 1)
+            hint = f"did you mean {near[0]}?" if near else f"options are {', '.join(option_types)}"
+            raise UsageError(f"sink {sink}: unknown option {name!r}; {hint}")
+        if name in options:
+            raise UsageError(f"sink {sink}: option {name} is given twice")
+        options[name] = _convert(sink, name, text if equals else None, option_types[name])
+    return first, options
 
 
 def number(low: float, high: float, kind: type[int | float] = int) -> Callable[[str], Any]:
-    """Return what makes a number from `low` to `high` of a text."""
+    """Return an option type: a number from `low` to `high`."""
 
-    def made(text: str) -> float:
+    def convert(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
-            raise ValueError(f"a {'whole ' * (kind is int)}number from {low:g} to {high:g}")
+            raise ValueError(f"{'an integer' if kind is int else 'a number'} from {low:g} to {high:g}")
         return value
 
-    return made
+    return convert
 
 
-def _value(sink: str, name: str, text: str | None, kind: Callable[[str], Any]) -> Any:
-    if kind is bool:
+def _convert(sink: str, name: str, text: str | None, option_type: Callable[[str], Any]) -> Any:
+    """Return the value of option `name`; `text` is None where no "=" follows the name."""
+    if option_type is bool:
         if text is not None:
-            raise UsageError(f"sink {sink}: {name} is {text!r}, expected {name!r} alone: it is a switch")
+            raise UsageError(f"sink {sink}: {name}={text} found, expected {name} without a value")
         return True
     if not text:
-        raise UsageError(f"sink {sink}: {name} has no value, expected {name}=VALUE")
+        raise UsageError(f"sink {sink}: option {name} has no value, expected {name}=VALUE")
     try:
-        return kind(text)
+        return option_type(text)
     except ValueError as error:
         raise UsageError(f"sink {sink}: {name} is {text!r}, expected {error}") from None
-
-
-def _instead(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"

@@ -1,7 +1,7 @@
-"""The configuration file of a run: TOML, one key a setting of RunSettings, no tables.
+"""The configuration file of a run: TOML, one key for each setting of RunSettings, no tables.
 
-Whatever is wrong in it is told with file, line, key, what was found and what is expected. What a file may hold is read
-off RunSettings, so that a new setting is a new key by itself.
+Every problem is reported with file, line, key, the value found and the values expected. Keys and types come from
+RunSettings: a new setting becomes a key without a change here.
 """
 
 from __future__ import annotations
@@ -13,155 +13,169 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from edge.config.settings import RunSettings, SettingSpec, setting_specs
 from edge.errors import EmotionEdgeError, SettingsError
 
-WIDTH = 100  # characters of a line of the example: it is read in a terminal, over a slow line
+EXAMPLE_WIDTH = 100  # characters of a line
 
-_TYPES: dict[Any, tuple[tuple[type, ...], Callable[[Any], Any], str]] = {  # TOML's types, ours, and the words for it
-    bool: ((bool,), bool, "true or false"),
-    int: ((int,), int, "a whole number"),
-    float: ((int, float), float, "a number"),
-    str: ((str,), str, "a text in quotes"),
-    Path: ((str,), lambda text: Path(text).expanduser(), "a path in quotes"),
-    tuple[str, ...]: ((list,), tuple, 'a list of texts, as ["console"]'),
-}
-
-
-# Setting -> raises what is wrong with the names in its value. Given by the program, since cameras and sinks lie above.
+# Setting -> checks the names in its value, and raises an error. The caller passes them: cameras and sinks are in higher
+# layers.
 NameChecks = Mapping[str, Callable[[Any], object]]
 
 
-def read(path: Path, name_checks: NameChecks) -> dict[str, Any]:
-    """Return the settings of the file at `path`, name -> value, ready for RunSettings; what it leaves out is not in it.
+class ValueType(NamedTuple):
+    """How TOML represents a type of setting."""
 
-    Raises SettingsError with the first thing that is wrong.
-    """
-    values, wrong = _read(path, name_checks)
-    if wrong:
-        more = f" ({len(wrong) - 1} more: 'edge config --check {path}')" if wrong[1:] else ""
-        raise SettingsError(f"{wrong[0]}{more}")
+    toml_types: tuple[type, ...]
+    convert: Callable[[Any], Any]  # from the TOML value to the value in RunSettings
+    description: str
+
+
+_VALUE_TYPES: dict[Any, ValueType] = {
+    bool: ValueType((bool,), bool, "true or false"),
+    int: ValueType((int,), int, "an integer"),
+    float: ValueType((int, float), float, "a number"),
+    str: ValueType((str,), str, "a string in quotes"),
+    Path: ValueType((str,), lambda text: Path(text).expanduser(), "a path in quotes"),
+    tuple[str, ...]: ValueType((list,), tuple, 'a list of strings, such as ["console"]'),
+}
+
+_EXAMPLE_HEADER = """\
+# Settings of the service emotion-edge, and of 'edge run --config FILE'. Command-line flags override the file.
+# To apply changes: edge config --check /etc/emotion-edge/config.toml && sudo systemctl restart emotion-edge
+# Relative paths start at the working directory, which is /var/lib/emotion-edge for the service."""
+
+
+def read(path: Path, name_checks: NameChecks) -> dict[str, Any]:
+    """Return the settings in the file at `path`, name -> value for RunSettings. Raises SettingsError if invalid."""
+    values, found = _parse(path, name_checks)
+    if found:
+        more = f" ({len(found) - 1} more: 'edge config --check {path}')" if len(found) > 1 else ""
+        raise SettingsError(f"{found[0]}{more}")
     return values
 
 
 def problems(path: Path, name_checks: NameChecks) -> list[str]:
-    """Return all that is wrong in the file at `path`, one line each, in the order of its lines."""
-    return _read(path, name_checks)[1]
+    """Return all problems of the file at `path`, one line each, in the order of its lines."""
+    return _parse(path, name_checks)[1]
 
 
-def converted(name: str, value: Any) -> Any:
-    """Return `value`, of one of the TOML types that fit setting `name`, as RunSettings has it."""
-    return _TYPES[_kinds()[name]][1](value)
+def convert(name: str, value: Any) -> Any:
+    """Return the value in RunSettings of setting `name` for a TOML value of the right type."""
+    return _setting_types()[name].convert(value)
 
 
 def example() -> str:
-    """Return a whole configuration file: every setting with its default, commented out, and a kiosk's own ones."""
-    parts = [_HEAD, *(_example_of(name, about) for name, about in setting_specs().items())]
-    return "\n\n".join(parts) + "\n"
+    """Return a configuration file with every setting: its default, commented out, or the value for a kiosk."""
+    defaults = {field.name: field.default for field in fields(RunSettings)}
+    sections = [_example_section(name, spec, defaults[name]) for name, spec in setting_specs().items()]
+    return "\n\n".join([_EXAMPLE_HEADER, *sections]) + "\n"
 
 
-_HEAD = """\
-# Settings of the service emotion-edge, and of 'edge run --config FILE'. A flag at the command line goes before its key
-# here. After a change: edge config --check /etc/emotion-edge/config.toml && sudo systemctl restart emotion-edge
-# A path that does not begin with / starts at the working directory: /var/lib/emotion-edge, as a service."""
-
-
-def _read(path: Path, name_checks: NameChecks) -> tuple[dict[str, Any], list[str]]:
+def _parse(path: Path, name_checks: NameChecks) -> tuple[dict[str, Any], list[str]]:
+    """Return the valid settings in the file at `path`, and all problems."""
     try:
         text = path.read_bytes().decode()
     except OSError as error:
         return {}, [f"{path}: cannot be read ({error.strerror}); 'edge config --example' prints one"]
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        return {}, [f"{path}:{line}: byte {error.object[error.start]:#04x} found, expected a text in UTF-8"]
+        return {}, [f"{path}:{line}: byte {error.object[error.start]:#04x} found, expected text in UTF-8"]
     values: dict[str, Any] = {}
-    wrong = []
+    found = []
     for line, name, value in _statements(text):
-        problem = f"{name} is there twice, expected once" if name in values else _problem(name, value, name_checks)
+        problem = f"{name} is set twice" if name in values else _check(name, value, name_checks)
         if problem:
-            wrong.append(f"{path}:{line}: {problem}")
+            found.append(f"{path}:{line}: {problem}")
         else:
-            values[name] = converted(name, value)
-    return values, wrong
+            values[name] = convert(name, value)
+    return values, found
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, Any]]:
-    """Yield line, key and value of each statement of `text`; of one that is no TOML, its first line and the error.
+    """Yield line number, key and value of each statement; for invalid TOML, its first line and the TOMLDecodeError.
 
-    tomllib does not tell where a value stood. Without tables each statement is a whole document by itself. A table or
-    an error is the last statement: what follows belongs to it, or cannot be told apart from it.
+    tomllib does not report line numbers of values. Without tables, each statement is a valid document, so statements
+    are parsed one by one. The first table or error ends the iteration: what follows cannot be interpreted.
     """
-    begun, first, broken = "", 0, None
+    statement, first_line, error = "", 0, None
     for number, line in enumerate(text.split("\n"), start=1):
-        if not begun:
-            first = number
+        if not statement:
+            first_line = number
             if line.lstrip().startswith("["):
-                yield first, line.strip(), {}
+                yield number, line.strip(), {}
                 return
-        begun += f"{line}\n"
+        statement += f"{line}\n"
         try:
-            found = tomllib.loads(begun)
-        except tomllib.TOMLDecodeError as error:
-            broken = broken or error  # or it goes on in the next line
+            values = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError as decode_error:  # invalid, or continued on the next line
+            error = error or decode_error
             continue
-        yield from ((first, name, value) for name, value in found.items())
-        begun, broken = "", None
-    if broken:
-        yield first, begun.split("\n")[0].strip(), broken
+        yield from ((first_line, name, value) for name, value in values.items())
+        statement, error = "", None
+    if error:
+        yield first_line, statement.split("\n")[0].strip(), error
 
 
-def _problem(name: str, value: Any, name_checks: NameChecks) -> str:
-    """Return what is wrong with setting `name` having the TOML value `value`; empty if nothing is."""
+def _check(name: str, value: Any, name_checks: NameChecks) -> str:
+    """Return the problem with the TOML `value` for setting `name`; empty if it is valid."""
     if isinstance(value, tomllib.TOMLDecodeError):
-        reason, shown = str(value).partition(" (at ")[0], textwrap.shorten(name, 60, placeholder=" ...")
-        return f"{shown!r} is no TOML ({reason}), expected key = value; what follows was not read"
+        reason, line = str(value).partition(" (at ")[0], textwrap.shorten(name, 60, placeholder=" ...")
+        return f"{line!r} is not valid TOML ({reason}), expected key = value; the rest of the file was not read"
     if isinstance(value, dict):
-        return f"{name} is a table, expected lines 'key = value' alone"
-    kinds = _kinds()
-    if name not in kinds:
-        near = difflib.get_close_matches(name.lower().replace("-", "_"), kinds, 1)
-        return f"no setting {name}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}")
-    about, (types, _, words) = setting_specs()[name], _TYPES[kinds[name]]
-    typed = type(value) in types and (not isinstance(value, list) or all(type(each) is str for each in value))
-    if not (typed and about.fits(value)):
-        return f"{name} is {_shown(value)}, expected {', '.join(filter(None, [words, about.expected]))}"
+        return f"{name} is a table, expected only lines 'key = value'"
+    setting_types = _setting_types()
+    if name not in setting_types:
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), setting_types, 1)
+        return f"unknown setting {name}; " + (
+            f"did you mean {near[0]}?" if near else f"settings are {', '.join(setting_types)}"
+        )
+    spec, value_type = setting_specs()[name], setting_types[name]
+    has_type = type(value) in value_type.toml_types
+    if isinstance(value, list):
+        has_type &= all(isinstance(item, str) for item in value)
+    if not (has_type and spec.is_valid(value)):
+        expected = ", ".join(filter(None, [value_type.description, spec.expected]))
+        return f"{name} is {_to_toml(value)}, expected {expected}"
     try:
         if name in name_checks:
             name_checks[name](value)
-        elif kinds[name] is Path and not converted(name, value).is_file():
+        elif isinstance(path := convert(name, value), Path) and not path.is_file():
             raise SettingsError("no such file")
     except (EmotionEdgeError, OSError) as error:
-        return f"{name} is {_shown(value)}: {error}"
+        return f"{name} is {_to_toml(value)}: {error}"
     return ""
 
 
-def _kinds() -> dict[str, Any]:
-    """Return the type of each setting by its name, without the None of one that may be left out."""
-    hints = get_type_hints(RunSettings)
-    return {name: next(each for each in (kind, *get_args(kind)) if each in _TYPES) for name, kind in hints.items()}
+def _setting_types() -> dict[str, ValueType]:
+    """Return the type of each setting, by its name; that of `int | None` is int."""
+    hints = get_type_hints(RunSettings).items()
+    return {
+        name: next(_VALUE_TYPES[each] for each in (hint, *get_args(hint)) if each in _VALUE_TYPES)
+        for name, hint in hints
+    }
 
 
-def _shown(value: Any) -> str:
-    """Return `value` as TOML writes it; dates and times as Python does."""
+def _to_toml(value: Any) -> str:
+    """Return `value` in TOML syntax; dates and times as Python formats them."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _example_of(name: str, about: SettingSpec) -> str:
-    default = next(each.default for each in fields(RunSettings) if each.name == name)
-    named = default in (None, MISSING)  # in words, as TOML has nothing for None
-    told = [f"Range: {about.expected}." if about.expected else ""]
-    told += [f"Default: {about.unset}. For example:" if named else "Default:"]
+def _example_section(name: str, spec: SettingSpec, default: object) -> str:
+    has_value = default not in (None, MISSING)  # TOML has no null: other defaults are only described
+    notes = [f"Range: {spec.expected}."] if spec.expected else []
+    notes.append("Default:" if has_value else f"Default: {spec.unset}. Example:")
+    comments = [" ".join(filter(None, [spec.help, spec.reason])), " ".join(notes)]
     lines = [
-        *_comment(" ".join(filter(None, [about.help, about.why]))),
-        *_comment(" ".join(filter(None, told))),
-        f"# {name} = {_shown(about.example if named else default)}",
+        line
+        for comment in comments
+        for line in textwrap.wrap(
+            comment, EXAMPLE_WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+        )
     ]
-    if about.kiosk is not None:
-        lines.append(f"{name} = {_shown(about.kiosk)}")
+    lines.append(f"# {name} = {_to_toml(default if has_value else spec.example)}")
+    if spec.kiosk is not None:
+        lines.append(f"{name} = {_to_toml(spec.kiosk)}")
     return "\n".join(lines)
-
-
-def _comment(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)

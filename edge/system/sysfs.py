@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROOT = Path(
-    "/"
-)  # functions that read system files take another folder in its place: tests pass one made like a board's
+ROOT = Path("/")  # functions take another folder in its place: tests pass one with the files of a board
 
 
 def read_text(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from edge.config import secrets as secret
+from edge.config.secrets import load_secret
 from edge.errors import SettingsError
 from edge.sinks.mqtt.options import Options
 
@@ -80,12 +80,12 @@ def tls_context(options: Options) -> ssl.SSLContext | None:
 
 
 def _secret(name: str, path: Path | None, environment: Mapping[str, str]) -> str | None:
-    found = secret.find("mqtt", path, VARIABLE + name.upper(), CREDENTIAL + name, environment)
+    found = load_secret("mqtt", path, VARIABLE + name.upper(), CREDENTIAL + name, environment)
     if found is None:
         return None
     text = found.text.removesuffix("\n").removesuffix("\r")
     if not text or "\n" in text or len(text.encode()) > MOST_BYTES:
-        raise SettingsError(f"mqtt: {found.where}: expected one line that is not empty")
+        raise SettingsError(f"mqtt: {found.origin}: expected one line that is not empty")
     return text
 
 
