@@ -1,73 +1,114 @@
-"""An image that somebody tries is read apart from the run: by another search and model, loaded when it comes."""
+"""Single images: detection with the densest search, no memory from one image to the next, made on first use."""
 
 import threading
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 
 from edge.detection.haar import HaarDetector
-from edge.image_analyzer import ImageAnalyzer
-from edge.inference.smoothing import TemporalSmoother
-from edge.pipeline import Pipeline
-from edge.tracking.tracker import Tracker
-from tests.support.fakes import frame_result
+from edge.image_analyzer import ImageAnalyzer, LazyImageAnalyzer
+from tests.support.fakes import frame
 from tests.support.images import PORTRAIT_FACE
 
 
-def reader(classifier, made):
-    def make():
-        made.append(1)
-        return Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels)
-
-    return ImageAnalyzer(make)
+@pytest.fixture(scope="module")
+def analyzer(classifier):
+    return ImageAnalyzer(HaarDetector(), classifier)
 
 
-def test_a_image_in_color_and_one_in_gray_give_the_face(classifier, portrait):
-    read = reader(classifier, [])
-    for image in (portrait, np.asarray(cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY), np.uint8)):
-        (found,) = read(image)
-        assert found.box.iou(PORTRAIT_FACE) > 0.7
-        assert set(found.probabilities) == set(classifier.card.labels)
+def test_color_and_gray_image_give_the_same_face(analyzer, portrait):
+    gray = np.asarray(cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY), np.uint8)
+    (of_color,), (of_gray,) = analyzer.analyze(portrait), analyzer.analyze(gray)
+    assert of_color.box == of_gray.box
+    assert of_color.box.iou(PORTRAIT_FACE) > 0.7
+    assert of_color.probabilities == of_gray.probabilities
+    assert of_color.label == "happy"
 
 
-def test_images_have_nothing_to_do_with_one_another(classifier, portrait):
-    read = reader(classifier, [])
-    first, nothing, again = read(portrait), read(np.zeros_like(portrait)), read(portrait)
-    assert nothing == ()
+def test_probabilities_have_the_labels_of_the_model(analyzer, classifier, portrait):
+    (face,) = analyzer.analyze(portrait)
+    assert tuple(face.probabilities) == classifier.card.labels
+    assert sum(face.probabilities.values()) == pytest.approx(1, abs=1e-4)
+    assert face.confidence == face.probabilities[face.label]
+
+
+def test_images_are_independent_of_one_another(analyzer, portrait):
+    first, none, again = (analyzer.analyze(image) for image in (portrait, np.zeros_like(portrait), portrait))
+    assert none == ()
     assert (first[0].probabilities, first[0].box) == (again[0].probabilities, again[0].box)
+    assert again[0].track_id == first[0].track_id + 1
 
 
-def test_nothing_is_loaded_before_the_first_image_and_nothing_twice(classifier, portrait):
-    made: list[int] = []
-    read = reader(classifier, made)
+def test_largest_face_comes_first(analyzer, portrait):
+    small = cv2.resize(portrait, None, fx=0.5, fy=0.5)
+    both = np.zeros((512, 768, 3), np.uint8)
+    both[:256, :256], both[:, 256:] = small, portrait
+    widths = [face.box.width for face in analyzer.analyze(both)]
+    assert len(widths) == 2
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_face_below_the_minimum_confidence_has_no_label(classifier, portrait):
+    (face,) = ImageAnalyzer(HaarDetector(), classifier, min_confidence=1.0).analyze(portrait)
+    assert face.label is None
+    assert face.confidence == max(face.probabilities.values())
+
+
+def test_defaults_are_the_built_in_cascade_and_the_shipped_model(analyzer, portrait):
+    (expected,), (face,) = analyzer.analyze(portrait), ImageAnalyzer().analyze(portrait)
+    assert (face.box, face.probabilities, face.label) == (expected.box, expected.probabilities, expected.label)
+
+
+def test_result_keeps_the_frame_its_time_and_all_timings(analyzer, portrait):
+    gray = np.ascontiguousarray(portrait[..., 1])
+    image = replace(frame(time=2.5, index=3, source_name="a.png"), gray=gray, convert_seconds=0.25)
+    result = analyzer.process(image, capture_seconds=-0.1)
+    assert result.frame is image
+    assert [face.since for face in result.faces] == [2.5]
+    assert (result.timings["capture"], result.timings["convert"]) == (0.0, 0.25)
+    assert min(result.timings[stage] for stage in ("detect", "crop", "classify")) > 0
+
+
+def test_lazy_analyzer_is_made_once_by_the_first_image():
+    made = []
+
+    class Analyzer:
+        def __init__(self):
+            made.append(self)
+
+        def analyze(self, image):
+            return [image]
+
+    analyze = LazyImageAnalyzer(Analyzer)  # type: ignore[arg-type]
     assert made == []
-    read(portrait)
-    read(portrait)
-    assert made == [1]
+    assert [analyze("first"), analyze("second")] == [["first"], ["second"]]  # type: ignore[arg-type]
+    assert len(made) == 1
 
 
-def test_images_of_several_threads_are_read_one_after_the_other(portrait):
-    busy, most, turn = 0, 0, threading.Lock()
-    together = threading.Barrier(4)
+def test_lazy_analyzer_takes_one_image_at_a_time(portrait):
+    running, most, counter = 0, 0, threading.Lock()
+    barrier = threading.Barrier(4)
 
-    class Counting:
-        def process(self, _):
-            nonlocal busy, most
-            with turn:
-                busy += 1
-                most = max(most, busy)
-            threading.Event().wait(0.02)  # for another one to come in, if it can
-            with turn:
-                busy -= 1
-            return frame_result()
+    class Analyzer:
+        def analyze(self, _):
+            nonlocal running, most
+            with counter:
+                running += 1
+                most = max(most, running)
+            threading.Event().wait(0.02)  # time for another thread to enter
+            with counter:
+                running -= 1
+            return ()
 
-    read = ImageAnalyzer(Counting)  # type: ignore[arg-type]
+    analyze = LazyImageAnalyzer(Analyzer)  # type: ignore[arg-type]
 
-    def ask():
-        together.wait()
-        read(portrait)
+    def upload():
+        barrier.wait()
+        analyze(portrait)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=upload) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

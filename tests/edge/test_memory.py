@@ -1,4 +1,4 @@
-"""The loop takes no more memory the longer it runs."""
+"""The loop's memory does not grow with the number of frames."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ SCRIPT = ROOT / "benchmarks" / "memory.py"
 
 
 @pytest.mark.slow
-def test_the_memory_of_the_loop_does_not_grow_with_the_frames():
+def test_memory_of_the_loop_does_not_grow():
     command = [sys.executable, str(SCRIPT), "5000"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=230, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -1,4 +1,4 @@
-"""The values that flow through: boxes overlap as rectangles do, and nothing changes once it is made."""
+"""Values: IoU and scaling of boxes, defaults of a frame, and immutability."""
 
 from dataclasses import FrozenInstanceError, replace
 from time import monotonic
@@ -6,7 +6,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from edge.types import Box, Detection, Face, Track
+from edge.types import Box, Detection, InferenceRequest, RunInfo, RunStats, Track
 from tests.support.fakes import face_result, frame, frame_result
 
 BOX = Box(10, 10, 20, 20)
@@ -16,47 +16,53 @@ BOX = Box(10, 10, 20, 20)
     ("other", "expected"),
     [
         (BOX, 1.0),
-        (Box(20, 10, 20, 20), 1 / 3),  # half of each is shared
-        (Box(15, 15, 10, 10), 1 / 4),  # wholly inside
+        (Box(20, 10, 20, 20), 1 / 3),  # half of each overlaps
+        (Box(15, 15, 10, 10), 1 / 4),  # contained
         (Box(30, 10, 20, 20), 0.0),  # touching
         (Box(90, 90, 5, 5), 0.0),
-        (Box(40, 40, 20, 20), 0.0),  # apart in both directions, which must not multiply to something positive
+        (Box(40, 40, 20, 20), 0.0),  # disjoint in both directions: two negative lengths have a positive product
     ],
 )
-def test_overlap_is_intersection_over_union_whichever_box_is_asked(other, expected):
+def test_iou_is_symmetric_intersection_over_union(other, expected):
     assert BOX.iou(other) == pytest.approx(expected)
     assert other.iou(BOX) == pytest.approx(expected)
 
 
-def test_boxes_without_area_overlap_nothing():
+def test_iou_of_boxes_without_area_is_zero():
     assert Box(5, 5, 0, 0).iou(Box(5, 5, 0, 0)) == 0
 
 
-def test_a_box_is_in_the_same_place_of_a_image_of_another_size():
+def test_scaled_box_covers_the_same_part_of_the_image():
     assert Box(10, 21, 40, 35).scaled(2) == Box(20, 42, 80, 70)
     assert Box(-10, 21, 40, 35).scaled(1.5) == Box(-15, 32, 60, 52)
 
 
-def test_a_frame_arrives_when_it_is_made_unless_its_camera_knows_better():
-    begin = monotonic()
+def test_capture_time_of_a_frame_is_now_unless_given():
+    before = monotonic()
     made = frame()
-    assert begin <= made.arrived <= monotonic()
-    assert made.convert == 0
-    assert replace(made, captured_at=3.5, convert_seconds=0.25).arrived == 3.5
+    assert before <= made.captured_at <= monotonic()
+    assert made.convert_seconds == 0
+    assert replace(made, captured_at=3.5, convert_seconds=0.25).captured_at == 3.5
+
+
+def test_run_info_without_an_analyzer_finds_no_faces():
+    assert RunInfo().analyze_image(np.zeros((4, 4), np.uint8)) == ()
 
 
 @pytest.mark.parametrize(
     ("value", "field"),
     [
         (BOX, "x"),
-        (Detection(BOX, 5), "support"),
-        (Track(1, BOX), "id"),
-        (Face(BOX, np.ones(1, np.float32), 1, 0, 2.5), "since"),
+        (Detection(BOX, 5), "score"),
+        (Track(1, BOX), "track_id"),
+        (InferenceRequest(Track(1, BOX)), "flip"),
         (frame(), "index"),
         (face_result(), "label"),
-        (frame_result(), "readings"),
+        (frame_result(), "faces"),
+        (RunStats(), "frames"),
+        (RunInfo(), "live"),
     ],
 )
-def test_no_value_can_be_changed_on_its_way(value, field):
+def test_values_are_immutable(value, field):
     with pytest.raises(FrozenInstanceError):
         setattr(value, field, 1)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import Box, FaceResult, Frame, FrameResult, InferenceRequest, Track
+from edge.types import Box, Detection, FaceResult, Frame, FrameResult, InferenceRequest, Track
 
 FACE_BOX = Box(10, 12, 20, 24)  # of every fake face that no test places elsewhere
 FAKE_LABELS = ("calm", "cross")  # of every fake model
@@ -74,6 +74,34 @@ class TickingClock:
 
 
 # --- parts of the pipeline ----------------------------------------------------------------------------------------
+
+
+class FakeDetector:
+    """Replaces HaarDetector: detects each of `faces`, (box, score), inside the area and the range of sizes."""
+
+    sparse_window, dense_window = 20, 43
+
+    def __init__(self, *faces: tuple[Box, int]) -> None:
+        self.faces = list(faces)
+        self.windows: list[float] = []  # of each call of `detect`
+
+    def detect(
+        self,
+        gray: NDArray[np.uint8],
+        area: Box | None = None,
+        min_size: float = 0.0,
+        max_size: float | None = None,
+        window: float = 24,
+    ) -> list[Detection]:
+        self.windows.append(window)
+        part = area or Box(0, 0, gray.shape[1], gray.shape[0])
+        return [
+            Detection(box, score)
+            for box, score in self.faces
+            if part.x <= box.x and box.x + box.width <= part.x + part.width
+            if part.y <= box.y and box.y + box.height <= part.y + part.height
+            if min_size <= box.width <= (max_size or max(gray.shape))
+        ]
 
 
 class FakeTracker:

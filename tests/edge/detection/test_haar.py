@@ -1,4 +1,4 @@
-"""The detector finds upright faces in any part of an image of any size, and says what is wrong with a cascade."""
+"""The Haar detector: faces in any area of an image of any size, and errors of the cascade file."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.detection.haar import MIN_FACE, SUPPORT, WINDOW, HaarDetector
+from edge.config.defaults import MIN_FACE_SIZE
+from edge.detection.haar import DEFAULT_CASCADE, MIN_NEIGHBORS, WINDOW_PIXELS, HaarDetector
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.types import Box
 from tests.support.images import PORTRAIT_FACE, draw_faces
@@ -22,105 +23,117 @@ def detector():
     return HaarDetector()
 
 
-def scaled(box: Box, factor: float) -> Box:
-    return Box(*(round(value * factor) for value in (box.x, box.y, box.width, box.height)))
-
-
 @pytest.mark.parametrize("factor", [0.5, 1, 2.5])
-def test_a_face_is_found_where_it_is_in_pixels_of_its_own_image(detector, gray, factor):
-    (find,) = detector.find(cv2.resize(gray, None, fx=factor, fy=factor))
-    assert find.box.iou(scaled(PORTRAIT_FACE, factor)) > 0.7
-    assert find.score >= SUPPORT
+def test_face_is_detected_in_pixels_of_its_own_image(detector, gray, factor):
+    (detection,) = detector.detect(cv2.resize(gray, None, fx=factor, fy=factor))
+    assert detection.box.iou(PORTRAIT_FACE.scaled(factor)) > 0.7
+    assert detection.score >= MIN_NEIGHBORS
 
 
-def test_the_find_that_most_hits_agree_on_comes_first(detector):
+def test_detections_are_sorted_by_score(detector):
     image = draw_faces(
         ("neutral", Box(40, 60, 110, 110)), ("angry", Box(400, 60, 110, 110)), ("disgust", Box(220, 250, 150, 150))
     )
-    finds = detector.find(image)
-    assert len(finds) == 3
-    assert [find.score for find in finds] == sorted((find.score for find in finds), reverse=True)
+    scores = [detection.score for detection in detector.detect(image)]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize(
-    ("smallest", "largest", "count"), [(60, 150, 1), (130, 400, 0), (30, 70, 0), (MIN_FACE, None, 1), (90, None, 1)]
+    ("min_size", "max_size", "count"),
+    [(60, 150, 1), (130, 400, 0), (30, 70, 0), (MIN_FACE_SIZE, None, 1), (90, None, 1)],
 )
-def test_only_faces_of_the_sizes_asked_for_are_found(detector, gray, smallest, largest, count):
-    assert len(detector.find(gray, None, smallest, largest)) == count
+def test_only_faces_between_the_sizes_are_detected(detector, gray, min_size, max_size, count):
+    assert len(detector.detect(gray, None, min_size, max_size)) == count
 
 
 @pytest.mark.parametrize(
-    ("within", "count"),
+    ("area", "count"),
     [
         (Box(150, 40, 160, 160), 1),
-        (Box(300, 40, 200, 160), 0),  # beside it
-        (Box(150, 40, 80, 160), 0),  # half of it
-        (Box(-100, -200, 420, 420), 1),  # what lies outside the image is left out
+        (Box(300, 40, 200, 160), 0),  # next to the face
+        (Box(150, 40, 80, 160), 0),  # half of the face
+        (Box(-100, -200, 420, 420), 1),  # partly outside the image
         (Box(150, 40, 5000, 5000), 1),
     ],
 )
-@pytest.mark.parametrize("smallest", [20, 60])  # as it is, and shrunk
-def test_in_a_part_of_the_image_only_what_lies_wholly_in_it_is_found(detector, gray, within, count, smallest):
-    finds = detector.find(gray, within, smallest, 150)
-    assert [find.box.iou(PORTRAIT_FACE) > 0.7 for find in finds] == [True] * count
+@pytest.mark.parametrize("min_size", [20, 60])  # in full size, and downscaled
+def test_only_faces_inside_the_area_are_detected(detector, gray, area, count, min_size):
+    detections = detector.detect(gray, area, min_size, 150)
+    assert [detection.box.iou(PORTRAIT_FACE) > 0.7 for detection in detections] == [True] * count
 
 
-@pytest.mark.parametrize("smallest", [20, 60])
+@pytest.mark.parametrize("min_size", [20, 60])
 @pytest.mark.parametrize(
-    "within",
+    "area",
     [Box(-300, 0, 200, 512), Box(0, -300, 512, 200), Box(900, 10, 99, 99), Box(9, 900, 99, 99), Box(5, 5, 0, 0)],
 )
-def test_a_part_wholly_outside_the_image_or_without_pixels_holds_no_face(detector, gray, within, smallest):
-    assert detector.find(gray, within, smallest) == []
+def test_area_outside_the_image_has_no_faces(detector, gray, area, min_size):
+    assert detector.detect(gray, area, min_size) == []
 
 
-@pytest.mark.parametrize("side", [WINDOW, 60, 240])
-def test_the_smallest_face_is_shrunk_to_one_size_so_that_a_large_image_costs_no_more(side):
-    searched = []
+@pytest.mark.parametrize("side", [WINDOW_PIXELS, 60, 240])
+def test_cost_depends_on_the_ratio_of_sizes_not_on_pixels(monkeypatch, side):
+    calls = []
 
-    class Listening:
+    class RecordingCascade:
+        def load(self, _):
+            return True
+
+        def getOriginalWindowSize(self):  # noqa: N802 (OpenCV's name)
+            return 20, 20
+
         def detectMultiScale2(self, part, *_, minSize, maxSize):  # noqa: N802, N803 (OpenCV's names)
-            searched.append((part.shape, minSize, maxSize))
+            calls.append((part.shape, minSize, maxSize))
             return (), ()
 
-    detector = HaarDetector()
-    detector._cascade = Listening()  # type: ignore[assignment]
-    factor = side / WINDOW
-    detector.find(np.zeros((round(200 * factor), round(300 * factor)), np.uint8), None, side, 2 * side)
-    assert searched == [((200, 300), (WINDOW, WINDOW), (2 * WINDOW, 2 * WINDOW))]
+    monkeypatch.setattr(cv2, "CascadeClassifier", RecordingCascade)
+    factor = side / WINDOW_PIXELS
+    image = np.zeros((round(200 * factor), round(300 * factor)), np.uint8)
+    HaarDetector().detect(image, None, side, 2 * side)
+    assert calls == [((200, 300), (WINDOW_PIXELS, WINDOW_PIXELS), (2 * WINDOW_PIXELS, 2 * WINDOW_PIXELS))]
+
+
+def test_dense_window_finds_what_the_sparse_one_finds(detector, gray):
+    area = Box(120, 20, 210, 210)  # around the face
+    for window in (detector.sparse_window, detector.dense_window):
+        (detection,) = detector.detect(gray, area, 70, 140, window)
+        assert detection.box.iou(PORTRAIT_FACE) > 0.7
+    assert detector.dense_window >= 2 * detector.sparse_window
 
 
 @pytest.mark.parametrize("shape", [(480, 640), (1, 1), (30, 30), (3, 2000), (2000, 3)])
-@pytest.mark.parametrize("smallest", [16, MIN_FACE, 300])
-def test_an_empty_image_of_any_shape_has_no_face(detector, shape, smallest):
-    assert detector.find(np.full(shape, 90, np.uint8), None, smallest) == []
+@pytest.mark.parametrize("min_size", [16, MIN_FACE_SIZE, 300])
+def test_uniform_image_of_any_shape_has_no_faces(detector, shape, min_size):
+    assert detector.detect(np.full(shape, 90, np.uint8), None, min_size) == []
 
 
-def test_a_image_that_is_a_view_is_searched_like_a_copy(detector, gray):
-    padded = np.pad(gray, ((0, 0), (0, 64)))[:, :512]  # a camera's rows may be longer than its image
-    assert detector.find(padded) == detector.find(gray)
+def test_view_gives_the_same_result_as_a_copy(detector, gray):
+    view = np.pad(gray, ((0, 0), (0, 64)))[:, :512]  # the rows of a camera may be longer than its image
+    assert detector.detect(view) == detector.detect(gray)
 
 
-def test_another_cascade_of_opencvs_may_be_named(gray):
+def test_another_cascade_can_be_used(gray):
     path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"  # type: ignore[attr-defined]
-    own, usual = (HaarDetector(cascade).find(gray) for cascade in (path, None))
-    assert max(find.box.iou(PORTRAIT_FACE) for find in own) > 0.7
-    assert own != usual
+    assert path.name != DEFAULT_CASCADE
+    of_other, of_default = (HaarDetector(cascade).detect(gray) for cascade in (path, None))
+    assert max(detection.box.iou(PORTRAIT_FACE) for detection in of_other) > 0.7
+    assert of_other != of_default
 
 
-def test_a_cascade_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"eyes\.xml: no such cascade"):
+def test_missing_cascade_file_is_a_settings_error(tmp_path):
+    with pytest.raises(SettingsError, match=r"eyes\.xml: .*no such"):
         HaarDetector(cascade=tmp_path / "eyes.xml")
 
 
 @pytest.mark.parametrize("content", ["", "no cascade", "<?xml version='1.0'?><opencv_storage></opencv_storage>"])
-def test_a_file_that_is_no_cascade_is_named(tmp_path, content):
+def test_file_that_is_not_a_cascade_is_a_settings_error(tmp_path, content):
     (tmp_path / "text.xml").write_text(content)
-    with pytest.raises(SettingsError, match=r"text\.xml: not a cascade"):
+    with pytest.raises(SettingsError, match=r"text\.xml: not an? .*cascade"):
         HaarDetector(cascade=tmp_path / "text.xml")
 
 
-def test_an_opencv_without_cascades_is_an_error_that_says_what_to_install(monkeypatch):
+def test_opencv_without_cascades_is_an_error_naming_the_package(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(EmotionEdgeError, match="opencv-python-headless<5"):
         HaarDetector()
