@@ -1,9 +1,9 @@
-"""Errors of the trainer, shown as one line by its command; see edge.errors for the ones that it shares.
+"""Errors of the trainer, which its command shows as one line; see edge.errors for the ones that it shares.
 
-EmotionEdgeError                    1
-|-- DataError      (ValueError)     1   a data set that is damaged or not what it should be: file, row, reason
-|-- TrainingError  (RuntimeError)   1   a run that cannot start or go on
-`-- QuantizeError  (RuntimeError)   1   a model that did not become full int8
+EmotionEdgeError                    exit status 1
+|-- DataError      (ValueError)     1   a data set is damaged or has another format: file, row, reason
+|-- TrainingError  (RuntimeError)   1   a run cannot start or continue
+`-- QuantizeError  (RuntimeError)   1   a model did not become full int8
 """
 
 from edge.errors import EmotionEdgeError

@@ -1,4 +1,4 @@
-"""Keras, loaded when it is needed, without the page that its backends print."""
+"""Loads Keras on demand, without the messages that its backends print."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from edge.system.native_output import suppress_native_output
 
 
 def load() -> None:
-    """Import keras on the backend of KERAS_BACKEND (tensorflow by default); `import keras` is quiet and quick after it.
+    """Import Keras with the backend in $KERAS_BACKEND (TensorFlow by default); a later `import keras` prints nothing.
 
-    Raises EmotionEdgeError when it is not installed.
+    Raises EmotionEdgeError when Keras or its backend is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with suppress_native_output(2):
             import keras
 
-            keras.ops.zeros(1)  # starts the backend, which tells what hardware it did not find
+            keras.ops.zeros(1)  # starts the backend, which prints which hardware it did not find
     except ModuleNotFoundError as error:
-        what = "'pip install emotion-edge[trainer]' brings it"
-        raise EmotionEdgeError(f"{error.name} is not installed; {what}") from error
+        raise EmotionEdgeError(
+            f"{error.name} is not installed; 'pip install emotion-edge[trainer]' installs it"
+        ) from error

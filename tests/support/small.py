@@ -5,16 +5,20 @@ from __future__ import annotations
 from tests.support import faces
 
 DATA = faces.tiny(training=16, public=4, private=1)
+# Command-line options of a run with the network `tiny`.
+TINY_OPTIONS = ("--backbone", "tiny", "--weights", "none", "--input-size", "32", "--batch-size", "16")
 
 
 def add_tiny_backbone():
-    """Add the network `tiny`: all that the loop has to care for, batch normalization above all."""
-    from trainer import keras_backend as framework
+    """Add the backbone `tiny`: two convolutions with batch normalization."""
+    from trainer import keras_backend
 
-    framework.load()
+    keras_backend.load()
     from trainer.networks import backbones
 
-    backbones.BACKBONES["tiny"] = backbones.Backbone(_tiny, scale=1 / 127.5, offset=-1.0, least=16, alphas=(1.0,))
+    backbones.BACKBONES["tiny"] = backbones.Backbone(
+        _tiny, scale=1 / 127.5, offset=-1.0, min_size=16, imagenet_alphas=(1.0,)
+    )
     return "tiny"
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of a run that is trained and quantized once for all tests; a plugin: `pytest_plugins = ["tests.support.trained"]`.
+"""Fixtures of a run that is trained and quantized once per session: `pytest_plugins = ["tests.support.trained"]`.
 
 Keras is imported when one is first used, so that the tests can be collected where it is not installed.
 """
@@ -13,23 +13,24 @@ from tests.support.small import DATA, add_tiny_backbone
 @pytest.fixture(scope="session")
 def settings():
     backbone = add_tiny_backbone()
-    from trainer.training.loop import Settings
+    from trainer.training.settings import TrainingSettings
 
-    return Settings(
+    return TrainingSettings(
         data="tiny.csv",
         backbone=backbone,
         input_size=32,
         weights="none",
         epochs=4,
-        batch=16,
-        rate=3e-3,
-        average=0.8,  # a memory of 5 of the 35 steps
+        batch_size=16,
+        learning_rate=3e-3,
+        ema_momentum=0.8,  # averages over 5 of the 35 steps
+        ferplus_weight=0.0,
     )
 
 
 @pytest.fixture(scope="session")
 def run(settings, tmp_path_factory):
-    """Give the folder of a finished run."""
+    """Return the folder of a finished run."""
     from trainer.training.loop import train
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
@@ -39,7 +40,7 @@ def run(settings, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def quantized(run, tmp_path_factory):
-    """Give the int8 file of that run and how it compares."""
+    """Return the int8 file of that run and the result of its quantization."""
     from trainer.quantization.quantize import quantize
 
     out = tmp_path_factory.mktemp("models") / "tiny.tflite"

@@ -63,7 +63,7 @@ class Dataset:
 
 @dataclass
 class DatasetBuilder:
-    """Collects the rows of a data set. The first invalid row raises its DataError; with `skip_invalid` it is counted."""
+    """Collects the rows of a data set. An invalid row raises its DataError, or is skipped with `skip_invalid`."""
 
     skip_invalid: bool
     faces: list[NDArray[np.uint8]] = field(default_factory=list)

@@ -43,7 +43,7 @@ def is_fer2013_csv(name: str) -> bool:
 
 
 def read_csv(file: IO[bytes], size: int, source: str, skip_invalid: bool) -> tuple[Dataset, CsvRows]:
-    """Read FER2013's CSV from the open binary `file` of `size` bytes. Raises DataError with `source`, line and reason."""
+    """Read FER2013's CSV from a binary `file` of `size` bytes. Raises DataError with `source`, line and reason."""
     builder = DatasetBuilder(skip_invalid)
     with progress_bar(f"reading {PurePosixPath(source).name}", size) as progress:
         text = io.TextIOWrapper(progress(file), encoding="utf-8-sig", errors="replace", newline="")

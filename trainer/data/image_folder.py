@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.capture.file import IMAGE_SUFFIXES
+from edge.config.image_formats import IMAGE_SUFFIXES
 from edge.inference.preprocess import crop, resample
 from edge.types import Box
 from trainer.data.dataset import (
@@ -105,9 +105,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
-def _read_image(
-    source: Path, image: ImageFile, folders: set[str], max_size: int
-) -> tuple[NDArray[np.uint8], str, str]:
+def _read_image(source: Path, image: ImageFile, folders: set[str], max_size: int) -> tuple[NDArray[np.uint8], str, str]:
     """Return face, class and split of an image. Raises DataError."""
     parts = image.parts
     if len(parts) < 2 or parts[-2].lower() in _SPLIT_FOLDERS:

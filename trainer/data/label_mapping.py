@@ -25,7 +25,7 @@ _FER2013_LABEL = {
 
 
 def select_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
-    """Return the faces of the classes `class_names`, in that order. Raises DataError for a class that does not exist."""
+    """Return the faces of the classes `class_names`, in that order. Raises DataError for an unknown class."""
     unknown = [name for name in class_names if name not in dataset.class_names]
     if unknown:
         raise DataError(

@@ -1,4 +1,8 @@
-"""The network that is trained: raw gray pixels in, one share a label out, its pixel scaling inside."""
+"""The network that is trained: raw gray pixels in, one probability per label out, pixel scaling included.
+
+Other modules reach its parts by `get_layer("backbone")`, `backbone_input` and `head`, not by the names of other layers:
+those become tensor names of the flatbuffer, so that a rename would change the bytes of models made before.
+"""
 
 from __future__ import annotations
 
@@ -15,33 +19,34 @@ from trainer.networks import backbones
 def build(
     backbone: str, size: int, classes: int, *, alpha: float, weights: str, momentum: float, dropout: float
 ) -> Any:
-    """Return a Keras model from (n, size, size, 1) pixels of 0 to 255 to (n, classes) shares.
+    """Return a Keras model from (n, size, size, 1) pixels of 0 to 255 to (n, classes) probabilities.
 
-    The gray plane is scaled as the backbone expects and repeated three times, which keeps every pretrained weight. As
-    the scaling is a layer, the int8 model takes raw uint8 pixels: no mean or std exists at run time.
+    The gray channel is scaled as the backbone expects and repeated three times, which keeps every pretrained weight. As
+    scaling is a layer, the int8 model takes raw uint8 pixels: there is no mean or std at run time.
 
     Args:
         backbone: a key of trainer.networks.backbones.BACKBONES.
         size: pixels a side.
-        classes: labels to tell apart.
+        classes: number of labels.
         alpha, weights, momentum: see trainer.networks.backbones.build.
-        dropout: share of the features that training leaves out, 0 to 1.
+        dropout: rate of the dropout before the head, 0 to 1.
 
-    Raises TrainingError when the backbone cannot be had, see trainer.networks.backbones.build.
+    Raises TrainingError when the backbone cannot be built, see trainer.networks.backbones.build.
     """
-    base = backbones.build(backbone, size, alpha, weights, momentum)
-    base.name = "backbone"
+    features_of = backbones.build(backbone, size, alpha, weights, momentum)
+    features_of.name = "backbone"
     pixels = keras.Input((size, size, 1), name="pixels")
-    planes = keras.layers.Concatenate(name="three_planes")(_scaled(pixels, backbones.BACKBONES[backbone]))
-    features = base(planes)  # (n, size/32, size/32, features), of small_cnn twice the sides
+    scaled = _scale(pixels, backbones.BACKBONES[backbone])
+    features = features_of(keras.layers.Concatenate(name="channels")(scaled))  # (n, height, width, features)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)  # (n, features)
     dropped = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(dropped)  # (n, classes)
-    return keras.Model(pixels, scores, name=backbone)
+    # float32 also with mixed precision: a softmax in bfloat16 has steps of 0.4 % near 1.
+    probabilities = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(dropped)
+    return keras.Model(pixels, probabilities, name=backbone)
 
 
-def _scaled(pixels: Any, backbone: backbones.Backbone) -> list[Any]:
-    """Return three planes (n, size, size, 1) of `pixels`, each as the backbone was pretrained on it."""
+def _scale(pixels: Any, backbone: backbones.Backbone) -> list[Any]:
+    """Return three channels (n, size, size, 1) of `pixels`, each as the backbone was pretrained on it."""
     scale, offsets = backbone.scale, backbone.offsets
     if len(set(offsets)) == 1:
         return [keras.layers.Rescaling(scale, offsets[0], name="scaling")(pixels)] * 3
@@ -49,19 +54,28 @@ def _scaled(pixels: Any, backbone: backbones.Backbone) -> list[Any]:
     return [keras.layers.Rescaling(scale, offset, name=f"scaling_{number}")(pixels) for number, offset in numbered]
 
 
+def backbone_input(model: Any) -> Any:
+    """Return the symbolic tensor (n, size, size, 3) that goes into the backbone of `model`."""
+    return model.layers[model.layers.index(model.get_layer("backbone")) - 1].output
+
+
+def head(model: Any) -> Any:
+    """Return the layer of `model` that gives the probabilities of the labels."""
+    return model.get_layer(model.output_names[0])
+
+
 def unfreeze(model: Any, last: int | None) -> None:
     """Make the last `last` layers of the backbone of `model` trainable and freeze those before them.
 
-    Counted are the layers that have weights, in the order of the backbone's `layers` and so of its `summary()`, from
-    the end. A convolution and the batch normalization behind it are two, a separable convolution is one; activations,
-    pooling and additions are none. Of branches side by side each layer counts. What is frozen runs as it does in use:
-    a frozen batch normalization normalizes with its moving statistics, in training too, and leaves them as they are.
-    The head, that is every layer outside the backbone, is trainable afterwards. The order of the model's variables
-    stays. A compiled model has to be compiled anew.
+    Only layers with weights count, in the order of the backbone's `layers` and so of its `summary()`. A convolution and
+    its batch normalization are two, a separable convolution is one; activations, pooling and additions are none. Of
+    parallel branches each layer counts. A frozen layer runs in inference mode, also in training: a frozen batch
+    normalization uses its moving statistics and does not update them. The head, that is every layer outside the
+    backbone, becomes trainable. The order of the model's variables stays. A compiled model has to be compiled again.
 
     Args:
-        model: from `build` or `with_votes`.
-        last: 0 freezes the backbone as a whole, None or as many as there are free all of it.
+        model: from `build` or `with_ferplus_head`.
+        last: 0 freezes the whole backbone, None or the number of its layers freezes nothing.
 
     Raises TrainingError when `last` is negative.
     """
@@ -70,8 +84,8 @@ def unfreeze(model: Any, last: int | None) -> None:
     backbone = model.get_layer("backbone")
     weighted = [layer for layer in backbone.layers if layer.weights]
     frozen = 0 if last is None else max(0, len(weighted) - last)
-    # Each layer is told by itself: Keras hands down only a change, so a model that counts as trainable already would
-    # leave its frozen layers as they are.
+    # Each layer is set by itself: Keras hands down only a change, so a model that is trainable already would leave its
+    # frozen layers as they are.
     model.trainable, backbone.trainable = True, last != 0
     for number, layer in enumerate(weighted):
         layer.trainable = number >= frozen
@@ -80,30 +94,30 @@ def unfreeze(model: Any, last: int | None) -> None:
             layer.trainable = True
 
 
-def start_from(model: Any, path: Path) -> None:
-    """Put the weights of the model in the .keras file `path` into `model`, whatever the input size of each.
+def load_weights(model: Any, path: Path) -> None:
+    """Copy the weights of the model in the .keras file `path` into `model`; their input sizes may differ.
 
-    The head comes along where both have as many labels. Raises TrainingError when there is no such file or its backbone
-    is another one, ModelError when it is no model.
+    The head is copied if both have the same number of labels. Raises TrainingError when there is no such file or its
+    backbone is another one, ModelError when it is not a Keras model.
     """
     if not path.is_file():
         raise backbones.missing_weights(str(path))
-    earlier = keras_file.load(path)
+    source = keras_file.load(path)
     try:
-        model.get_layer("backbone").set_weights(earlier.get_layer("backbone").get_weights())
+        model.get_layer("backbone").set_weights(source.get_layer("backbone").get_weights())
     except ValueError as error:
         raise TrainingError(f"{path}: not a {model.name} of the same width; name a model made with the same") from error
-    if earlier.output_shape == model.output_shape:
-        model.get_layer("scores").set_weights(earlier.get_layer("scores").get_weights())
+    if source.output_shape == model.output_shape:
+        head(model).set_weights(head(source).get_weights())
 
 
-def with_votes(model: Any, choices: int) -> Any:
-    """Return `model` with a second output, (n, choices) shares of the votes that people gave, on the same features.
+def with_ferplus_head(model: Any, choices: int) -> Any:
+    """Return `model` with a second output on the same features: (n, choices) probabilities of FER+'s choices.
 
-    It is there for training alone. FER+'s ten votes tell more of a face than its one label, but by other habits (its
-    voters say neutral where FER2013 says sad): learned by a head of their own they shape the features and leave the
-    meaning of the labels alone.
+    It is used in training alone. The distribution of FER+'s ten votes says more about a face than its one label, but
+    follows other conventions (neutral where FER2013 says sad). A head of its own lets it shape the features and keeps
+    the meaning of the labels.
     """
-    shared = model.get_layer("dropout").output  # (n, features)
-    votes = keras.layers.Dense(choices, activation="softmax", name="votes")(shared)  # (n, choices)
-    return keras.Model(model.inputs[0], [model.outputs[0], votes], name=model.name)
+    features = model.get_layer("dropout").output  # (n, features)
+    ferplus = keras.layers.Dense(choices, activation="softmax", dtype="float32", name="ferplus")(features)
+    return keras.Model(model.inputs[0], [model.outputs[0], ferplus], name=model.name)

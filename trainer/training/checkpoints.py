@@ -1,12 +1,12 @@
-"""The folder that a training run lives in.
+"""The folder of a training run.
 
-    settings.json   exactly what it was told, the data's classes and counts, and the versions it ran on
-    history.csv     one line an epoch
+    settings.json   the settings, the data's classes and counts, and the versions of Python and Keras
+    history.csv     one line per epoch
     curves.png      loss and accuracy over the epochs
     best.keras      the averaged weights of the epoch with the best accuracy on PublicTest
-    last.npz        everything that going on needs: weights, optimizer, epoch
+    last.npz        what resuming needs: weights, optimizer, epoch
 
-Each file is written aside and then renamed: whatever stops a run, each is whole or the one before.
+Each file is written to a temporary name and then renamed: a run that stops at any time leaves complete files.
 """
 
 from __future__ import annotations
@@ -28,17 +28,19 @@ from trainer.errors import TrainingError
 from trainer.keras_file import KerasMetadata
 from trainer.reports import plots
 
+_FIXED_KEYS = ("settings", "labels", "effective_resolution", "training", "validation")  # of settings.json
+
 
 @dataclass
 class Progress:
     """How far a run is."""
 
-    epochs: int = 0  # whole ones done, of both phases together
-    best: float = -1.0  # accuracy on PublicTest; below 0 so that the first epoch counts, however bad
-    seconds: float = 0.0  # spent in training and validation so far
+    epochs: int = 0  # completed, of both phases
+    best: float = -1.0  # accuracy on PublicTest; below 0 so that the first epoch is the best so far
+    seconds: float = 0.0  # of training and validation
 
 
-class Run:
+class RunDirectory:
     """Reads and writes the folder of one run."""
 
     def __init__(self, folder: Path) -> None:
@@ -48,28 +50,28 @@ class Run:
         self._history, self._curves = folder / "history.csv", folder / "curves.png"
 
     def begin(self) -> Progress:
-        """Return the progress of a new run. Raises TrainingError when the folder holds a run already."""
+        """Return the progress of a new run. Raises TrainingError when the folder has a run already."""
         if self._settings.exists():
-            raise TrainingError(f"{self.folder}: holds a run already; go on with --resume or name another --run")
+            raise TrainingError(f"{self.folder}: has a run already; add --resume or name another --run-dir")
         return Progress()
 
-    def describe(self, about: Mapping[str, Any]) -> None:
-        """Make the folder and write down what the run was told."""
-        atomic_write(self._settings, (json.dumps(about, indent=1) + "\n").encode())
+    def save_settings(self, settings: Mapping[str, Any]) -> None:
+        """Make the folder and write `settings`, the content of settings.json."""
+        atomic_write(self._settings, (json.dumps(settings, indent=1) + "\n").encode())
 
-    def resume(self, about: Mapping[str, Any]) -> Progress:
-        """Return how far the run in the folder is.
+    def resume(self, settings: Mapping[str, Any]) -> Progress:
+        """Return the progress of the run in the folder, which was started with `settings`, as in settings.json.
 
-        Raises TrainingError when there is none, or when it was begun with something else than `about`, naming that.
+        Raises TrainingError when there is none, or when it was started with other settings, naming them.
         """
         if not self._settings.is_file():
             raise TrainingError(f"{self.folder}: no run to resume (no settings.json); leave out --resume to start one")
-        before = json.loads(self._settings.read_text())
-        for part in ("settings", "labels", "detail", "training", "validation"):
-            now = json.loads(json.dumps(about[part]))
-            if before.get(part) != now:
+        saved = json.loads(self._settings.read_text())
+        for key in _FIXED_KEYS:
+            given = json.loads(json.dumps(settings[key]))
+            if saved.get(key) != given:
                 raise TrainingError(
-                    f"{self.folder}: a run cannot go on with other {part}: {_difference(before.get(part), now)}"
+                    f"{self.folder}: cannot resume with other {key}: {_difference(saved.get(key), given)}"
                 )
         if not self._state.is_file():
             return Progress()
@@ -77,15 +79,15 @@ class Run:
             return Progress(**json.loads(str(state["progress"])))
 
     def save(self, model: keras.Model, progress: Progress) -> None:
-        """Keep everything that going on needs."""
+        """Write what resuming needs."""
         arrays: dict[str, Any] = {f"model{i}": np.asarray(value) for i, value in enumerate(model.variables)}
         arrays |= {f"optimizer{i}": np.asarray(value) for i, value in enumerate(model.optimizer.variables)}
         arrays["progress"] = np.array(json.dumps(asdict(progress)))
-        with atomic_path(self._state) as aside:
-            np.savez(aside, **arrays)
+        with atomic_path(self._state) as temporary:
+            np.savez(temporary, **arrays)
 
     def restore(self, model: keras.Model, *, optimizer: bool) -> None:
-        """Put the kept weights into `model`, and those of its optimizer where it is in the same phase."""
+        """Load the saved weights into `model`, and with `optimizer` the optimizer's state, saved in the same phase."""
         with np.load(self._state) as state:
             for i, variable in enumerate(model.variables):
                 variable.assign(state[f"model{i}"])
@@ -93,28 +95,28 @@ class Run:
                 variable.assign(state[f"optimizer{i}"])
 
     def save_best(self, model: keras.Model, dataset: Dataset) -> None:
-        """Write `model`, with the labels of `dataset`, to best.keras.
+        """Write `model` to best.keras, with the labels of `dataset`.
 
-        Without its optimizer, which is three times its size, and without FER+'s votes, which are for training alone.
+        Without its optimizer, which is three times its size, and without FER+'s head, which is for training alone.
         """
-        with atomic_path(self.best) as aside:
+        with atomic_path(self.best) as temporary:
             inference_model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-            keras_file.save(inference_model, aside, KerasMetadata(dataset.class_names, dataset.side))
+            keras_file.save(inference_model, temporary, KerasMetadata(dataset.class_names, dataset.side))
 
     def add_epoch(self, row: Mapping[str, Any]) -> None:
-        """Add an epoch's line to the history, in place of what an interrupted run left of it, and draw the curves."""
-        kept: list[Mapping[str, Any]] = []
+        """Add an epoch to the history and draw the curves. Lines of this and later epochs are replaced."""
+        earlier: list[Mapping[str, Any]] = []
         if self._history.exists():
             with self._history.open(newline="") as file:
-                kept = [line for line in csv.DictReader(file) if int(line["epoch"]) < row["epoch"]]
-        lines = [",".join(row), *(",".join(map(str, line.values())) for line in (*kept, row))]
+                earlier = [line for line in csv.DictReader(file) if int(line["epoch"]) < row["epoch"]]
+        lines = [",".join(row), *(",".join(map(str, line.values())) for line in (*earlier, row))]
         atomic_write(self._history, ("\n".join(lines) + "\n").encode())
-        plots.curves(self._history, self._curves)
+        plots.save(plots.training_curves(self._history), self._curves)
 
 
-def _difference(before: Any, now: Any) -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
+def _difference(saved: Any, given: Any) -> str:
+    if isinstance(saved, dict) and isinstance(given, dict):
         return "; ".join(
-            f"{key} {before.get(key)} -> {value}" for key, value in now.items() if before.get(key) != value
+            f"{key} {saved.get(key)} -> {value}" for key, value in given.items() if saved.get(key) != value
         )
-    return f"{before} -> {now}"
+    return f"{saved} -> {given}"

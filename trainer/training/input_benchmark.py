@@ -1,4 +1,4 @@
-"""Whether the making of images ever keeps the training waiting, and how it compares with Keras' own loader."""
+"""Benchmark of the input pipeline: is it the training bottleneck, and is it faster than Keras' ImageDataGenerator?"""
 
 from __future__ import annotations
 
@@ -14,111 +14,109 @@ import numpy as np
 
 from trainer.data.dataset import TRAINING, Dataset
 from trainer.errors import TrainingError
-from trainer.networks import model as network
-from trainer.training import loop as training
+from trainer.training.batches import WORKER_THREADS, TrainingBatches, model_inputs
+from trainer.training.loop import build_model, compile_model
+from trainer.training.settings import FINE_TUNE, TrainingSettings
 
 ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Speeds:
-    """Medians over ROUNDS, the two of each pair measured in turn."""
+class InputSpeed:
+    """Medians over ROUNDS; the two of each pair are measured interleaved."""
 
-    made: float  # faces a second that trainer.training.loop.Batches makes
-    made_by_keras: (
-        float  # faces a second of ImageDataGenerator with the same ranges of flip, turn, shift, zoom and light
+    images: float  # per second, from TrainingBatches
+    keras_images: (
+        float  # per second, from ImageDataGenerator with the same ranges of flip, rotation, shift, zoom, light
     )
-    steps: float  # training steps a second on augmented faces
-    steps_on_constant: float  # on one batch that is always the same
+    steps: float  # training steps per second on augmented batches
+    constant_steps: float  # training steps per second on one constant batch
 
     @property
-    def loading_ratio(self) -> float:
-        """How many times faster than Keras' loader."""
-        return self.made / self.made_by_keras
+    def image_ratio(self) -> float:
+        """Speed relative to ImageDataGenerator."""
+        return self.images / self.keras_images
 
     @property
-    def feeding_ratio(self) -> float:
-        """1: training never waits for an image."""
-        return self.steps / self.steps_on_constant
+    def step_ratio(self) -> float:
+        """Training speed relative to a constant batch; 1: the input pipeline is no bottleneck."""
+        return self.steps / self.constant_steps
 
 
-def measure_speeds(settings: training.Settings, dataset: Dataset, *, steps: int = 20, weights: str = "none") -> Speeds:
-    """Return what was measured with `settings` (trainer.training.loop.Settings) on the Training rows of `dataset`.
+def measure_input_speed(settings: TrainingSettings, dataset: Dataset, *, steps: int = 20) -> InputSpeed:
+    """Return the speed of the input pipeline with `settings` on the Training rows of `dataset`.
 
     Args:
-        settings: network, size and batch.
+        settings: network, input size and batch size; weights change no speed.
         dataset: with Training rows, at least one batch of them.
         steps: batches in each measurement.
-        weights: of the network; they change no speed.
 
     Raises TrainingError when there are too few faces or Keras' loader lacks SciPy.
     """
     rows = dataset.split(TRAINING)
-    batches = training.Batches(settings, rows)
+    settings = settings.for_dataset(rows)
+    batches = TrainingBatches(settings, rows)
     steps = min(steps, len(batches))
-    model = network.build(
-        settings.backbone,
-        settings.input_size,
-        len(rows.class_names),
-        alpha=settings.alpha,
-        weights=weights,
-        momentum=settings.momentum,
-        dropout=settings.dropout,
-    )
-    training.compile_for(model, settings, training.FINE, len(batches))
+    model = build_model(settings, len(rows.class_names), initial_weights=False)
+    compile_model(model, settings, FINE_TUNE, len(batches))
     with closing(batches):
-        making = _in_turn(lambda: _make(batches, steps), lambda: _make_by_keras(settings, rows, steps))
-        same = _Constant(batches[0], steps)
-        _fit(model, same, 1)  # traces the step
-        feeding = _in_turn(lambda: _fit(model, batches, steps), lambda: _fit(model, same, steps))
-    faces = steps * settings.batch
-    return Speeds(faces / making[0], faces / making[1], steps / feeding[0], steps / feeding[1])
+        image_seconds = time_interleaved(
+            lambda: make_batches(batches, steps), lambda: make_keras_batches(settings, rows, steps)
+        )
+        constant = _ConstantBatches(batches[0], steps)
+        _fit(model, constant, 1)  # traces the step
+        step_seconds = time_interleaved(lambda: _fit(model, batches, steps), lambda: _fit(model, constant, steps))
+    images = steps * settings.batch_size
+    return InputSpeed(
+        images / image_seconds[0], images / image_seconds[1], steps / step_seconds[0], steps / step_seconds[1]
+    )
 
 
-def _in_turn(*works: Callable[[], object]) -> list[float]:
-    """Return the median seconds of each of `works`."""
-    taken: list[list[float]] = [[] for _ in works]
-    for _ in range(ROUNDS):
-        for work, times in zip(works, taken, strict=True):
-            start = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - start)
-    return [float(np.median(times)) for times in taken]
+def time_interleaved(
+    *functions: Callable[[], object], rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Return the median seconds of each of `functions`, interleaved, so that all see the same machine load."""
+    seconds: list[list[float]] = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, samples in zip(functions, seconds, strict=True):
+            start = clock()
+            function()
+            samples.append(clock() - start)
+    return [float(np.median(samples)) for samples in seconds]
 
 
-def _make(batches: Any, steps: int) -> None:
-    with ThreadPoolExecutor(training.WORKERS) as pool:
+def make_batches(batches: TrainingBatches, steps: int) -> None:
+    """Make the first `steps` batches with the threads that training uses."""
+    with ThreadPoolExecutor(WORKER_THREADS) as pool:
         list(pool.map(batches.__getitem__, range(steps)))
 
 
-def _make_by_keras(settings: training.Settings, rows: Dataset, steps: int) -> None:
-    how = settings.augmentation
-    generator = _generator()(
-        rotation_range=how.rotate,
-        width_shift_range=how.shift,
-        height_shift_range=how.shift,
-        zoom_range=how.zoom,
-        brightness_range=(1 - how.contrast, 1 + how.contrast),
-        horizontal_flip=how.flip,
+def make_keras_batches(settings: TrainingSettings, rows: Dataset, steps: int) -> None:
+    """Make `steps` batches with ImageDataGenerator. Raises TrainingError when SciPy is missing."""
+    try:
+        import scipy.ndimage  # noqa: F401 (Keras' loader imports it only while it runs)
+        from keras.src.legacy.preprocessing.image import ImageDataGenerator
+    except ModuleNotFoundError as error:
+        raise TrainingError(f"{error.name} is not installed; Keras' loader needs it: 'pip install scipy'") from error
+    ranges = settings.augmentation
+    generator = ImageDataGenerator(
+        rotation_range=ranges.rotate,
+        width_shift_range=ranges.shift,
+        height_shift_range=ranges.shift,
+        zoom_range=ranges.zoom,
+        brightness_range=(1 - ranges.contrast, 1 + ranges.contrast),
+        horizontal_flip=ranges.flip,
         fill_mode="nearest",
     )
-    few = rows.take(np.arange(min(len(rows), steps * settings.batch)))
-    flow = generator.flow(training.inputs_of(few, settings.input_size), few.labels, settings.batch, seed=settings.seed)
+    used = rows.take(np.arange(min(len(rows), steps * settings.batch_size)))
+    inputs = model_inputs(used, settings.input_size)
+    flow = generator.flow(inputs, used.labels, settings.batch_size, seed=settings.seed)
     for _ in range(steps):
         next(flow)
 
 
-def _generator() -> Any:
-    try:
-        import scipy.ndimage  # noqa: F401 (Keras' loader asks for it only when it is at work)
-        from keras.src.legacy.preprocessing.image import ImageDataGenerator
-    except ModuleNotFoundError as error:
-        raise TrainingError(f"{error.name} is not installed; Keras' loader needs it: 'pip install scipy'") from error
-    return ImageDataGenerator
-
-
-class _Constant(keras.utils.PyDataset):
-    """The same batch over and over: what training would do if images cost nothing."""
+class _ConstantBatches(keras.utils.PyDataset):
+    """The same batch at each step: the training speed without an input pipeline."""
 
     def __init__(self, batch: Any, steps: int) -> None:
         super().__init__()

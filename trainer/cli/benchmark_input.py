@@ -1,0 +1,29 @@
+"""`trainer benchmark-input`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edge.cli.common import Debug
+from trainer import keras_backend
+from trainer.cli.options import DataPath, SkipInvalid, load, training_options
+from trainer.training.settings import TrainingSettings
+
+
+@training_options(("backbone", "input_size", "batch_size"))
+def benchmark_input(
+    data: DataPath,
+    settings: TrainingSettings,
+    steps: Annotated[int, typer.Option(min=1, metavar="INT", help="Batches in each measurement.")] = 20,
+    skip_invalid: SkipInvalid = False,
+    debug: Debug = False,
+) -> None:
+    """Benchmark the input pipeline: is it the training bottleneck, and is it faster than Keras' ImageDataGenerator?"""
+    dataset = load(data, skip_invalid=skip_invalid)
+    keras_backend.load()
+    from trainer.reports.formatting import format_input_benchmark
+    from trainer.training.input_benchmark import measure_input_speed
+
+    typer.echo(format_input_benchmark(measure_input_speed(settings, dataset, steps=steps)))

@@ -1,0 +1,60 @@
+"""`trainer compare`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.cli.common import Debug
+from edge.errors import UsageError
+from trainer import keras_backend
+from trainer.cli.options import DataPath, SkipInvalid, load, training_options
+from trainer.training.settings import TrainingSettings
+
+_log = logging.getLogger(__name__)
+
+
+@training_options(("weights", "input_size", "head_epochs", "epochs", "batch_size", "learning_rate", "seed"))
+def compare(
+    data: DataPath,
+    settings: TrainingSettings,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN_DIR", help="Run folders; each gets its int8 model as best.tflite."),
+    ] = None,
+    backbones: Annotated[
+        str, typer.Option(metavar="NAMES", help="Train these backbones first: mobilenet_v2,small_cnn.")
+    ] = "",
+    folder: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of those runs, each named after its backbone.")
+    ] = Path("runs/compare"),
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table to this .md or .csv, or a plot to this .png.")
+    ] = None,
+    skip_invalid: SkipInvalid = False,
+    debug: Debug = False,
+) -> None:
+    """Compare runs: accuracy, size and latency of the float and int8 models, training time."""
+    if out and out.suffix not in (".md", ".csv", ".png"):
+        raise UsageError(f"--out {out}: expected .md, .csv or .png")
+    names = [name.strip() for name in backbones.split(",") if name.strip()]
+    if not names and not runs:
+        raise UsageError("nothing to compare; name run folders, or backbones by --backbones")
+    dataset = load(data, skip_invalid=skip_invalid)
+    keras_backend.load()
+    from trainer.reports.comparison import HEADER, compare_runs, write_comparison
+    from trainer.reports.formatting import format_table
+    from trainer.training.loop import train
+
+    trained = [folder / name for name in names]
+    for name, run_dir in zip(names, trained, strict=True):
+        backbone_settings = replace(settings, data=data.name, backbone=name)
+        train(backbone_settings, dataset, run_dir, resume=(run_dir / "settings.json").exists())
+    rows = compare_runs([*(runs or []), *trained], dataset, _log.info)
+    typer.echo(format_table([HEADER, *(row.cells() for row in rows)]))
+    if out:
+        write_comparison(rows, out)

@@ -1,0 +1,30 @@
+"""`trainer crop-padding`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.cli.common import Debug
+from trainer.cli.options import DataPath, SkipInvalid, Split, load
+from trainer.data import label_mapping
+from trainer.data.dataset import PUBLIC_TEST
+
+
+def crop_padding(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.")],
+    data: DataPath,
+    split: Split = PUBLIC_TEST,
+    skip_invalid: SkipInvalid = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model's accuracy on Haar boxes for a range of crop paddings."""
+    from edge.inference.classifier import Classifier
+    from trainer.evaluation.crop_padding import measure_crop_paddings
+    from trainer.reports.formatting import format_crop_paddings
+
+    classifier = Classifier(model)
+    dataset = label_mapping.match_labels(load(data, skip_invalid=skip_invalid), classifier.card.labels)
+    typer.echo(format_crop_paddings(measure_crop_paddings(classifier, dataset.split(split))))

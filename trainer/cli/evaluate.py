@@ -1,0 +1,96 @@
+"""`trainer evaluate`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge.cli.common import Debug
+from edge.system.atomic_file import atomic_write
+from trainer.cli.options import CompareTo, DataPath, FerPlus, SkipInvalid, Split, load
+from trainer.data.dataset import PUBLIC_TEST
+
+if TYPE_CHECKING:
+    from trainer.evaluation.evaluate import Evaluation
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .keras file, or a .tflite file, run as on the device.")
+    ],
+    data: DataPath,
+    split: Split = PUBLIC_TEST,
+    ferplus: FerPlus = None,
+    compare_to: CompareTo = None,
+    corruptions: Annotated[
+        bool,
+        typer.Option(
+            "--corruptions",
+            help="Also evaluate on simulated camera degradations: shift, rotation, blur, low light, noise, resolution.",
+        ),
+    ] = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Also evaluate with flip test-time augmentation, as 'edge run' has it.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the result to this JSON file.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot the confusion matrix to this .png.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML report with plots; includes --corruptions.")
+    ] = None,
+    mistakes: Annotated[
+        bool, typer.Option("--mistakes/--no-mistakes", help="Show the most confident mistakes in the report.")
+    ] = True,
+    skip_invalid: SkipInvalid = False,
+    debug: Debug = False,
+) -> None:
+    """Evaluate a model on one split: accuracy, macro-F1, per-class metrics, calibration, robustness."""
+    from trainer.evaluation.evaluate import evaluate as evaluate_model
+    from trainer.reports.formatting import format_evaluation
+
+    dataset = load(data, ferplus, skip_invalid=skip_invalid)
+    corruptions = corruptions or report is not None
+    evaluation = evaluate_model(
+        model,
+        dataset,
+        split,
+        compare_to=compare_to,
+        corruptions=corruptions,
+        tta=tta,
+        report_progress=_log.info if corruptions else _log.debug,  # without corruptions it takes only seconds
+    )
+    typer.echo(format_evaluation(evaluation))
+    if json_file:
+        atomic_write(json_file, (json.dumps(evaluation.as_json(), indent=1) + "\n").encode())
+    if plot:
+        from trainer.reports import plots
+
+        plots.save(plots.confusion_matrix(evaluation.model.metrics), plot)
+    if report:
+        _write_report(evaluation, [path for path in (model, compare_to) if path], report, show_faces=mistakes)
+
+
+def _write_report(evaluation: Evaluation, models: list[Path], path: Path, *, show_faces: bool) -> None:
+    """Write the HTML report; the training curves are those of the first of `models` that lies in a run folder."""
+    from trainer.evaluation.evaluate import describe_model
+    from trainer.reports.html_report import HtmlReport, write_report
+
+    histories = [model.parent / "history.csv" for model in models if model.suffix == ".keras"]
+    content = HtmlReport(
+        evaluation,
+        command="trainer " + shlex.join(sys.argv[1:]),
+        description=describe_model(models[0]),
+        history=next((file for file in histories if file.is_file()), None),
+        show_faces=show_faces,
+    )
+    write_report(content, path)
+    _log.info("written: %s", path)

@@ -1,0 +1,108 @@
+"""Options that several commands share, and the options that are derived from TrainingSettings."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from edge.errors import UsageError
+from trainer.data.dataset import Dataset
+from trainer.data.loader import load_dataset
+from trainer.training.settings import TrainingSettings, setting_specs
+
+_log = logging.getLogger(__name__)
+
+DataPath = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help="fer2013.csv, a zip or tar archive with it, or image folders (train/CLASS/*, test/CLASS/*, or CLASS/*).",
+    ),
+]
+FerPlus = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="FER+'s fer2013new.csv: ten votes on each row of fer2013.csv."),
+]
+SkipInvalid = Annotated[
+    bool, typer.Option("--skip-invalid", help="Skip invalid rows or images and count them, instead of stopping.")
+]
+Split = Annotated[str, typer.Option(metavar="SPLIT", help="Training, PublicTest or PrivateTest.")]
+CompareTo = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Second model to compare to, for example the float one of an int8.")
+]
+
+_FLAGS = {"teachers": "--teacher"}  # where the option is not called as the setting
+_METAVARS = {str: "NAME", int: "INT", float: "FLOAT", tuple[Path, ...]: "PATH"}
+
+
+def load(data: Path, ferplus: Path | None = None, *, skip_invalid: bool = False) -> Dataset:
+    """Return the data set at `data`; log how many invalid rows were skipped. Raises DataError."""
+    dataset = load_dataset(data, ferplus=ferplus, skip_invalid=skip_invalid)
+    if dataset.skipped:
+        _log.warning("%s: %d invalid rows or images skipped", data, dataset.skipped)
+    return dataset
+
+
+def training_options(names: Collection[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that replaces a command's parameter `settings` by one option for each of the settings `names`.
+
+    The command gets them as a TrainingSettings.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name == "settings":
+                parameters += map(_parameter, names)
+            else:
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+        @functools.wraps(command)
+        def with_settings(**values: Any) -> None:
+            given = {name: values.pop(name) for name in names}
+            if "teachers" in given:
+                given["teachers"] = tuple(given["teachers"] or ())
+            command(settings=TrainingSettings(**given), **values)
+
+        # Typer reads both.
+        with_settings.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_settings.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return with_settings
+
+    return decorate
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    """Return the parameter of a command for the setting `name`."""
+    spec, kind = setting_specs()[name], get_type_hints(TrainingSettings)[name]
+    # Typer checks and shows a range with both limits; TrainingSettings checks every range.
+    low, high = (None, None) if spec.high is None else (spec.low, spec.high)
+    option = typer.Option(
+        *filter(None, [_FLAGS.get(name)]),
+        help=spec.help,
+        metavar=spec.metavar or _METAVARS.get(kind),
+        show_default=spec.unset or True,
+        min=low,
+        max=high,
+        parser=_parse_unfreeze if name == "unfreeze" else None,
+    )
+    default = getattr(TrainingSettings, name)
+    if kind == tuple[Path, ...]:
+        kind, default = list[Path] | None, None
+    annotation = Annotated[kind, option]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _parse_unfreeze(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"--unfreeze is {text!r}, expected a number of layers or all")
+    return int(text)

@@ -1,0 +1,59 @@
+"""`trainer quantize`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.cli.common import Debug
+from edge.config.defaults import MIN_CONFIDENCE
+from trainer.cli.options import DataPath, FerPlus, SkipInvalid, load
+
+_log = logging.getLogger(__name__)
+
+
+def quantize(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .keras file of a run.")],
+    data: DataPath,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The .tflite file to write.")],
+    samples: Annotated[
+        int, typer.Option(min=1, metavar="INT", help="Representative faces from Training, equally many of each class.")
+    ] = 210,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of the model in its card.", show_default="the network's")
+    ] = "",
+    crop_padding: Annotated[
+        float,
+        typer.Option(
+            min=-0.4, max=1, metavar="FRACTION", help="Padding of the face box on each side, as a fraction of its side."
+        ),
+    ] = 0.0,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="PROBABILITY", help="Calibrated confidence below which the device gives no label."
+        ),
+    ] = MIN_CONFIDENCE,
+    ferplus: FerPlus = None,
+    skip_invalid: SkipInvalid = False,
+    debug: Debug = False,
+) -> None:
+    """Convert a .keras file to a full-int8 .tflite file with its card, and compare the two."""
+    from trainer.quantization.quantize import quantize as quantize_model
+    from trainer.reports.formatting import format_quantization
+
+    dataset = load(data, ferplus, skip_invalid=skip_invalid)
+    result = quantize_model(
+        model,
+        dataset,
+        out,
+        samples=samples,
+        name=name,
+        crop_padding=crop_padding,
+        min_confidence=min_confidence,
+        report_progress=_log.info,
+    )
+    typer.echo(f"{format_quantization(result)}\nwritten: {out}")

@@ -1,0 +1,67 @@
+"""`trainer train`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edge.cli.common import Debug
+from trainer import keras_backend
+from trainer.cli.options import DataPath, FerPlus, SkipInvalid, load, training_options
+from trainer.data import label_mapping
+from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
+from trainer.training.settings import TrainingSettings, setting_specs
+
+_log = logging.getLogger(__name__)
+
+
+@training_options(setting_specs())
+def train(
+    data: DataPath,
+    settings: TrainingSettings,
+    ferplus: FerPlus = None,
+    label_set: Annotated[
+        Literal["own", "ferplus"],
+        typer.Option(help="Labels of the data set, or the eight emotions of FER+ by majority vote."),
+    ] = "own",
+    classes: Annotated[
+        str, typer.Option(metavar="NAMES", help="Train only these classes, in this order: happy,sad,neutral.")
+    ] = "",
+    run_dir: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the run: settings, history, curves, checkpoints.")
+    ] = Path("runs/emotion"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the run in the folder after its last completed epoch.")
+    ] = False,
+    devices: Annotated[
+        Literal["one", "all"],
+        typer.Option(help="Train on one device, or data-parallel on all GPUs (KERAS_BACKEND=jax)."),
+    ] = "one",
+    skip_invalid: SkipInvalid = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network on the Training split; the epoch with the best PublicTest accuracy becomes RUN_DIR/best.keras."""
+    dataset = _map_labels(load(data, ferplus, skip_invalid=skip_invalid), label_set, classes)
+    keras_backend.load()
+    from trainer.training import loop
+
+    if devices == "all":
+        from trainer.training.distribution import use_all_devices
+
+        _log.info("training on %d devices", use_all_devices(settings.batch_size))
+    for split in (TRAINING, PUBLIC_TEST):
+        counts = dataset.split(split).counts()
+        typer.echo(f"{split}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
+    best = loop.train(replace(settings, data=data.name), dataset, run_dir, resume=resume)
+    typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")
+
+
+def _map_labels(dataset: Dataset, label_set: str, classes: str) -> Dataset:
+    if label_set == "ferplus":
+        dataset = label_mapping.ferplus_majority(dataset)
+    names = [name.strip() for name in classes.split(",")]
+    return label_mapping.select_classes(dataset, names) if classes else dataset

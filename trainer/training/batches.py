@@ -1,0 +1,82 @@
+"""Training batches: augmented images and their targets, made by threads while the previous step runs."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.inference.preprocess import resample
+from trainer.data.dataset import Dataset
+from trainer.training import targets
+from trainer.training.augmentation import augment
+from trainer.training.settings import TrainingSettings
+
+WORKER_THREADS = 2
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """The augmented batches of an epoch.
+
+    The random numbers of an image depend only on the seed, the epoch and its place in the epoch: neither the number of
+    threads nor an interruption changes them.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        dataset: Dataset,
+        epoch: int = 0,
+        soft_targets: NDArray[np.float32] | None = None,
+    ) -> None:
+        super().__init__(workers=WORKER_THREADS, max_queue_size=16)
+        self._workers = threading.Semaphore(WORKER_THREADS)
+        self._settings, self._dataset = settings, dataset
+        self.epoch = epoch  # set by EpochEvaluator: Keras calls on_epoch_end more often than epochs end
+        self._targets = [targets.one_hot(dataset) if soft_targets is None else soft_targets]  # (n, classes)
+        if settings.ferplus_weight:
+            self._targets.append(targets.label_distributions(dataset))  # (n, choices)
+
+    def __len__(self) -> int:
+        return max(1, len(self._dataset) // self._settings.batch_size)  # an incomplete batch is dropped
+
+    def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], Any]:
+        """Return (batch, size, size, 1) pixels and (batch, classes) targets; with FER+ a pair of targets."""
+        with self._workers:
+            return self._make_batch(step)
+
+    def _make_batch(self, step: int) -> tuple[NDArray[np.uint8], Any]:
+        settings = self._settings
+        order = np.random.default_rng((settings.seed, self.epoch)).permutation(len(self._dataset))
+        rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+        rng = np.random.default_rng((settings.seed, self.epoch, step))
+        faces = [augment(self._dataset.faces[row], settings.input_size, settings.augmentation, rng) for row in rows]
+        pixels = np.stack(faces)[..., np.newaxis]  # (batch, size, size, 1)
+        batch_targets = [target[rows] for target in self._targets]  # each (batch, ...)
+        if settings.mixup:
+            weight = np.float32(rng.beta(settings.mixup, settings.mixup))
+            pixels = np.rint(mix(pixels, weight)).astype(np.uint8)
+            batch_targets = [mix(target, weight) for target in batch_targets]
+        return pixels, batch_targets[0] if len(batch_targets) == 1 else tuple(batch_targets)
+
+    def close(self) -> None:
+        """Wait for the batches in progress and allow no more.
+
+        After Ctrl-C Keras leaves its threads running. One that is inside OpenCV when Python ends aborts the process.
+        """
+        for _ in range(WORKER_THREADS):
+            self._workers.acquire()
+
+
+def mix(batch: NDArray[Any], weight: np.float32) -> NDArray[np.float32]:
+    """Return `weight` times each row of `batch` plus 1 - `weight` times the row at the same place from the end."""
+    return (weight * batch + (1 - weight) * batch[::-1]).astype(np.float32)
+
+
+def model_inputs(dataset: Dataset, size: int) -> NDArray[np.uint8]:
+    """Return (n, size, size, 1) uint8: each face as the device gives it to the model, without augmentation."""
+    faces = [resample(face, effective_resolution=dataset.side, size=size) for face in dataset.faces]
+    return np.stack(faces)[..., np.newaxis]

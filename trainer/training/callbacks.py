@@ -1,0 +1,123 @@
+"""Keras callbacks of the training loop, and the handling of Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Any, Self
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.dataset import Dataset
+from trainer.evaluation.metrics import compute_metrics
+from trainer.training.batches import TrainingBatches, model_inputs
+from trainer.training.checkpoints import Progress, RunDirectory
+from trainer.training.ema import ema_weights
+from trainer.training.settings import TrainingSettings
+
+STATISTICS_FACES = 4096  # Training faces, not augmented, for the batch normalization of the averaged weights
+
+
+class EpochEvaluator(keras.callbacks.Callback):
+    """Evaluates the averaged weights after each epoch, keeps the best, and writes checkpoint and history."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        phase: str,
+        run: RunDirectory,
+        progress: Progress,
+        batches: TrainingBatches,
+        training: Dataset,
+        validation: Dataset,
+    ) -> None:
+        super().__init__()
+        self._batches = batches
+        self._settings, self._phase, self._run, self._progress = settings, phase, run, progress
+        self._validation, self._inputs = validation, model_inputs(validation, settings.input_size)
+        rows = np.linspace(0, len(training) - 1, min(len(training), STATISTICS_FACES), dtype=np.int64)
+        self._statistics_inputs = model_inputs(training.take(rows), settings.input_size)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
+        self._batches.epoch = epoch
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        progress = self._progress
+        with ema_weights(self.model, self._statistics_inputs):
+            metrics = compute_metrics(self._predict(), self._validation)
+            is_best = metrics.accuracy > progress.best
+            if is_best:
+                self._run.save_best(self.model, self._validation)
+        progress.epochs, progress.best = epoch + 1, max(progress.best, metrics.accuracy)
+        progress.seconds += time.monotonic() - self._started
+        output = f"{self.model.output_names[0]}_" if self._settings.ferplus_weight else ""
+        row = {
+            "epoch": progress.epochs,
+            "phase": self._phase,
+            "loss": round(float(logs["loss"]), 5),
+            "accuracy": round(float(logs[f"{output}accuracy"]), 5),
+            "val_loss": round(metrics.loss, 5),
+            "val_accuracy": round(metrics.accuracy, 5),
+            "val_macro_f1": round(metrics.macro_f1, 5),
+            "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
+            "seconds": round(progress.seconds, 1),
+        }
+        self._run.add_epoch(row)
+        self._run.save(self.model, progress)
+        print(
+            f"epoch {progress.epochs}/{self._settings.total_epochs} ({self._phase}): PublicTest accuracy "
+            f"{metrics.accuracy:.4f}, macro-F1 {metrics.macro_f1:.4f}{'  best so far' if is_best else ''}",
+            flush=True,
+        )
+
+    def _predict(self) -> NDArray[np.float32]:
+        """Return (n, classes) probabilities of the validation faces.
+
+        The last batch is filled up with copies: several devices cannot share a smaller one.
+        """
+        batch_size, n = self._settings.batch_size, len(self._inputs)
+        padded = np.pad(self._inputs, ((0, -n % batch_size), (0, 0), (0, 0), (0, 0)), mode="edge")
+        outputs = self.model.predict(padded, batch_size=batch_size, verbose=0)
+        probabilities: NDArray[np.float32] = (outputs[0] if self._settings.ferplus_weight else outputs)[:n]
+        return probabilities
+
+
+class Interruption:
+    """Takes the first Ctrl-C as a request to stop after the current step; a second one raises KeyboardInterrupt.
+
+    A KeyboardInterrupt in the middle of a step can be raised in a callback of Keras or TensorFlow, and get lost.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> Self:
+        self._in_main_thread = threading.current_thread() is threading.main_thread()  # only it can handle signals
+        if self._in_main_thread:
+            self._previous_handler = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._in_main_thread:
+            signal.signal(signal.SIGINT, self._previous_handler)
+
+    def _handle(self, *_: object) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+class StopOnInterrupt(keras.callbacks.Callback):
+    """Raises KeyboardInterrupt after the step in which `interruption` was requested."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        super().__init__()
+        self._interruption = interruption
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
+        if self._interruption.requested:
+            raise KeyboardInterrupt

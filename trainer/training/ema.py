@@ -1,0 +1,47 @@
+"""Evaluation with the exponential moving average (EMA) of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+STATISTICS_BATCH_SIZE = 128  # about; faces
+
+
+@contextmanager
+def ema_weights(model: keras.Model, images: NDArray[np.uint8]) -> Iterator[None]:
+    """Put the optimizer's averaged weights into `model` for the length of the block, then restore its own.
+
+    The moving statistics of batch normalization belong to the latest weights and are wrong for the averaged ones (35 %
+    instead of 61 % accuracy in an early epoch), so they are computed again on `images` (n, size, size, 1), as for
+    stochastic weight averaging (Izmailov et al., UAI 2018).
+    """
+    averages = model.optimizer._model_variables_moving_average  # noqa: SLF001 (Keras has no public name for them)
+    original = [(variable, np.asarray(variable).copy()) for variable in model.variables]
+    try:
+        for variable, average in zip(model.trainable_variables, averages, strict=True):
+            variable.assign(np.asarray(average))  # a copy: JAX would invalidate a shared array in the next step
+        _update_statistics(model, images)
+        yield
+    finally:
+        for variable, value in original:
+            variable.assign(value)
+
+
+def _update_statistics(model: keras.Model, images: NDArray[np.uint8]) -> None:
+    """Set each batch normalization's moving statistics to the mean over all batches of `images`."""
+    backbone = model.get_layer("backbone")
+    if not backbone.trainable:  # a frozen backbone keeps ImageNet's statistics
+        return
+    layers = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    for number, batch in enumerate(np.array_split(images, max(1, len(images) // STATISTICS_BATCH_SIZE))):
+        for layer in layers:
+            layer.momentum = number / (number + 1)
+        model(batch, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum

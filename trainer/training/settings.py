@@ -1,0 +1,146 @@
+"""The settings of a training run: name, type, default, range and reason of each, once.
+
+The options of `trainer train` and `trainer compare` are derived from the fields of TrainingSettings, see
+trainer/cli/options.py. To add a setting, add a field. "Measured" means accuracy on PublicTest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from edge.config.settings import SettingSpec
+from trainer.data.dataset import Dataset
+from trainer.errors import TrainingError
+from trainer.training.augmentation import Augmentation
+
+HEAD, FINE_TUNE = "head", "fine-tune"  # the two phases
+Precision = Literal["float32", "mixed_bfloat16"]
+
+
+def _setting(default: Any, help_: str, **spec: Any) -> Any:
+    """Return a dataclass field with its specification."""
+    return field(default=default, metadata={"spec": SettingSpec(help_, **spec)})
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The settings of a training run. Raises TrainingError naming the one that is out of range."""
+
+    data: str = ""  # name of the data set
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    backbone: str = _setting(
+        "mobilenet_v2",
+        "mobilenet_v2, mobilenet, resnet50, vgg16, vgg19, inception_v3, xception; small_cnn or small_vgg "
+        "(--weights none).",
+    )
+    weights: str = _setting(
+        "imagenet",
+        "Initial weights: imagenet (downloaded), none, a weights file, or the .keras file of a run.",
+        metavar="NAME|FILE",
+    )
+    alpha: float = _setting(
+        1.0, "Width multiplier of the backbone.", reason="Backbones of a fixed width accept 1 only."
+    )
+    input_size: int = _setting(
+        96,
+        "Input size of the network, in pixels a side.",
+        reason="48-pixel faces enlarged twice: leaves 3 x 3 feature maps to pool, at a fifth of the cost of 224.",
+        low=16,
+    )
+    unfreeze: int | None = _setting(
+        None,
+        "Number of backbone layers with weights, from the end, that fine-tuning trains; or all.",
+        metavar="INT|all",
+        unset="all",
+        low=0,
+    )
+    head_epochs: int = _setting(
+        1,
+        "Epochs of the head alone, with a frozen backbone.",
+        reason="Enough for the new head to stop sending noise into the pretrained layers.",
+        low=0,
+    )
+    epochs: int = _setting(15, "Epochs of fine-tuning.", low=1)
+    batch_size: int = _setting(64, "Faces per training step.", low=1)
+    learning_rate: float = _setting(
+        1e-3,
+        "Peak learning rate of fine-tuning: linear warm-up, then cosine decay to 0.",
+        reason="AdamW's usual one; pretrained layers bear it after the warm-up.",
+        above=0,
+    )
+    head_learning_rate: float = _setting(3e-3, "Learning rate of the head epochs.", above=0)
+    warmup_epochs: float = _setting(0.5, "Epochs of learning rate warm-up.", low=0)
+    weight_decay: float = _setting(1e-2, "AdamW weight decay of the kernels.", low=0)
+    ema_momentum: float = _setting(
+        0.998,
+        "Momentum of the exponential moving average of the weights, per step.",
+        reason="At 448 steps an epoch it averages over about one epoch.",
+        low=0,
+        high=1,
+    )
+    batch_norm_momentum: float = _setting(
+        0.9,
+        "Momentum of the moving statistics of batch normalization.",
+        reason="Keras' 0.999 lags epochs behind on a data set as small as FER2013.",
+        low=0,
+        high=1,
+    )
+    dropout: float = _setting(0.3, "Dropout rate before the head.", low=0, high=1)
+    label_smoothing: float = _setting(
+        0.1,
+        "Label smoothing.",
+        reason="The majority of ten annotators gives FER2013's label for two faces of three.",
+        low=0,
+        high=1,
+    )
+    mixup: float = _setting(
+        0.0, "Mixup: both parameters of the Beta distribution (Zhang et al. 2018), usually 0.2; 0 disables it.", low=0
+    )
+    teachers: tuple[Path, ...] = _setting(
+        (), "Teacher for knowledge distillation: a run folder, a .keras or a .tflite file. Repeatable."
+    )
+    distill_weight: float = _setting(0.5, "Weight of the distillation loss, with --teacher.", low=0, high=1)
+    ferplus_weight: float = _setting(
+        0.5, "Weight of the loss of FER+'s label distributions, with --ferplus.", low=0, high=100
+    )
+    precision: Precision = _setting(  # noqa: RUF009
+        "float32",
+        "Mixed precision is faster on GPUs and on processors with AMX or AVX512-BF16; weights stay float32.",
+    )
+    seed: int = _setting(1, "Random seed.", low=0)
+
+    def __post_init__(self) -> None:
+        for name, spec in setting_specs().items():
+            value = getattr(self, name)
+            if not spec.is_valid(value):
+                raise TrainingError(f"{name} is {value}, expected {spec.expected}")
+        if self.precision not in get_args(Precision):
+            raise TrainingError(f"precision is {self.precision!r}, expected {' or '.join(get_args(Precision))}")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of both phases."""
+        return self.head_epochs + self.epochs
+
+    @property
+    def phases(self) -> tuple[tuple[str, int, int], ...]:
+        """Each phase with the number of epochs that are done when it begins and when it ends."""
+        return (HEAD, 0, self.head_epochs), (FINE_TUNE, self.head_epochs, self.total_epochs)
+
+    def for_dataset(self, dataset: Dataset) -> TrainingSettings:
+        """Return the settings without FER+'s loss where `dataset` has no FER+ votes."""
+        return self if dataset.ferplus_votes is not None else replace(self, ferplus_weight=0.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; files by their names, so that a run may be resumed where they have moved."""
+        values = asdict(self)
+        values["weights"] = Path(self.weights).name
+        values["teachers"] = [path.name for path in self.teachers]
+        return values
+
+
+def setting_specs() -> dict[str, SettingSpec]:
+    """Return the specification of each setting that is an option, by its name."""
+    return {each.name: each.metadata["spec"] for each in fields(TrainingSettings) if "spec" in each.metadata}
