@@ -58,12 +58,18 @@ def frames(argument: str) -> Generator[Frame, None, None]:
             found = ", ".join(sorted(unknown))
             raise CameraError(f"picamera:{number}: delivers {found}; expected {' or '.join(_TO_BGR)}")
         while True:
-            arrays, seconds = _capture(camera, list(streams), index)
+            timeout = FRAME_TIMEOUT_SECONDS if index else FIRST_FRAME_TIMEOUT_SECONDS
+            # Of each stream (height * 3/2, at least width) uint8: rows of luma, then of chroma.
+            arrays, metadata = camera.capture_arrays(list(streams), wait=timeout)
+            seconds = metadata.get("SensorTimestamp", time.monotonic_ns()) / 1e9  # on a Pi of the monotonic clock
             first = seconds if first is None else first
             gray, *small = (_luma(array, stream) for array, stream in zip(arrays, streams.values(), strict=True))
             color = _color_maker(arrays[0], streams["main"])
             yield Frame(gray, color, seconds - first, index, search_image=small[0] if small else None)
             index += 1
+    except TimeoutError as error:
+        problem = "stopped delivering" if index else "delivers no images"
+        raise CameraError(f"picamera: the camera {problem} after {index} frames; check the ribbon cable") from error
     finally:
         _close(camera)
 
@@ -161,18 +167,6 @@ def _make_configuration(camera: Any, size: Size | None) -> Any:
         queue=False,  # each capture waits for the next complete frame, and never gets an old one
         controls={"FrameDurationLimits": (FRAME_DURATION_MICROSECONDS, FRAME_DURATION_MICROSECONDS)},
     )
-
-
-def _capture(camera: Any, streams: list[str], index: int) -> tuple[list[NDArray[np.uint8]], float]:
-    """Return the next image of each stream, rows of luma, then chroma, (height * 3/2, at least width) uint8, and the
-    sensor's time stamp in seconds."""
-    timeout = FRAME_TIMEOUT_SECONDS if index else FIRST_FRAME_TIMEOUT_SECONDS
-    try:
-        arrays, metadata = camera.capture_arrays(streams, wait=timeout)
-    except TimeoutError as error:
-        problem = "stopped delivering" if index else "delivers no images"
-        raise CameraError(f"picamera: the camera {problem} after {index} frames; check the ribbon cable") from error
-    return arrays, metadata.get("SensorTimestamp", time.monotonic_ns()) / 1e9  # on a Pi of the monotonic clock
 
 
 def _luma(array: NDArray[np.uint8], stream: dict[str, Any]) -> NDArray[np.uint8]:

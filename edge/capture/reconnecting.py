@@ -64,7 +64,18 @@ class ReconnectingCamera:
                 yield from self._frames_until_lost()
                 return
             except CameraError as error:
-                self._handle_loss(error)
+                now = time.monotonic()
+                if self._connected_at is not None:
+                    if now - self._connected_at >= MAX_RETRY_SECONDS:
+                        self._backoff.reset()  # not sooner: a camera that is lost often must not fill the journal
+                    self._lost_at, self._connected_at = now, None
+                if not self._can_reconnect:
+                    raise
+                if now - self._lost_at >= GIVE_UP_SECONDS:
+                    raise CameraError(f"{error}; waited {now - self._lost_at:.0f} s for it") from error
+                if str(error) != self._problem:
+                    self._report(f"{error}; waiting for it", True)
+                self._problem = str(error)
             self._wait_ends = time.monotonic() + self._backoff.next()
             while (left := self._wait_ends - time.monotonic()) > 0:
                 if self._stopped():
@@ -77,33 +88,15 @@ class ReconnectingCamera:
         with closing(frames):
             for frame in frames:
                 if self._connected_at is None:
-                    self._handle_first_frame(frame)
+                    self._connected_at = time.monotonic()
+                    if self._problem:
+                        self._report(f"the camera is back after {self._connected_at - self._lost_at:.0f} s", False)
+                        self._problem = ""
+                    if self._last_frame:
+                        gap = frame.captured_at - self._last_frame.captured_at
+                        self._time_offset = self._last_frame.time + gap - frame.time
+                        self._index_offset = self._last_frame.index + 1 - frame.index
                 self._last_frame = replace(
                     frame, time=frame.time + self._time_offset, index=frame.index + self._index_offset
                 )
                 yield self._last_frame
-
-    def _handle_first_frame(self, frame: Frame) -> None:
-        self._connected_at = time.monotonic()
-        if self._problem:
-            self._report(f"the camera is back after {self._connected_at - self._lost_at:.0f} s", False)
-            self._problem = ""
-        if self._last_frame:
-            gap = frame.captured_at - self._last_frame.captured_at
-            self._time_offset = self._last_frame.time + gap - frame.time
-            self._index_offset = self._last_frame.index + 1 - frame.index
-
-    def _handle_loss(self, error: CameraError) -> None:
-        """Report a new problem. Raises `error` if waiting does not help."""
-        now = time.monotonic()
-        if self._connected_at is not None:
-            if now - self._connected_at >= MAX_RETRY_SECONDS:
-                self._backoff.reset()  # not sooner: a camera that is lost again and again must not fill the journal
-            self._lost_at, self._connected_at = now, None
-        if not self._can_reconnect:
-            raise error
-        if now - self._lost_at >= GIVE_UP_SECONDS:
-            raise CameraError(f"{error}; waited {now - self._lost_at:.0f} s for it") from error
-        if str(error) != self._problem:
-            self._report(f"{error}; waiting for it", True)
-        self._problem = str(error)

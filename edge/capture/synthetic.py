@@ -64,7 +64,27 @@ class SyntheticScene:
 
     def faces(self, seconds: float) -> tuple[SyntheticFace, ...]:
         """Return the ground truth at `seconds` from the start, always in the same order."""
-        return tuple(self._face(number, seconds) for number in range(self.face_count))
+        faces = []
+        cell_width, cell_height = self.width / self._columns, self.height / self._rows
+        cell_side = min(cell_width, cell_height)
+        sway = 0.5 * (cell_width - cell_side * 0.6)
+        for number in range(self.face_count):
+            column, row = number % self._columns, number // self._columns
+            # Several faces show different emotions, and do not leave together.
+            now = (seconds + number * self.period / self.face_count) % self.period
+            emotion = self.emotions[min(int(now / EMOTION_SECONDS), len(self.emotions) - 1)]
+            side = cell_side * (0.36 + 0.16 * math.sin(2 * math.pi * now * 2 / self.period))
+            center_x = (column + 0.5) * cell_width + sway * math.sin(2 * math.pi * now * 3 / self.period)
+            center_y = (row + 0.5) * cell_height + 0.18 * cell_height * math.sin(2 * math.pi * now * 5 / self.period)
+            # The upper row leaves over the upper edge, the lower (or only) one over the lower edge.
+            outside_y = -side if row < self._rows - 1 else self.height + side
+            third, absent = ABSENCE_SECONDS / 3, now - EMOTION_SECONDS * len(self.emotions)
+            away = min(1.0, max(0.0, absent / third)) * min(1.0, max(0.0, (ABSENCE_SECONDS - absent) / third))
+            top = center_y + (outside_y - center_y) * away - side / 2
+            box = Box(round(center_x - side / 2), round(top), round(side), round(side))
+            inside_x, inside_y = 0 <= box.x <= self.width - box.width, 0 <= box.y <= self.height - box.height
+            faces.append(SyntheticFace(box, emotion, inside_x and inside_y))
+        return tuple(faces)
 
     def image(self, seconds: float) -> NDArray[np.uint8]:
         """Return the (height, width) uint8 image at `seconds` from the start."""
@@ -86,26 +106,6 @@ class SyntheticScene:
             behind[:] = behind + opacity * (face.astype(np.float32) - behind)
         return image
 
-    def _face(self, number: int, seconds: float) -> SyntheticFace:
-        # Several faces show different emotions, and do not leave together.
-        now = (seconds + number * self.period / self.face_count) % self.period
-        emotion = self.emotions[min(int(now / EMOTION_SECONDS), len(self.emotions) - 1)]
-        cell_width, cell_height = self.width / self._columns, self.height / self._rows
-        cell_side = min(cell_width, cell_height)
-        side = cell_side * (0.36 + 0.16 * math.sin(2 * math.pi * now * 2 / self.period))
-        sway = 0.5 * (cell_width - cell_side * 0.6)
-        center_x = (number % self._columns + 0.5) * cell_width + sway * math.sin(2 * math.pi * now * 3 / self.period)
-        row = number // self._columns
-        center_y = (row + 0.5) * cell_height + 0.18 * cell_height * math.sin(2 * math.pi * now * 5 / self.period)
-        # The upper row leaves over the upper edge, the lower (or only) one over the lower edge.
-        outside_y = -side if row < self._rows - 1 else self.height + side
-        third, absent = ABSENCE_SECONDS / 3, now - EMOTION_SECONDS * len(self.emotions)
-        away = min(1.0, max(0.0, absent / third)) * min(1.0, max(0.0, (ABSENCE_SECONDS - absent) / third))
-        top = center_y + (outside_y - center_y) * away - side / 2
-        box = Box(round(center_x - side / 2), round(top), round(side), round(side))
-        visible = box.x >= 0 and box.y >= 0 and box.x + box.width <= self.width and box.y + box.height <= self.height
-        return SyntheticFace(box, emotion, visible)
-
 
 def frames(argument: str) -> Generator[Frame, None, None]:
     """Yield frames without end. In real time, frames that were not asked for in time are skipped (a gap in `index`)."""
@@ -113,7 +113,7 @@ def frames(argument: str) -> Generator[Frame, None, None]:
     start, index = time.monotonic(), 0
     while True:
         gray = scene.image(index / fps)
-        yield Frame(gray, partial(_to_color, gray), index / fps, index)
+        yield Frame(gray, partial(np.repeat, gray[..., np.newaxis], 3, 2), index / fps, index)
         index += 1
         if not fast:
             index = max(index, math.floor((time.monotonic() - start) * fps))
@@ -123,10 +123,6 @@ def frames(argument: str) -> Generator[Frame, None, None]:
 def is_live(argument: str) -> bool:
     """Return whether it runs in real time, as it does without `fast`."""
     return not _parse(argument)[0]
-
-
-def _to_color(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.repeat(gray[..., np.newaxis], 3, axis=2)
 
 
 def _parse(argument: str) -> tuple[bool, float, SyntheticScene]:

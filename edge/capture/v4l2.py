@@ -10,7 +10,6 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -54,34 +53,32 @@ class VideoNode:
 def video_nodes(root: Path = Path("/")) -> list[VideoNode]:
     """Return all /dev/video* in the order of their numbers. Drivers are only queried, no capture is started."""
     paths = [path for path in root.glob("dev/video*") if path.name[5:].isdecimal()]
-    return [_query(path, root) for path in sorted(paths, key=lambda path: int(path.name[5:]))]
-
-
-def _query(path: Path, root: Path = Path("/")) -> VideoNode:
-    """Return the description of the device at `path`."""
-    accessible = os.access(path, os.R_OK | os.W_OK)
-    name = _read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
-    try:
-        with path.open("rb", buffering=0) as device:
-            answer = bytearray(_CAPABILITY.size)
-            fcntl.ioctl(device, _VIDIOC_QUERYCAP, answer)
-            driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)
-            flags = node_flags if device_flags & _CAP_DEVICE_CAPS else device_flags
-            captures = bool(flags & _CAP_VIDEO_CAPTURE)
-            formats = tuple(_formats(device)) if captures else ()
-    except OSError:
-        return VideoNode(path, name, None, False, (), accessible)
-    return VideoNode(path, _decode(card) or name, _decode(driver), captures, formats, accessible)
+    nodes = []
+    for path in sorted(paths, key=lambda path: int(path.name[5:])):
+        accessible = os.access(path, os.R_OK | os.W_OK)
+        name = _read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
+        try:
+            with path.open("rb", buffering=0) as device:
+                answer = bytearray(_CAPABILITY.size)
+                fcntl.ioctl(device, _VIDIOC_QUERYCAP, answer)
+                driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)
+                flags = node_flags if device_flags & _CAP_DEVICE_CAPS else device_flags
+                captures = bool(flags & _CAP_VIDEO_CAPTURE)
+                formats = tuple(_formats(device)) if captures else ()
+                nodes.append(VideoNode(path, _decode(card) or name, _decode(driver), captures, formats, accessible))
+        except OSError:
+            nodes.append(VideoNode(path, name, None, False, (), accessible))
+    return nodes
 
 
 def processes_using(path: Path, root: Path = Path("/")) -> tuple[dict[int, str], int]:
     """Return the other processes that have `path` open, process ID -> name, and how many could not be inspected."""
-    found, uninspected = {}, 0
+    found, uninspected, target = {}, 0, os.path.realpath(path)
     for process in root.glob("proc/[0-9]*"):
         if int(process.name) == os.getpid():
             continue
         try:
-            if os.path.realpath(path) in _open_files(process):
+            if any(os.path.realpath(link) == target for link in (process / "fd").iterdir()):
                 found[int(process.name)] = _read_text(process / "comm") or "?"
         except PermissionError:
             uninspected += bool(_read_text(process / "cmdline"))  # kernel threads have none, and open no device
@@ -100,13 +97,6 @@ def _formats(device: BinaryIO) -> Iterator[str]:
         code: bytes = _FORMAT_DESCRIPTION.unpack(answer)[4]
         name = _decode(code[:3] + bytes([code[3] & ~_BIG_ENDIAN])).strip()
         yield f"{name}-BE" if code[3] & _BIG_ENDIAN else name
-
-
-def _open_files(process: Path) -> Iterator[str]:
-    """Yield the targets of the file descriptors of the process whose folder in /proc is `process`. Raises OSError."""
-    for link in (process / "fd").iterdir():
-        with suppress(FileNotFoundError):  # closed in the meantime
-            yield str(link.readlink())
 
 
 def _decode(text: bytes) -> str:

@@ -1,4 +1,5 @@
-"""Who is there: faces come at once, and go when they were not found for a second, so that a blink is no change."""
+"""The faces that are present: one comes with its first frame, and goes a second after its last, so that a missed
+detection is no change."""
 
 from __future__ import annotations
 
@@ -6,22 +7,22 @@ from collections.abc import Sequence
 
 from edge.types import FaceResult
 
-GONE_SECONDS = 1.0  # without being found, after which a face has gone
+GONE_AFTER_SECONDS = 1.0  # without a result
 
 
 class ActiveFaces:
-    """Keeps the newest reading of each face that is there."""
+    """Keeps the newest result of each face that is present."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[float, FaceResult]] = {}  # face -> when it was found last, and how it was
+        self._last: dict[int, tuple[float, FaceResult]] = {}  # track id -> time of the newest result, and the result
 
-    def update(self, now: float, readings: Sequence[FaceResult]) -> tuple[FaceResult, ...]:
-        """Return the faces that are there at `now` seconds, given what was just read; who came first comes first."""
-        self._last |= {reading.track_id: (now, reading) for reading in readings}
-        for track_id in [track_id for track_id, (last, _) in self._last.items() if now - last > GONE_SECONDS]:
+    def update(self, now: float, faces: Sequence[FaceResult]) -> tuple[FaceResult, ...]:
+        """Return the faces that are present at `now` seconds, by track id, given those of the current frame."""
+        self._last |= {face.track_id: (now, face) for face in faces}
+        for track_id in [track_id for track_id, (last, _) in self._last.items() if now - last > GONE_AFTER_SECONDS]:
             del self._last[track_id]
-        return tuple(reading for _, (_, reading) in sorted(self._last.items()))
+        return tuple(face for _, (_, face) in sorted(self._last.items()))
 
     def clear(self) -> None:
-        """Have everybody gone."""
+        """Remove all faces."""
         self._last.clear()

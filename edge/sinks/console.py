@@ -1,8 +1,8 @@
-"""Prints one line for each change; on a terminal also a live line that is drawn over and over. No argument.
+"""Prints a line for each change; on a terminal also a status line that is updated in place. No argument.
 
-A line stands for a change of what is known (a face comes, shows something else, goes), not for a frame, so that a
-journal stays readable. Of images each face gets a line with the image's name. A terminal that was stopped (Ctrl-S)
-or a reader that does not read misses all but the last 1000 lines of a camera; no frame waits for it.
+A change is a face that comes, gets another label, or goes, so that a journal stays readable. For images there is a line
+for each face, with the image's name. A stopped terminal (Ctrl-S) or a reader that does not read never blocks a live
+run: the newest 1000 lines are kept.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from edge.sinks.active_faces import ActiveFaces
 from edge.sinks.background_writer import BackgroundWriter
 from edge.types import FaceResult, FrameResult, RunInfo
 
-REDRAW_SECONDS = 0.1  # between two live lines: faster than the eye follows only costs time
-BAR = 10  # characters of a full bar
+STATUS_INTERVAL_SECONDS = 0.1  # between two updates of the status line; more often is not visible
+BAR_CHARACTERS = 10  # of a bar of 100 %
+_CLEAR_LINE = "\r\x1b[K"
 
 
 class Sink:
@@ -29,106 +30,79 @@ class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo(), *, stream: TextIO | None = None) -> None:  # noqa: B008
         if argument:
             raise UsageError(f"sink console takes no argument, found {argument!r}")
-        self._stream, self._ours = stream or sys.stdout, stream is None
-        self._outbox = BackgroundWriter("console", self._print, live=run.live)
-        self._live = self._stream.isatty()
-        self._labels: dict[int, str | None] = {}
-        self._presence = ActiveFaces()
-        self._drawn = float("-inf")
-        self._recent: list[float] = []
+        self._stream, self._owns_stream = stream or sys.stdout, stream is None
+        self._writer = BackgroundWriter("console", self._print, live=run.live)
+        self._is_terminal = self._stream.isatty()
+        self._labels: dict[int, str | None] = {}  # track id -> the label that was printed last
+        self._active_faces = ActiveFaces()
+        self._status_time = float("-inf")
 
     def __enter__(self) -> Self:
-        if self._ours:
-            self._stream = _stdout()
-        self._outbox.__enter__()
+        if self._owns_stream:
+            # Without Python's buffer: a thread that is blocked in its lock would keep the process from ending.
+            stdout = io.FileIO(os.dup(sys.stdout.fileno()), "w")
+            self._stream = io.TextIOWrapper(stdout, encoding="utf-8", write_through=True)
+        self._writer.__enter__()
         return self
 
-    def write(self, seen: FrameResult) -> None:
-        if seen.frame.source_name:
-            for line in _image_lines(seen):
-                self._say(line)
+    def write(self, result: FrameResult) -> None:
+        name, now = result.frame.source_name, result.frame.time
+        if name:
+            for number, face in enumerate(result.faces, start=1):
+                position = f"{face.box.x},{face.box.y} {face.box.width}x{face.box.height}"
+                self._put_line(f"{name}  face {number} at {position}: {_describe(face)}")
+            if not result.faces:
+                self._put_line(f"{name}  no face")
             return
-        now = seen.frame.time
-        for line in self._changes(seen, now):
-            self._say(f"{_stamp(now)}  {line}")
-        if self._live:
-            self._draw(seen, now)
+        self._put_changes(result)
+        if self._is_terminal and now - self._status_time >= STATUS_INTERVAL_SECONDS:
+            self._status_time = now
+            words = [f"{result.stats.fps:3.0f} fps"]
+            for face in sorted(result.faces, key=lambda face: face.track_id):  # each keeps its position
+                filled = round(face.confidence * BAR_CHARACTERS)
+                bar = "█" * filled + "░" * (BAR_CHARACTERS - filled)
+                words.append(f"face {face.track_id} {_describe(face)} {bar}")
+            line = "   ".join(words if result.faces else [*words, "no face"])
+            self._writer.put(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live and error is None:
-            self._outbox.put("\r\x1b[K")
+        if self._is_terminal and error is None:
+            self._writer.put(_CLEAR_LINE)
         try:
-            self._outbox.__exit__(kind, error, trace)
+            self._writer.__exit__(kind, error, trace)
         finally:
-            if self._ours and not self._outbox.stuck:
+            if self._owns_stream and not self._writer.stuck:
                 self._stream.close()
 
-    def _changes(self, seen: FrameResult, now: float) -> list[str]:
-        lines = []
-        present = self._presence.update(now, seen.faces)
-        for reading in seen.faces:
-            if reading.track_id not in self._labels or self._labels[reading.track_id] != reading.label:
-                self._labels[reading.track_id] = reading.label
-                lines.append(f"face {reading.track_id}: {_words(reading)}")
-        for track_id in self._labels.keys() - {reading.track_id for reading in present}:
+    def _put_changes(self, result: FrameResult) -> None:
+        minutes, seconds = divmod(result.frame.time, 60)
+        time = f"{int(minutes):02d}:{seconds:04.1f}"
+        active = {face.track_id for face in self._active_faces.update(result.frame.time, result.faces)}
+        for face in result.faces:
+            if face.track_id not in self._labels or self._labels[face.track_id] != face.label:
+                self._labels[face.track_id] = face.label
+                self._put_line(f"{time}  face {face.track_id}: {_describe(face)}")
+        for track_id in self._labels.keys() - active:
             del self._labels[track_id]
-            lines.append(f"face {track_id} gone")
-        return lines
+            self._put_line(f"{time}  face {track_id} gone")
 
-    def _draw(self, seen: FrameResult, now: float) -> None:
-        self._recent = [moment for moment in self._recent if now - moment < 1] + [now]
-        if now - self._drawn < REDRAW_SECONDS:
-            return
-        self._drawn = now
-        present = sorted(seen.faces, key=lambda reading: reading.track_id)  # each stays in its place
-        faces = [f"face {reading.track_id} {_words(reading)} {_bar(reading.confidence)}" for reading in present]
-        line = "   ".join([f"{len(self._recent):3d} fps", *(faces or ["no face"])])
-        self._outbox.put(f"\r{line[: shutil.get_terminal_size().columns - 1]}\x1b[K")
-
-    def _say(self, line: str) -> None:
-        self._outbox.put(f"\r\x1b[K{line}\n" if self._live else f"{line}\n")
+    def _put_line(self, line: str) -> None:
+        self._writer.put(f"{_CLEAR_LINE}{line}\n" if self._is_terminal else f"{line}\n")
 
     def _print(self, text: str) -> None:
         try:
             self._stream.write(text)
             self._stream.flush()
         except BrokenPipeError:
-            raise  # the reader has gone: the command ends quietly
+            raise  # the reader has exited: the command ends without a message
         except OSError as error:
             raise SinkError(f"console: cannot be written ({error.strerror})") from error
 
 
-def _stdout() -> TextIO:
-    """Return stdout without Python's buffer: a thread that is stuck in it would keep the process from ending."""
-    return io.TextIOWrapper(io.FileIO(os.dup(sys.stdout.fileno()), "w"), encoding="utf-8", write_through=True)
-
-
-def _image_lines(seen: FrameResult) -> list[str]:
-    if not seen.faces:
-        return [f"{seen.frame.source_name}  no face"]
-    boxes = [reading.box for reading in seen.faces]
-    return [
-        f"{seen.frame.source_name}  face {number} at {box.x},{box.y} {box.width}x{box.height}: {_words(reading)}"
-        for number, (box, reading) in enumerate(zip(boxes, seen.faces, strict=True), start=1)
-    ]
-
-
-def _words(reading: FaceResult) -> str:
-    return f"{reading.label} {reading.confidence:.0%}" if reading.label else f"unsure ({_strongest(reading)})"
-
-
-def _strongest(reading: FaceResult) -> str:
-    label = max(reading.probabilities, key=lambda label: reading.probabilities[label])
-    return f"{label} {reading.probabilities[label]:.0%}"
-
-
-def _bar(share: float) -> str:
-    full = round(share * BAR)
-    return "█" * full + "░" * (BAR - full)
-
-
-def _stamp(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes):02d}:{rest:04.1f}"
+def _describe(face: FaceResult) -> str:
+    if face.label:
+        return f"{face.label} {face.confidence:.0%}"
+    label, probability = max(face.probabilities.items(), key=lambda item: item[1])
+    return f"uncertain ({label} {probability:.0%})"

@@ -1,17 +1,18 @@
-"""Keeps a log of the day, without images: `csv:FOLDER`, with `days=30` and `max-mb=20`. For a live camera.
+"""Keeps a daily log, without images: `csv:FOLDER`, options `days=30` and `max-mb=20`. Only for a live camera.
 
-One file for each day, emotions-2026-11-21.csv, see edge/sinks/daily_log.py; `edge summary FOLDER` tells what is in it. A line is
-written where a face shows another label or is gone, and after SLOT seconds in any case: all lines of that time in one
-write, which is on the disk then. So a power cut costs the last SLOT seconds, and an SD card has at most one write in
-that time, none while nobody is there. Of more than `days` files the oldest ones are deleted, among those named as this
-sink names them; a day of more than `max-mb` is not logged to its end. A face that is there all day fills 1 MB.
+There is one file for each day, emotions-2026-11-21.csv (edge/sinks/daily_log.py); `edge summary FOLDER` evaluates it. A
+segment is logged when a face changes its label or leaves, and is split every WRITE_INTERVAL_SECONDS: all lines of an
+interval are one write, followed by fsync. So a power failure costs the last interval, and an SD card gets at most one
+write in each, none while no face is present. Of more than `days` files the oldest are deleted, only files with this
+sink's names. When a day has reached `max-mb`, the rest of it is not logged. A face that is present all day takes 1 MB.
 
-Lengths are taken from a clock that is never set, dates from the one on the wall when a line is written. So a board
-without a clock of its own has wrong dates until it has heard of the time, and right lengths all the while.
+Durations come from the monotonic clock, dates from the wall clock when a line is written: a board without a
+battery-backed clock logs wrong dates until its clock is set, but always correct durations.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -24,88 +25,82 @@ from typing import NamedTuple, Self
 
 from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
-from edge.sinks.active_faces import GONE_SECONDS
+from edge.sinks.active_faces import GONE_AFTER_SECONDS
 from edge.sinks.background_writer import BackgroundWriter
-from edge.sinks.daily_log import Span, append, days, file_of
-from edge.system import log as journal
+from edge.sinks.daily_log import Segment, append, log_path, logged_days
 from edge.types import FaceResult, FrameResult, RunInfo
 
-SLOT = 10  # seconds between two writes; a divisor of 900, as time zones differ by quarters of an hour
-BLIND = 15.0  # seconds without any frame after which everybody is: the slowest pace is one in 10 s
-DAYS, MAX_MB = 30, 20
+WRITE_INTERVAL_SECONDS = 10  # a divisor of 900, so that hours begin with an interval in each time zone
+MAX_FRAME_GAP_SECONDS = 15.0  # between two frames of a present face: a run may be as slow as a frame in 10 s
+DEFAULT_DAYS, DEFAULT_MAX_MB = 30, 20
+
+_log = logging.getLogger(__name__)
 
 
-class Look(NamedTuple):
-    """What the log is made of: not the frame, whose image would stay in memory."""
+class Sample(NamedTuple):
+    """The faces of one frame: without the frame, whose image would stay in memory."""
 
-    arrived: float  # seconds, monotonic
-    readings: Sequence[FaceResult]
+    time: float  # seconds, monotonic
+    faces: Sequence[FaceResult]
 
 
 @dataclass(eq=False, slots=True)
-class Stay:
-    """One face showing one label; times in seconds, monotonic."""
+class OpenSegment:
+    """A segment whose end is not known yet; times in seconds, monotonic."""
 
-    face: int
+    track_id: int
     label: str | None
     begin: float
-    last: float
-    looks: int = 0
-    confidences: float = 0.0  # their sum
-
-    def add(self, now: float, reading: FaceResult) -> None:
-        self.last = now
-        self.looks += 1
-        self.confidences += reading.confidence
+    end: float  # so far
+    frames: int = 0
+    confidence_sum: float = 0.0
 
 
-class Stays:
-    """Makes stays of looks: `done` holds those that are over, until somebody takes them out."""
+class SegmentTracker:
+    """Makes segments of samples. `finished` collects the segments that have ended; the caller removes them."""
 
     def __init__(self) -> None:
-        self.done: list[Stay] = []
-        self._open: dict[int, Stay] = {}  # by face
-        self._before = float("-inf")  # the last look, at whomever
+        self.finished: list[OpenSegment] = []
+        self._open: dict[int, OpenSegment] = {}  # by track id
+        self._last_time = float("-inf")  # of the last sample
 
-    def see(self, now: float, readings: Sequence[FaceResult]) -> None:
-        """Take note of all who are seen `now`."""
-        for face in [face for face in self._open if self._is_gone(self._open[face], now)]:
-            self._end(self._open.pop(face))
-        for reading in readings:
-            self._see_one(now, reading)
-        for face in [face for face, stay in self._open.items() if now - stay.last > GONE_SECONDS]:
-            self._end(self._open.pop(face))
-        self._before = now
+    def add(self, sample: Sample) -> None:
+        """Extend the segments of the faces in `sample`, and finish those of faces that are gone."""
+        present = {face.track_id for face in sample.faces}
+        for track_id, segment in list(self._open.items()):
+            # A face in two successive samples was present in between, even if the run is slow.
+            successive = track_id in present and segment.end == self._last_time
+            if sample.time - segment.end > (MAX_FRAME_GAP_SECONDS if successive else GONE_AFTER_SECONDS):
+                self._finish(self._open.pop(track_id))
+        for face in sample.faces:
+            current = self._open.get(face.track_id)
+            if current is not None:
+                current.end = sample.time
+            if current is None or current.label != face.label:
+                if current is not None:
+                    self._finish(current)
+                current = OpenSegment(face.track_id, face.label, sample.time, sample.time)
+                self._open[face.track_id] = current
+            current.frames += 1
+            current.confidence_sum += face.confidence
+        self._last_time = sample.time
 
-    def cut(self) -> None:
-        """End all stays that have lasted, and go on with new ones where they end."""
-        for face, stay in self._open.items():
-            if stay.last > stay.begin:
-                self._end(stay)
-                self._open[face] = Stay(face, stay.label, stay.last, stay.last)
+    def split(self) -> None:
+        """Finish all segments that have lasted, and continue each with a new one."""
+        for track_id, segment in self._open.items():
+            if segment.end > segment.begin:
+                self._finish(segment)
+                self._open[track_id] = OpenSegment(track_id, segment.label, segment.end, segment.end)
 
-    def leave(self) -> None:
-        """End all stays."""
-        for stay in self._open.values():
-            self._end(stay)
+    def finish_all(self) -> None:
+        """Finish all segments."""
+        for segment in self._open.values():
+            self._finish(segment)
         self._open.clear()
 
-    def _is_gone(self, stay: Stay, now: float) -> bool:
-        """Tell whether `stay` is over, whoever is seen now. A slow run may have longer between frames than that."""
-        return now - stay.last > (BLIND if stay.last == self._before else GONE_SECONDS)
-
-    def _see_one(self, now: float, reading: FaceResult) -> None:
-        stay = self._open.get(reading.track_id)
-        if stay is None or stay.label != reading.label:
-            if stay is not None:
-                stay.last = now
-                self._end(stay)
-            stay = self._open[reading.track_id] = Stay(reading.track_id, reading.label, now, now)
-        stay.add(now, reading)
-
-    def _end(self, stay: Stay) -> None:
-        if stay.looks:  # else it was begun by a cut, and the face was not seen again
-            self.done.append(stay)
+    def _finish(self, segment: OpenSegment) -> None:
+        if segment.frames:  # none: begun by a split, after which the face was gone
+            self.finished.append(segment)
 
 
 class Sink:
@@ -116,88 +111,83 @@ class Sink:
         if not folder:
             raise UsageError("sink csv: no folder found, expected csv:FOLDER, as csv:log")
         self._folder = Path(folder).expanduser()
-        self._days, self._max_mb = options.get("days", DAYS), options.get("max-mb", MAX_MB)
+        self._days, self._max_mb = options.get("days", DEFAULT_DAYS), options.get("max-mb", DEFAULT_MAX_MB)
         self._live = run.live
-        self._run = os.urandom(3).hex()  # neither the process's number nor the time need differ after a start
-        self._stays = Stays()
-        self._slot = 0
-        self._today = self._full = date.min
-        self._outbox: BackgroundWriter[Look | None] = BackgroundWriter(
-            f"csv:{folder}", self._take, live=True, what="frames"
+        self._run_id = os.urandom(3).hex()  # after a reboot neither the process ID nor the time need to differ
+        self._segments = SegmentTracker()
+        self._interval = 0
+        self._today = self._full_day = date.min
+        self._writer: BackgroundWriter[Sample | None] = BackgroundWriter(
+            f"csv:{folder}", self._add, live=True, unit="frames"
         )
 
     def __enter__(self) -> Self:
         if not self._live:
-            raise UsageError("sink csv: the log of the day is of a live camera; for files there is jsonl:FILE")
+            raise UsageError("sink csv: the daily log is for a live camera; for files use jsonl:FILE")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SinkError(f"csv:{self._folder}: cannot be made ({error.strerror})") from error
+            raise SinkError(f"csv:{self._folder}: cannot be created ({error.strerror})") from error
         if not os.access(self._folder, os.W_OK | os.X_OK):
-            raise SinkError(f"csv:{self._folder}: cannot be written to, check its owner and mode")
-        self._slot, self._today = 0, date.min  # the first look writes: what is wrong is known at once
-        self._outbox.__enter__()
+            raise SinkError(f"csv:{self._folder}: cannot be written, check its owner and mode")
+        self._interval, self._today = 0, date.min  # the first sample writes, so that errors show at once
+        self._writer.__enter__()
         return self
 
-    def write(self, seen: FrameResult) -> None:
-        self._outbox.put(Look(seen.frame.captured_at, seen.faces))
+    def write(self, result: FrameResult) -> None:
+        self._writer.put(Sample(result.frame.captured_at, result.faces))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(Exception):  # an error is raised below
-            self._outbox.put(None)
-        self._outbox.__exit__(kind, error, trace)
+        with suppress(Exception):  # the writer raises it again below
+            self._writer.put(None)
+        self._writer.__exit__(kind, error, trace)
 
-    def _take(self, look: Look | None) -> None:
-        """Take note of `look`, and write where a slot is over; None: of the end."""
-        slot = int(time.time() // SLOT)
-        if look is None:
-            self._stays.leave()
+    def _add(self, sample: Sample | None) -> None:
+        """Add `sample`, and write when an interval is over; None: the end of the run."""
+        if sample is None:
+            self._segments.finish_all()
             self._save()
             return
-        self._stays.see(look.arrived, look.readings)
-        if slot != self._slot:
-            # After the look, so that what goes on begins in the new slot, and with it in the new hour and day.
-            self._stays.cut()
-            self._slot = slot
+        interval = int(time.time() // WRITE_INTERVAL_SECONDS)
+        self._segments.add(sample)
+        if interval != self._interval:
+            # After the sample, so that what continues begins in the new interval, and with it in the new hour and day.
+            self._segments.split()
+            self._interval = interval
             self._save()
 
     def _save(self) -> None:
-        """Write what is done, each day to its file; today has one also where nobody was there."""
+        """Write the finished segments, each to the file of its day, and begin the file of a new day."""
         now, zero = time.time(), time.time() - time.monotonic()
         today = datetime.fromtimestamp(now).astimezone().date()
-        dated = [(datetime.fromtimestamp(zero + stay.begin).astimezone(), stay) for stay in self._stays.done]
-        begun = {today} if today != self._today else set()
-        for day in sorted(begun | {begin.date() for begin, _ in dated}):
-            self._append(day, [self._span(begin, stay) for begin, stay in dated if begin.date() == day])
-            self._stays.done = [stay for begin, stay in dated if begin.date() > day]
-        if begun:
+        finished = self._segments.finished
+        dated = [(datetime.fromtimestamp(zero + segment.begin).astimezone(), segment) for segment in finished]
+        is_new_day = today != self._today
+        for day in sorted({begin.date() for begin, _ in dated} | ({today} if is_new_day else set())):
+            self._append(day, [(begin, segment) for begin, segment in dated if begin.date() == day])
+            self._segments.finished = [segment for begin, segment in dated if begin.date() > day]
+        if is_new_day:
             self._today = today
-            self._forget()
+            # Counted, not by age: the clock may be wrong by years.
+            for day in logged_days(self._folder)[: -self._days]:
+                if day != today:
+                    log_path(self._folder, day).unlink(missing_ok=True)
 
-    def _span(self, begin: datetime, stay: Stay) -> Span:
-        mean = stay.confidences / stay.looks
-        return Span(begin, stay.last - stay.begin, self._run, stay.face, stay.label, mean)
-
-    def _append(self, day: date, spans: list[Span]) -> None:
-        path = file_of(self._folder, day)
+    def _append(self, day: date, dated: list[tuple[datetime, OpenSegment]]) -> None:
+        path = log_path(self._folder, day)
+        segments = [
+            Segment(
+                begin, each.end - each.begin, self._run_id, each.track_id, each.label, each.confidence_sum / each.frames
+            )
+            for begin, each in dated
+        ]
         try:
-            if path.exists() and path.stat().st_size >= self._max_mb * 1e6:
-                self._say_full(day)
-            else:
-                append(path, spans)
+            if not (path.exists() and path.stat().st_size >= self._max_mb * 1e6):
+                append(path, segments)
+            elif day != self._full_day:
+                self._full_day = day
+                _log.warning("edge: csv:%s: %d MB, the rest of the day is not logged; see max-mb=", path, self._max_mb)
         except OSError as error:
             raise SinkError(f"csv:{path}: cannot be written ({error.strerror})") from error
-
-    def _say_full(self, day: date) -> None:
-        if day != self._full:
-            told = f"holds {self._max_mb} MB, the rest of the day is not logged; 'max-mb=' sets more"
-            journal.say(f"edge: csv:{file_of(self._folder, day)}: {told}", journal.WARNING)
-        self._full = day
-
-    def _forget(self) -> None:
-        """Delete the oldest days, if there are too many. Counted, not by age: a clock may be wrong by years."""
-        for day in days(self._folder)[: -self._days]:
-            if day != self._today:
-                file_of(self._folder, day).unlink(missing_ok=True)

@@ -4,7 +4,7 @@
     2026-11-21T14:03:20.021+01:00,9.967,5f21c0,3,calm,0.873
 
 A line is a segment: one face that kept one label. `begin` is local time with its offset from UTC. `run` distinguishes
-the tracks of different runs, as each run numbers them from 1. An empty label: uncertain. Every program reads CSV, damage
+the tracks of different runs, as each run numbers them from 1. An empty label: uncertain. Any program reads CSV, damage
 costs single lines, and one write of complete lines is all that it asks of an SD card.
 """
 

@@ -1,14 +1,15 @@
-"""All sinks of a run as one: opened and closed together, and apart from each other when one fails.
+"""All sinks of a run as one: opened and closed together, and isolated from each other's failures.
 
-What fails in a run of files ends it, so that nobody takes half a result for a whole one. A live run goes on without the
-output that failed, which is said once, and tries one that can be opened again (`reopens`) every RETRY_SECONDS; it ends
-when none is left, and in the end it is an error if one never came back. One works again when nothing has gone wrong
-with it for TRIAL_SECONDS: a file on a full disk can be opened, and not be written. A reader of our lines that goes, as
-`head` does, ends any run, quietly.
+A run over files ends with the first failure, so that an incomplete result is never taken for a complete one. A live run
+continues without the failed sink, which is logged once. A sink with `reopens` is opened again every REOPEN_SECONDS; it
+counts as recovered after CONFIRM_SECONDS without an error, because a file on a full disk can be opened but not written.
+The run ends when no sink is left; a sink that failed and did not recover makes it fail in the end. A reader that
+exits, as `head` does, ends any run without a message.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,27 +18,29 @@ from types import TracebackType
 from typing import Self
 
 from edge.errors import EmotionEdgeError
-from edge.system import log as journal
 from edge.types import FrameResult, Sink
 
-RETRY_SECONDS = 60.0  # a disk that is full does not get empty sooner
-TRIAL_SECONDS = 30.0  # less than RETRY_SECONDS; within which a sink writes what it keeps for a while
+REOPEN_SECONDS = 60.0  # a full disk is not emptied sooner
+CONFIRM_SECONDS = 30.0  # less than REOPEN_SECONDS, and long enough for a sink to write what it collects
+
+_log = logging.getLogger(__name__)
 
 
 class SinkGroup:
-    """The sinks of `sinks`, by their spec as the user wrote it, as one sink.
+    """Several sinks as one.
 
     Args:
-        live: whether the run goes on when a sink fails.
-        clock: in seconds; another than time's in tests.
+        sinks: by their spec, as the user wrote it.
+        live: whether the run continues when a sink fails.
+        clock: in seconds; injected by tests.
     """
 
     def __init__(self, sinks: Mapping[str, Sink], live: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._sinks, self._live, self._clock = dict(sinks), live, clock
         self._open: dict[str, Sink] = {}
-        self._failed: dict[str, Exception] = {}
-        self._again: dict[str, float] = {}  # spec of a failed sink that reopens -> when it is tried again
-        self._trial: dict[str, float] = {}  # spec of one that was opened again -> when it will have proved itself
+        self._errors: dict[str, Exception] = {}  # of failed sinks, until they have recovered
+        self._reopen_at: dict[str, float] = {}  # of failed sinks with `reopens`
+        self._confirm_at: dict[str, float] = {}  # of sinks that were opened again: when they count as recovered
 
     def __enter__(self) -> Self:
         try:
@@ -48,89 +51,71 @@ class SinkGroup:
             raise
         return self
 
-    def write(self, seen: FrameResult) -> None:
-        """Hand `seen` to every sink that is well. Raises what the last one raised, in a run of files any."""
-        if self._failed:
-            self._retry()
-        try:
-            for sink in self._open.values():
-                sink.write(seen)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            if not self._live:
+    def write(self, result: FrameResult) -> None:
+        """Hand `result` to all open sinks. Raises what a sink raised, in a live run only if no sink is left."""
+        if self._errors:
+            self._reopen()
+        for spec, sink in list(self._open.items()):
+            try:
+                sink.write(result)
+            except BrokenPipeError:
                 raise
-            self._write_apart(seen, sink, error)
+            except Exception as error:
+                if not self._live:
+                    raise
+                self._remove(spec, error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        closed = self._close(kind, error, trace)
-        lost = [problem for spec, problem in self._failed.items() if spec not in self._trial]
-        failed = [*filter(None, [closed]), *lost]
-        if failed and error is None:
-            raise failed[0]
+        first = self._close(kind, error, trace)
+        not_recovered = [failure for spec, failure in self._errors.items() if spec not in self._confirm_at]
+        failures = [*filter(None, [first]), *not_recovered]
+        if failures and error is None:
+            raise failures[0]
 
-    def _write_apart(self, seen: FrameResult, bad: Sink, error: Exception) -> None:
-        """Leave `bad` out, and hand `seen` to those that come after it."""
-        specs = list(self._open)
-        at = next(number for number, sink in enumerate(self._open.values()) if sink is bad)
-        self._leave_out(specs[at], error)
-        for spec in specs[at + 1 :]:
-            try:
-                self._open[spec].write(seen)
-            except BrokenPipeError:
-                raise
-            except Exception as another:  # noqa: BLE001 (a sink may be anybody's)
-                self._leave_out(spec, another)
-
-    def _leave_out(self, spec: str, error: Exception) -> None:
+    def _remove(self, spec: str, error: Exception) -> None:
+        """Close the failed sink, and schedule its reopening if it `reopens`. Raises `error` if no sink is left."""
         sink = self._open.pop(spec)
-        with suppress(Exception):  # it has failed already, and that is said below
+        with suppress(Exception):  # its first error is logged below
             sink.__exit__(type(error), error, error.__traceback__)
-        on_trial = self._trial.pop(spec, None) is not None
-        known = on_trial and str(self._failed[spec]) == str(error)
-        self._failed[spec] = error
-        again = getattr(sink, "reopens", False)
-        if not (self._open or again or self._again):
+        was_reopened = self._confirm_at.pop(spec, None) is not None
+        is_known = was_reopened and str(self._errors[spec]) == str(error)
+        self._errors[spec] = error
+        reopens = getattr(sink, "reopens", False)
+        if not (self._open or reopens or self._reopen_at):
             raise error
-        if again:
-            self._again[spec] = self._clock() + RETRY_SECONDS
-        then = f"tried again every {RETRY_SECONDS:g} s" if again else "the run goes on without it"
-        if not known:
-            journal.say(f"edge: error: {_told(spec, error)}; {then}", journal.ERROR)
+        if reopens:
+            self._reopen_at[spec] = self._clock() + REOPEN_SECONDS
+        if not is_known:
+            problem = error if isinstance(error, EmotionEdgeError) else f"{spec}: {type(error).__name__}: {error}"
+            outlook = f"retrying every {REOPEN_SECONDS:g} s" if reopens else "the run continues without it"
+            _log.error("edge: error: %s; %s", problem, outlook)
 
-    def _retry(self) -> None:
-        """Open what may be well again, and say of what has been for a while that it is."""
+    def _reopen(self) -> None:
+        """Open the sinks whose time has come, and log which have recovered."""
         now = self._clock()
-        for spec in [spec for spec, due in self._again.items() if now >= due]:
+        for spec in [spec for spec, due in self._reopen_at.items() if now >= due]:
             try:
                 self._open[spec] = self._sinks[spec].__enter__()
-            except Exception:  # noqa: BLE001 (it was said when it failed first)
-                self._again[spec] = now + RETRY_SECONDS
+            except Exception:  # noqa: BLE001 (logged when it failed first)
+                self._reopen_at[spec] = now + REOPEN_SECONDS
             else:
-                del self._again[spec]
-                self._trial[spec] = now + TRIAL_SECONDS
-        for spec in [spec for spec, end in self._trial.items() if now >= end]:
-            del self._trial[spec], self._failed[spec]
-            journal.say(f"edge: {spec} works again", journal.NOTICE)
+                del self._reopen_at[spec]
+                self._confirm_at[spec] = now + CONFIRM_SECONDS
+        for spec in [spec for spec, due in self._confirm_at.items() if now >= due]:
+            del self._confirm_at[spec], self._errors[spec]
+            _log.info("edge: %s works again", spec)
 
     def _close(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Exception | None:
-        """Leave all sinks that are open, the last one first; return the first thing that was raised by that."""
-        failed: Exception | None = None
+        """Close all open sinks, the last one first; return the first exception that this raised."""
+        first: Exception | None = None
         while self._open:
             _, sink = self._open.popitem()
             try:
                 sink.__exit__(kind, error, trace)
-            except Exception as problem:  # noqa: BLE001 (the others are closed all the same)
-                failed = failed or problem
-        return failed
-
-
-def _told(spec: str, error: Exception) -> str:
-    """Return what went wrong with the sink of `spec`, in one line."""
-    if isinstance(error, EmotionEdgeError):
-        return str(error)
-    return f"{spec}: failed ({type(error).__name__}: {error})"
+            except Exception as failure:  # noqa: BLE001 (the other sinks are closed all the same)
+                first = first or failure
+        return first

@@ -1,12 +1,8 @@
-"""Writes one JSON object a frame, to stdout or, as `jsonl:FILE`, added to the end of a file.
+"""Writes a JSON object for each frame, to standard output or, as `jsonl:FILE`, appended to a file.
 
-    {"time": seconds, "frame": index, "faces": [{"id": 1, "box": [x, y, width, height], "label": "happy" or null
-     (unsure), "since": seconds, "confidence": 0 to 1, "scores": {label: share, ...}}, ...]}
-
-`time` is on the source's clock: the position in a video, the time since the start for a camera. `since` is when the
-label came, on the same clock. Each line is written at once and whole, so that a reader never waits and a file ends with
-a whole line. A reader of a camera's lines that is too slow misses some: all but the last 1000 that it has not read. One
-that reads from a FIFO may come and go.
+docs/contract.md describes the object. Each line is written at once and completely, so that a reader never waits and a
+file ends with a complete line. A slow reader never blocks a live run: the newest 1000 lines that it has not read are
+kept. A reader of a FIFO may come and go.
 """
 
 from __future__ import annotations
@@ -24,15 +20,15 @@ from edge.sinks import serialize
 from edge.sinks.background_writer import BackgroundWriter
 from edge.types import FaceResult, FrameResult, RunInfo
 
-MODE = 0o666  # less the umask, as of any file
+JSONL_FILE_MODE = 0o666  # less the umask, as of any file
 
 
-class Line(NamedTuple):
-    """What a line is made of: not the frame, whose image would stay in memory."""
+class QueuedLine(NamedTuple):
+    """What a line is made of: without the frame, whose image would stay in memory."""
 
     time: float
-    frame: int
-    readings: Sequence[FaceResult]
+    frame_index: int
+    faces: Sequence[FaceResult]
 
 
 class Sink:
@@ -41,43 +37,44 @@ class Sink:
         self.reopens = self._path is not None
         self._name = f"jsonl:{self._path or 'stdout'}"
         self._live = run.live
-        self._outbox = BackgroundWriter(self._name, self._write, live=run.live)
+        self._writer = BackgroundWriter(self._name, self._write_line, live=run.live)
         self._file = -1
 
     def __enter__(self) -> Self:
-        self._file = self._opened(self._path) if self._path else os.dup(sys.stdout.fileno())
-        self._outbox.__enter__()
+        if self._path is None:
+            self._file = os.dup(sys.stdout.fileno())
+        else:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                # Opening a FIFO only for writing would block until somebody reads it.
+                access = os.O_RDWR if self._live and self._path.is_fifo() else os.O_WRONLY
+                flags = access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._file = os.open(self._path, flags, JSONL_FILE_MODE)
+            except OSError as error:
+                raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
+        self._writer.__enter__()
         return self
 
-    def write(self, seen: FrameResult) -> None:
-        self._outbox.put(Line(seen.frame.time, seen.frame.index, seen.faces))
+    def write(self, result: FrameResult) -> None:
+        self._writer.put(QueuedLine(result.frame.time, result.frame.index, result.faces))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._outbox.__exit__(kind, error, trace)
+            self._writer.__exit__(kind, error, trace)
         finally:
-            if not self._outbox.stuck:  # else the rest of a line would go to whatever gets the same number next
+            if not self._writer.stuck:  # else the rest of its line would go to the next file with this descriptor
                 os.close(self._file)
 
-    def _opened(self, path: Path) -> int:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Opened for writing alone a FIFO waits for somebody to read it, and no camera may wait for that.
-            how = os.O_RDWR if self._live and path.is_fifo() else os.O_WRONLY
-            return os.open(path, how | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
-        except OSError as error:
-            raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
-
-    def _write(self, line: Line) -> None:
+    def _write_line(self, line: QueuedLine) -> None:
         content = f"{json.dumps(serialize.frame_to_dict(*line), ensure_ascii=False)}\n".encode()
         written = 0
         try:
             while written < len(content):
                 written += os.write(self._file, content[written:])
         except BrokenPipeError:
-            raise  # the reader has gone: the command ends quietly
+            raise  # the reader has exited: the command ends without a message
         except OSError as error:
             if self._path and written:  # the disk became full within the line
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)

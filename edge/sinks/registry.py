@@ -1,7 +1,7 @@
-"""Where readings go. Each module of this folder is an output, found by its name and imported when a run names it.
+"""Finds sinks by name. Each module of this folder that is not in SUPPORT_MODULES is a sink, imported when used.
 
-A sink is a class `Sink(argument: str, run: Run)` that is a context manager with a `write`. To add an output, add a
-file; one that stands elsewhere is named by its path, which ends in .py.
+To add a sink, add a file with a class `Sink(argument: str, run: RunInfo)` that has the methods of edge.types.Sink.
+`argument` is what follows the sink's name and a colon. A file elsewhere is named by its path, which ends in .py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from types import ModuleType
 from edge.errors import EmotionEdgeError, UnknownNameError, UsageError
 from edge.types import RunInfo, Sink
 
-# Of this folder; all other modules are sinks.
 SUPPORT_MODULES = ("active_faces", "annotate", "background_writer", "daily_log", "group", "registry", "serialize")
 
 
@@ -29,12 +28,12 @@ def names() -> list[str]:
 
 
 def find(spec: str) -> Callable[[RunInfo], Sink]:
-    """Return what makes the sink of `spec` for a run, not yet entered; it raises UsageError where the argument does not fit.
+    """Return what makes the sink of `spec` for a run; calling it raises UsageError if the argument is invalid.
 
     Args:
-        spec: `NAME` or `NAME:ARGUMENT`; the path of a Python file may stand for the name, `./my_sink.py:ARGUMENT`.
+        spec: `NAME` or `NAME:ARGUMENT`; the path of a Python file may replace the name, as in `./my_sink.py:ARGUMENT`.
 
-    Raises UnknownNameError listing the names; UsageError where the file has no sink.
+    Raises UnknownNameError listing the names; UsageError if the file has no sink.
     """
     name, _, argument = spec.partition(":")
     if name.endswith(".py"):
@@ -42,12 +41,14 @@ def find(spec: str) -> Callable[[RunInfo], Sink]:
     elif name in names():
         module = importlib.import_module(f"edge.sinks.{name}")
     else:
-        raise UnknownNameError(f"no sink {name!r}; there are {', '.join(names())}, or the path of a file that ends in .py")
+        raise UnknownNameError(
+            f"no sink {name!r}; there are {', '.join(names())}, or the path of a file that ends in .py"
+        )
     return partial(module.Sink, argument)
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Return the module of the Python file at `path`, which has a sink."""
+    """Return the module of the Python file at `path`, which has a class Sink."""
     try:
         code = compile(path.read_bytes(), str(path), "exec")
     except OSError as error:
@@ -56,10 +57,10 @@ def _load_file(path: Path) -> ModuleType:
         ) from error
     except (SyntaxError, ValueError) as error:
         line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        raise UsageError(f"{path}{line}: is no Python ({error.args[0]})") from error
-    module = ModuleType(f"sink {path}")  # no name that an import could mean
+        raise UsageError(f"{path}{line}: not valid Python ({error.args[0]})") from error
+    module = ModuleType(f"sink {path}")  # a name that no import statement can have
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # where dataclasses and typing look names up
+    sys.modules[module.__name__] = module  # dataclasses and typing look names up there
     try:
         exec(code, module.__dict__)  # noqa: S102 (the user's own file, named by the user)
     except EmotionEdgeError:

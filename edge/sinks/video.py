@@ -1,10 +1,10 @@
-"""Writes the annotated images: `video:FILE.mp4` (also .avi, .webm), or `video:FILE.png` (also .jpg) for images.
+"""Writes the annotated images: to a video, `video:FILE.mp4` (.avi, .webm), or to image files, `video:FILE.png` (.jpg).
 
-This sink stores faces. A video plays at the source's speed: what came late or was skipped is shown as a standing
-image. Several images become FILE.png, FILE-2.png, FILE-3.png and so on. Where a camera is faster than the machine
-can write and QUEUE images wait, the oldest is left out; how many were is said in the end. Where the disk has less
-than ROOM left the recording ends, with an error, and is whole up to there: the rest is for everything else on the
-machine. A file that could not be written whole is not there, and one of that name from before is as it was.
+This sink stores images of faces. A video plays at the source's speed: the last image is repeated where frames came late
+or were skipped. Several image files are FILE.png, FILE-2.png, FILE-3.png and so on. If a camera is faster than the disk
+and MAX_QUEUED_IMAGES wait, the oldest is dropped; the number of dropped images is logged at the end. If the disk has
+less than MIN_FREE_DISK_BYTES left, the recording ends with an error and is complete up to there: the rest is for other
+programs. A video that could not be completed is deleted, and an earlier file with its name is kept.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config.image_formats import COLOR_IMAGE_SUFFIXES
 from edge.errors import SinkError, UsageError
 from edge.sinks.annotate import annotate
 from edge.sinks.background_writer import BackgroundWriter
@@ -30,30 +31,41 @@ from edge.system.native_output import suppress_native_output
 from edge.types import FrameResult, RunInfo
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV's wheels can write
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-FASTEST = 60.0  # frames a second of a written video
-QUEUE = 30  # images of a camera that may wait: 27 MB at 640 x 480
-GRACE, IN_HAND = 2.5, 2.0  # seconds at the end to write them, and the one in hand; the service has 5 to stop
-ROOM = 32_000_000  # bytes that are left free on the disk; a video's index at its end takes some of it
-LEARNING = 8  # frames whose median distance tells the speed: a live camera's first ones come unevenly
+MAX_VIDEO_FPS = 60.0
+MAX_QUEUED_IMAGES = 30  # of a camera: 27 MB at 640 x 480
+# At the end, for the queued images and the one in progress: systemd allows the service 5 s to stop.
+VIDEO_DRAIN_SECONDS, VIDEO_FINISH_SECONDS = 2.5, 2.0
+MIN_FREE_DISK_BYTES = 32_000_000  # to leave free; the index at the end of a video takes some of it
+SPEED_ESTIMATE_FRAMES = 8  # whose median interval gives the speed: a live camera's first frames come unevenly
+
+
+class ImageWriter(Protocol):
+    """Writes images to one or several files."""
+
+    end_by: float  # seconds, monotonic clock: after it, no image is repeated
+    has_images: bool  # whether an image was added
+
+    def add(self, image: NDArray[np.uint8], seconds: float, index: int) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         self._path = Path(argument).expanduser()
-        kind = self._path.suffix.lower()
-        if kind not in (*CODECS, *IMAGES):
-            kinds = ", ".join((*CODECS, *IMAGES))
-            raise UsageError(f"video:{argument}: name a file that ends in one of {kinds}")
-        self._target: _Images | _Video = _Images(self._path) if kind in IMAGES else _Video(self._path)
-        self._outbox = BackgroundWriter(
+        suffix = self._path.suffix.lower()
+        if suffix not in (*CODECS, *COLOR_IMAGE_SUFFIXES):
+            known = ", ".join((*CODECS, *COLOR_IMAGE_SUFFIXES))
+            raise UsageError(f"video:{argument}: expected a file name that ends in one of {known}")
+        self._output: ImageWriter = VideoFile(self._path) if suffix in CODECS else ImageFiles(self._path)
+        self._writer = BackgroundWriter(
             f"video:{self._path}",
             self._add,
             live=run.live,
-            size=QUEUE,
-            grace=GRACE,
-            in_hand=IN_HAND,
-            what="images",
+            max_items=MAX_QUEUED_IMAGES,
+            drain_timeout=VIDEO_DRAIN_SECONDS,
+            finish_timeout=VIDEO_FINISH_SECONDS,
+            unit="images",
         )
 
     def __enter__(self) -> Self:
@@ -61,151 +73,134 @@ class Sink:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SinkError(f"video:{self._path}: cannot be opened ({error.strerror})") from error
-        self._outbox.__enter__()
+        self._writer.__enter__()
         return self
 
-    def write(self, seen: FrameResult) -> None:
-        self._outbox.put(seen)
+    def write(self, result: FrameResult) -> None:
+        self._writer.put(result)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._target.hurry_from = time.monotonic() + GRACE
+        self._output.end_by = time.monotonic() + VIDEO_DRAIN_SECONDS
         try:
-            self._outbox.__exit__(kind, error, trace)
+            self._writer.__exit__(kind, error, trace)
         finally:
             self._close()
 
     def _close(self) -> None:
-        if self._outbox.stuck:  # the writer is not for two threads
-            raise SinkError(f"video:{self._path}: not finished, as the disk takes more than {IN_HAND:g} s for an image")
-        self._target.close()
+        if self._writer.stuck:  # the thread uses the output, which is not thread-safe
+            raise SinkError(
+                f"video:{self._path}: incomplete, as the disk took more than {VIDEO_FINISH_SECONDS:g} s for an image"
+            )
+        self._output.close()
 
-    def _add(self, seen: FrameResult) -> None:
+    def _add(self, result: FrameResult) -> None:
         disk = shutil.disk_usage(self._path.parent)
-        if disk.free < min(ROOM, disk.total):
-            what = "what was recorded before is kept" if self._target.any else "nothing was recorded"
-            raise SinkError(f"video:{self._path}: less than {ROOM / 1e6:.0f} MB left on the disk; {what}")
-        self._target.add(annotate(seen), seen.frame.time, seen.frame.index)
+        if disk.free < min(MIN_FREE_DISK_BYTES, disk.total):
+            kept = "the recording up to here is kept" if self._output.has_images else "nothing was recorded"
+            raise SinkError(
+                f"video:{self._path}: less than {MIN_FREE_DISK_BYTES / 1e6:.0f} MB left on the disk; {kept}"
+            )
+        self._output.add(annotate(result), result.frame.time, result.frame.index)
 
 
-class _Images:
-    """Image files, one a frame."""
+class ImageFiles:
+    """Image files, one for each frame."""
 
-    hurry_from = math.inf
+    end_by = math.inf
 
     def __init__(self, path: Path) -> None:
         self._path, self._count = path, 0
+        self.has_images = False
 
-    @property
-    def any(self) -> bool:
-        """Whether something was written."""
-        return self._count > 0
-
-    def add(self, image: NDArray[np.uint8], seconds: float, index: int) -> None:  # noqa: ARG002 (as _Video.add)
+    def add(self, image: NDArray[np.uint8], seconds: float, index: int) -> None:  # noqa: ARG002 (as VideoFile.add)
         self._count += 1
         path = self._path if self._count == 1 else self._path.with_stem(f"{self._path.stem}-{self._count}")
-        good, content = cv2.imencode(path.suffix, image)
-        if not good:
+        success, content = cv2.imencode(path.suffix, image)
+        if not success:
             raise SinkError(f"video:{path}: cannot be encoded as {path.suffix}")
         atomic_write(path, content.tobytes())
+        self.has_images = True
 
     def close(self) -> None:
         pass
 
 
-class _Video:
-    """A video file, written aside and renamed when it is whole."""
+class VideoFile:
+    """A video file, written under another name and renamed when it is complete."""
 
-    hurry_from = math.inf  # seconds, monotonic: when there is no more time for standing images
+    end_by = math.inf
 
     def __init__(self, path: Path) -> None:
-        self._path, self._aside = path, path.with_name(f".part.{path.name}")
+        self._path, self._partial_path = path, path.with_name(f".part.{path.name}")
         self._writer: cv2.VideoWriter | None = None
-        self._waiting: list[tuple[NDArray[np.uint8], float, int]] = []
+        self._pending: list[tuple[NDArray[np.uint8], float, int]] = []  # until the speed is known
+        self._last: NDArray[np.uint8] = np.empty(0, np.uint8)  # the image written last
         self._fps, self._start, self._written = 25.0, 0.0, 0
-        self._size = (0, 0)
-
-    @property
-    def any(self) -> bool:
-        """Whether there is something to write, or was."""
-        return bool(self._waiting) or self._writer is not None
+        self._size = (0, 0)  # width, height in pixels
+        self.has_images = False
 
     def add(self, image: NDArray[np.uint8], seconds: float, index: int) -> None:
+        self.has_images = True
         if self._writer is not None:
-            self._show(image, seconds)
+            self._write_at(image, seconds)
             return
-        self._waiting.append((image, seconds, index))
-        if len(self._waiting) == LEARNING:
+        self._pending.append((image, seconds, index))
+        if len(self._pending) == SPEED_ESTIMATE_FRAMES:
             self._begin()
 
     def close(self) -> None:
-        if self._waiting:
+        if self._pending:
             self._begin()
         if self._writer is None:
             return
         self._writer.release()
-        if not self._is_whole():  # OpenCV's writer reports nothing
-            self._aside.unlink(missing_ok=True)
-            raise SinkError(f"video:{self._path}: could not be written to its end; is the disk full?")
-        self._aside.replace(self._path)
+        # OpenCV's writer reports no error: check that the file states all frames and that the last one can be read.
+        capture = cv2.VideoCapture(str(self._partial_path))
+        has_count = capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
+        capture.set(cv2.CAP_PROP_POS_FRAMES, self._written - 1)
+        has_last = capture.grab()
+        capture.release()
+        if not (has_count and has_last):
+            self._partial_path.unlink(missing_ok=True)
+            raise SinkError(f"video:{self._path}: could not be completed; is the disk full?")
+        self._partial_path.replace(self._path)
 
     def _begin(self) -> None:
-        """Open the file at the speed of the frames that have come so far, and write them."""
-        waiting, self._waiting = self._waiting, []
-        steps = [(after[1] - before[1]) / max(1, after[2] - before[2]) for before, after in pairwise(waiting)]
-        step = median(steps) if steps else 0.0
-        if step > 0:
-            self._fps = min(FASTEST, 1 / step)
-        first, self._start, _ = waiting[0]
+        """Open the file with the frame rate of the pending images, and write them."""
+        pending, self._pending = self._pending, []
+        intervals = [(later[1] - sooner[1]) / max(1, later[2] - sooner[2]) for sooner, later in pairwise(pending)]
+        interval = median(intervals) if intervals else 0.0
+        if interval > 0:
+            self._fps = min(MAX_VIDEO_FPS, 1 / interval)
+        first, self._start, _ = pending[0]
         self._size = first.shape[1], first.shape[0]
-        self._writer = self._open()
-        for image, seconds, _ in waiting:
-            self._show(image, seconds)
-
-    def _open(self) -> cv2.VideoWriter:
         codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
-        with suppress_native_output(2):  # it doubts aloud whether WebM may hold VP9
-            writer = cv2.VideoWriter(str(self._aside), codec, self._fps, self._size)
-        if not writer.isOpened():
-            what = "does the folder exist, is the disk full?"
-            raise SinkError(f"video:{self._path}: cannot be opened for writing; {what}")
-        return writer
+        with suppress_native_output(2):  # FFmpeg warns about VP9 in WebM
+            self._writer = cv2.VideoWriter(str(self._partial_path), codec, self._fps, self._size)
+        if not self._writer.isOpened():
+            self._writer = None
+            raise SinkError(f"video:{self._path}: cannot be opened for writing; check the folder and the disk")
+        for image, seconds, _ in pending:
+            self._write_at(image, seconds)
 
-    def _show(self, image: NDArray[np.uint8], seconds: float) -> None:
-        """Write `image` at its time; the last one stands until then."""
-        due = round((seconds - self._start) * self._fps) + 1
-        for _ in range(due - self._written - 1):
-            if time.monotonic() > self.hurry_from:
-                break
-            self._put(self._last)
-        if due > self._written:
-            self._put(image)
-
-    def _is_whole(self) -> bool:
-        """Return whether the file says that it has all frames, and the last one is really there."""
-        capture = cv2.VideoCapture(str(self._aside))
-        counted = capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
-        capture.set(cv2.CAP_PROP_POS_FRAMES, self._written - 1)
-        last = capture.grab()
-        capture.release()
-        return counted and last
-
-    def _put(self, image: NDArray[np.uint8]) -> None:
+    def _write_at(self, image: NDArray[np.uint8], seconds: float) -> None:
+        """Write `image` at its time; the last one is repeated until then."""
         assert self._writer is not None
-        self._writer.write(_fit(image, self._size))
-        self._last = image
-        self._written += 1
-
-
-def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return `image` within `size` (width, height), its shape kept, on black."""
-    width, height = size
-    if image.shape[:2] == (height, width):
-        return image
-    scale = min(width / image.shape[1], height / image.shape[0])
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:height, :width]
-    canvas = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
-    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return canvas
+        due = round((seconds - self._start) * self._fps) + 1
+        while self._written < due - 1 and time.monotonic() <= self.end_by:
+            self._writer.write(self._last)
+            self._written += 1
+        if self._written < due:
+            height, width = image.shape[:2]
+            if (width, height) != self._size:  # scaled to fit, and centered on black
+                scale = min(self._size[0] / width, self._size[1] / height)
+                scaled = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                scaled = scaled[: self._size[1], : self._size[0]]
+                right, bottom = self._size[0] - scaled.shape[1], self._size[1] - scaled.shape[0]
+                border = bottom // 2, bottom - bottom // 2, right // 2, right - right // 2
+                image = cv2.copyMakeBorder(scaled, *border, cv2.BORDER_CONSTANT).astype(np.uint8, copy=False)
+            self._last = image
+            self._writer.write(image)
+            self._written += 1
