@@ -1,73 +1,80 @@
-"""Tells an MQTT broker who is there and what they show: `mqtt:HOST[:PORT],topic=BASE,...`; docs/mqtt.md tells it all.
+"""Publishes results to an MQTT broker: `mqtt:HOST[:PORT],topic=BASE,...`; docs/mqtt.md describes topics and options.
 
-    BASE/availability   online or offline, retained; the broker says offline by itself when the connection breaks
-    BASE/state          JSON, retained: the faces that are there, and how the run is doing; on change and every 30 s
-    BASE/readings       JSON: all scores; every change, and samples in between
+    BASE/availability   online or offline, retained; the broker publishes offline itself when the connection breaks
+    BASE/state          JSON, retained: the faces that are present and the figures of the run; on change and every 30 s
+    BASE/results        JSON: all probabilities; every change, and samples between changes
 
-Labels, shares and boxes, never an image. A thread of its own talks to the broker; no frame waits for it, and a broker
-that is away, slow or hostile does not end the run. Kept for a broker that is away: the state and the last 100 changes.
+Labels, probabilities and boxes, never an image. A thread of its own talks to the broker: no frame waits for it, and a
+broker that is absent, slow or hostile does not end the run. Of a time without broker, the newest state and the last 100
+changes are kept.
 
-    options.py      what stands behind mqtt:
-    credentials.py  user, password, certificates: read where they are, never from the command line
-    scene.py        who is there, and whether that has changed
-    desk.py         what is still to be said, and in which order; bounded
-    payloads.py     the JSON of both topics
-    discovery.py    what Home Assistant is told
-    link.py         the connection, and its return
+    options.py            what follows `mqtt:`
+    credentials.py        user, password, certificates
+    faces_snapshot.py     the faces that are present, and whether they changed
+    publish_queue.py      what is to be published, in which order; bounded
+    payloads.py           the JSON of both topics
+    discovery.py          Home Assistant's discovery
+    session.py            one connection
+    broker_connection.py  one connection after the other
 """
 
 from __future__ import annotations
 
+import logging
 from types import TracebackType
 from typing import Self
 
 from edge.errors import SinkError, UsageError
 from edge.sinks.mqtt import credentials
 from edge.sinks.mqtt.options import parse
-from edge.sinks.mqtt.publish_queue import Desk
-from edge.system import log as journal
+from edge.sinks.mqtt.publish_queue import PublishQueue
 from edge.types import FrameResult, RunInfo
 
 try:
-    from edge.sinks.mqtt.broker_connection import Link
+    from edge.sinks.mqtt.broker_connection import BrokerConnection
 except ImportError as error:
     if (error.name or "").partition(".")[0] != "paho":
         raise
     raise UsageError("sink mqtt needs paho-mqtt 2 or newer: pip install 'emotion-edge[mqtt]'") from error
 
-GRACE = 0.4  # seconds that leaving gives the last words of a live run: a stop takes less than one in all
-PATIENCE = 10.0  # seconds that a run of files, of which nothing may be lost, waits for its broker
+LIVE_STOP_SECONDS = 0.4  # to publish the last messages of a live run, which stops in less than a second in all
+FILES_TIMEOUT_SECONDS = 10.0  # that a run of files, of which nothing may be lost, waits for its broker
+
+_log = logging.getLogger(__name__)
 
 
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         self._options, self._run = parse(argument), run
-        self._desk = Desk(self._options, run)
-        self._link: Link | None = None
+        self._queue: PublishQueue | None = None
+        self._connection: BrokerConnection | None = None
 
     def __enter__(self) -> Self:
-        """Start the thread that connects. Raises SettingsError naming a file that cannot be used."""
-        login, context = credentials.login(self._options), credentials.tls_context(self._options)
-        for line in credentials.warnings(self._options, login):
-            journal.say(f"edge: mqtt: {line}", journal.WARNING)
-        self._desk = Desk(self._options, self._run, patience=PATIENCE)
-        self._link = Link(self._options, self._desk, context, persists=not self._run.live)
-        self._link.start()
+        """Start to connect. Raises SettingsError naming a file that cannot be used."""
+        login, context = credentials.load_login(self._options), credentials.make_tls_context(self._options)
+        for risk in credentials.find_risks(self._options, login):
+            _log.warning("edge: mqtt: %s", risk)
+        self._queue = PublishQueue(self._options, self._run, max_wait_seconds=FILES_TIMEOUT_SECONDS)
+        self._connection = BrokerConnection(self._options, self._queue, context, wait_for_broker=not self._run.live)
+        self._connection.start()
         return self
 
-    def write(self, seen: FrameResult) -> None:
-        """Take note of `seen`. In a run of files it waits for a broker that is slow; raises SinkError if in vain."""
-        if self._desk.process(seen) and self._link:
-            self._link.wake()
+    def write(self, result: FrameResult) -> None:
+        """Queue `result`. In a run of files it waits for a slow broker; raises SinkError if in vain."""
+        assert self._queue
+        assert self._connection
+        if self._queue.add(result):
+            self._connection.wake()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._link
-        self._desk.close()
-        self._link.stop(GRACE if self._run.live else PATIENCE)
-        lost = self._desk.lost
+        assert self._queue
+        assert self._connection
+        self._queue.close()
+        self._connection.stop(LIVE_STOP_SECONDS if self._run.live else FILES_TIMEOUT_SECONDS)
+        lost = self._queue.lost_changes
         if lost and not self._run.live and error is None:
-            raise SinkError(f"mqtt: {self._options.address}: {lost} changes were not taken; is the broker there?")
+            raise SinkError(f"mqtt: {self._options.address}: did not accept {lost} changes; is the broker running?")
         if lost:
-            journal.say(f"edge: mqtt: {lost} changes dropped, as the broker did not take them in time", journal.WARNING)
+            _log.warning("edge: mqtt: %d changes dropped: the broker did not accept them in time", lost)

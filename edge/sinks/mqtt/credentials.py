@@ -1,6 +1,6 @@
-"""User, password and certificates: read from files, the environment or systemd's credentials.
+"""User, password and certificates, from files, the environment, or systemd's credentials.
 
-They are read anew for each connection, so that a changed password holds without a restart, and nothing keeps them.
+They are read for each connection, so that a changed password needs no restart, and are not kept.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from edge.config.secrets import load_secret
 from edge.errors import SettingsError
-from edge.sinks.mqtt.options import Options
+from edge.sinks.mqtt.options import MqttOptions
 
-VARIABLE = "EMOTION_EDGE_MQTT_"  # and USER or PASSWORD
-CREDENTIAL = "mqtt-"  # and user or password
-MOST_BYTES = 65535  # of a user or password: MQTT's limit
+VARIABLE_PREFIX = "EMOTION_EDGE_MQTT_"  # followed by USER or PASSWORD
+CREDENTIAL_PREFIX = "mqtt-"  # followed by user or password
+MAX_BYTES = 65535  # of a user or a password: MQTT's limit
 
 
 class Login(NamedTuple):
@@ -27,68 +27,67 @@ class Login(NamedTuple):
     password: str | None = None
 
 
-def login(options: Options, environment: Mapping[str, str] = os.environ) -> Login:
-    """Return user and password: of the files that `options` name, else of the environment, else of systemd.
+def load_login(options: MqttOptions, environment: Mapping[str, str] = os.environ) -> Login:
+    """Return user and password: from the files in `options`, else the environment, else systemd.
 
-    Raises SettingsError naming a file that cannot be read, or a password without a user.
+    Raises SettingsError if a file cannot be read, or if there is a password without a user.
     """
-    user = _secret("user", options.user_file, environment)
-    password = _secret("password", options.password_file, environment)
+    user = _load_line("user", options.user_file, environment)
+    password = _load_line("password", options.password_file, environment)
     if password is not None and user is None:
-        raise SettingsError("mqtt: a password but no user was found, expected user-file=FILE or its variable beside it")
+        raise SettingsError("mqtt: password without a user found, expected user-file=FILE or its variable as well")
     return Login(user, password)
 
 
-def warnings(options: Options, login: Login) -> list[str]:
-    """Return what is unwise about the secrets, in words for people."""
-    said = []
+def find_risks(options: MqttOptions, login: Login) -> list[str]:
+    """Return a warning for each way in which others may read the password."""
+    warnings = []
     path = options.password_file
     with suppress(OSError):
         if path and path.stat().st_mode & stat.S_IROTH:
-            said.append(f"{path}: every user of this machine may read the password; 'chmod o-r {path}'")
-    if login.password is not None and not options.tls and not options.stays_here:
-        said.append(
-            f"the password goes to {options.address} unencrypted; 'tls' encrypts it, with ca=FILE for an own CA"
+            warnings.append(f"{path}: every user of this machine can read the password; 'chmod o-r {path}'")
+    if login.password is not None and not options.tls and not options.is_local:
+        warnings.append(
+            f"the password is sent to {options.address} unencrypted; 'tls' encrypts it, with ca=FILE for a private CA"
         )
-    return said
+    return warnings
 
 
-def tls_context(options: Options) -> ssl.SSLContext | None:
-    """Return what checks the broker's certificate and its name, None without TLS.
+def make_tls_context(options: MqttOptions) -> ssl.SSLContext | None:
+    """Return a context that verifies the broker's certificate and host name; None without TLS.
 
-    Raises SettingsError naming a file that cannot be used.
+    Raises SettingsError if a file cannot be used.
     """
     if not options.tls:
         return None
     context = ssl.create_default_context()
     if options.ca:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks both; trusts this CA alone, not the system's
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies both, and trusts this CA only
         try:
             context.load_verify_locations(options.ca)
         except OSError as error:
-            raise SettingsError(f"mqtt: ca={options.ca}: {_why(error)}, expected a CA's certificate in PEM") from error
+            raise SettingsError(f"mqtt: ca={options.ca}: {_reason(error)}, expected a CA certificate in PEM") from error
     if options.cert:
         try:
-            # With a password at hand OpenSSL asks nobody for one: there may be no terminal.
+            # The empty password keeps OpenSSL from prompting for one: there may be no terminal.
             context.load_cert_chain(options.cert, options.key, password="")
         except OSError as error:
             raise SettingsError(
-                f"mqtt: cert={options.cert}, key={options.key or 'in cert'}: {_why(error)}, expected a certificate "
+                f"mqtt: cert={options.cert}, key={options.key or 'in cert'}: {_reason(error)}, expected a certificate "
                 "and its key in PEM, the key without a password"
             ) from error
     return context
 
 
-def _secret(name: str, path: Path | None, environment: Mapping[str, str]) -> str | None:
-    found = load_secret("mqtt", path, VARIABLE + name.upper(), CREDENTIAL + name, environment)
-    if found is None:
+def _load_line(name: str, path: Path | None, environment: Mapping[str, str]) -> str | None:
+    secret = load_secret("mqtt", path, VARIABLE_PREFIX + name.upper(), CREDENTIAL_PREFIX + name, environment)
+    if secret is None:
         return None
-    text = found.text.removesuffix("\n").removesuffix("\r")
-    if not text or "\n" in text or len(text.encode()) > MOST_BYTES:
-        raise SettingsError(f"mqtt: {found.origin}: expected one line that is not empty")
+    text = secret.text.removesuffix("\n").removesuffix("\r")
+    if not text or "\n" in text or len(text.encode()) > MAX_BYTES:
+        raise SettingsError(f"mqtt: {secret.origin}: expected one line that is not empty")
     return text
 
 
-def _why(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
-    return str(reason or error)
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)

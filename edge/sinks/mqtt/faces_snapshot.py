@@ -1,4 +1,4 @@
-"""Who is there at one moment, and whether that has changed."""
+"""The faces that are present at one moment, and whether they changed."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from edge.sinks.active_faces import ActiveFaces
 from edge.types import FaceResult, Frame
 
 
-class Scene(NamedTuple):
-    """The faces that were there at one moment. Not the frame, whose image would stay in memory."""
+class FacesSnapshot(NamedTuple):
+    """The faces that are present at one moment. Without the frame, whose image would stay in memory."""
 
-    moment: float  # seconds since 1970
-    clock: float  # seconds: the same moment on the source's own clock
-    size: tuple[int, int]  # (width, height) in pixels, of the image
-    faces: tuple[FaceResult, ...]  # by their id: who has been there longest comes first
-    changed: bool = False  # since the scene before: somebody came or went, or has another label
-    name: str = ""  # of the image's file, where each frame is one
+    taken_at: float  # seconds since 1970
+    source_time: float  # the same moment in seconds on the source's clock
+    size: tuple[int, int]  # (width, height) of the image in pixels
+    faces: tuple[FaceResult, ...]  # by track id: the one that has been present longest comes first
+    changed: bool = False  # since the snapshot before: a face came or went, or has another label
+    source_name: str = ""  # file name, where each frame is an image file of its own
 
 
-class Watch:
-    """Makes scenes of frames."""
+class ChangeDetector:
+    """Makes a snapshot of each frame, and compares it with the one before."""
 
     def __init__(self) -> None:
-        self._presence = ActiveFaces()
-        self._labels: dict[int, str | None] | None = None
+        self._active_faces = ActiveFaces()
+        self._labels: dict[int, str | None] | None = None  # track id -> label; None: before the first frame
 
-    def update(self, frame: Frame, readings: Sequence[FaceResult], moment: float) -> Scene:
-        """Return the scene at `moment`, seconds since 1970, given what was read in `frame`."""
-        if frame.source_name:  # an image of its own has nothing to do with the one before
-            self._presence.clear()
+    def update(self, frame: Frame, faces: Sequence[FaceResult], taken_at: float) -> FacesSnapshot:
+        """Return the snapshot of `frame`, taken at `taken_at` seconds since 1970, with `faces` in it."""
+        if frame.source_name:  # image files are unrelated to each other
+            self._active_faces.clear()
             self._labels = None
-        faces = self._presence.update(frame.time, readings)
-        labels = {reading.track_id: reading.label for reading in faces}
+        present = self._active_faces.update(frame.time, faces)
+        labels = {face.track_id: face.label for face in present}
         changed, self._labels = labels != self._labels, labels
         height, width = frame.gray.shape
-        return Scene(moment, frame.time, (width, height), faces, changed, frame.source_name)
+        return FacesSnapshot(taken_at, frame.time, (width, height), present, changed, frame.source_name)
 
-    def forget(self) -> None:
-        """Have everybody gone: no more frames come."""
-        self._presence.clear()
+    def clear(self) -> None:
+        """Remove all faces, when frames have ended."""
+        self._active_faces.clear()
         self._labels = {}

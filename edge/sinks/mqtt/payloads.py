@@ -1,4 +1,4 @@
-"""The JSON of both topics, as docs/mqtt.md describes it. Nothing here knows of an image."""
+"""The JSON payloads of both topics; docs/mqtt.md and docs/contract.md describe them."""
 
 from __future__ import annotations
 
@@ -8,44 +8,53 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge.sinks import serialize
-from edge.sinks.mqtt.faces_snapshot import Scene
-from edge.types import FaceResult
+from edge.sinks.mqtt.faces_snapshot import FacesSnapshot
 
-SHORT = ("id", "label", "confidence", "since")  # of a face, in the state
-
-
-def readings(scene: Scene) -> bytes:
-    """Return all that was read: boxes, labels, every score."""
-    faces = [_face(reading, scene) for reading in scene.faces]
-    about = {"time": _stamp(scene.moment), "changed": scene.changed, "size": list(scene.size)}
-    return _encoded({**about, **({"name": scene.name} if scene.name else {}), "faces": faces})
+STATE_FACE_KEYS = ("track_id", "label", "confidence", "since")
 
 
-def state(scene: Scene, figures: Mapping[str, Any]) -> bytes:
-    """Return who is there in short, and how the run is doing."""
-    first = next((reading for reading in scene.faces if reading.label is not None), None)
-    return _encoded(
+def encode_results(snapshot: FacesSnapshot) -> bytes:
+    """Return the payload of the topic `results`: each face with box, label and all probabilities."""
+    return _encode(
         {
-            "time": _stamp(scene.moment),
-            "present": bool(scene.faces),
-            "count": len(scene.faces),
-            "label": first.label if first else None,
-            "confidence": round(first.confidence, 4) if first else None,
-            "faces": [{key: face[key] for key in SHORT} for face in (_face(reading, scene) for reading in scene.faces)],
-            **figures,
+            "time": _format_time(snapshot.taken_at),
+            "changed": snapshot.changed,
+            "size": list(snapshot.size),
+            **({"source_name": snapshot.source_name} if snapshot.source_name else {}),
+            "faces": _face_dicts(snapshot),
         }
     )
 
 
-def _face(reading: FaceResult, scene: Scene) -> dict[str, Any]:
-    since = _stamp(scene.moment - max(0.0, scene.clock - reading.since))
-    return {**serialize.face_to_dict(reading), "since": since}
+def encode_state(snapshot: FacesSnapshot, run_figures: Mapping[str, Any]) -> bytes:
+    """Return the payload of the topic `state`: the faces in short, and the figures of the run."""
+    labeled = next((face for face in snapshot.faces if face.label is not None), None)
+    return _encode(
+        {
+            "time": _format_time(snapshot.taken_at),
+            "present": bool(snapshot.faces),
+            "count": len(snapshot.faces),
+            "label": labeled.label if labeled else None,
+            "confidence": round(labeled.confidence, 4) if labeled else None,
+            "faces": [{key: face[key] for key in STATE_FACE_KEYS} for face in _face_dicts(snapshot)],
+            **run_figures,
+        }
+    )
 
 
-def _stamp(moment: float) -> str:
-    """Return `moment`, seconds since 1970, as RFC 3339 has it, in UTC with milliseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _face_dicts(snapshot: FacesSnapshot) -> list[dict[str, Any]]:
+    """Return the faces as in every sink, but with `since` as a time of day."""
+    faces = []
+    for face in snapshot.faces:
+        since = snapshot.taken_at - max(0.0, snapshot.source_time - face.since)
+        faces.append({**serialize.face_to_dict(face), "since": _format_time(since)})
+    return faces
 
 
-def _encoded(content: Mapping[str, Any]) -> bytes:
+def _format_time(seconds: float) -> str:
+    """Return `seconds` since 1970 in the format of RFC 3339, UTC, with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _encode(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What is still to be said to the broker, and in which order: filled by the run's thread, emptied by the link's."""
+"""What is to be published and in which order: filled by the run's thread, emptied by the connection's."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
+from edge import __version__
 from edge.errors import SinkError
 from edge.sinks.mqtt import discovery, payloads
-from edge.sinks.mqtt.faces_snapshot import Scene, Watch
-from edge.sinks.mqtt.options import Options
+from edge.sinks.mqtt.faces_snapshot import ChangeDetector, FacesSnapshot
+from edge.sinks.mqtt.options import MqttOptions
 from edge.system import machine
-from edge.types import Frame, FrameResult, RunInfo
+from edge.types import FrameResult, RunInfo, RunStats
 
-KEPT = 100  # changes that wait for a broker that is away: some minutes of the past, in less than 1 MB
-STATE_SECONDS = 30.0  # between two states while nothing changes
-SILENCE_SECONDS = 30.0  # without a frame, after which nobody is there: three of the slowest rate that a run may have
-RATE_SECONDS = 5.0  # over which frames a second are counted, at least
-STRAY_SECONDS = 0.1  # by which a camera's clock may be off before it is set anew, as after a clock's change
-REANNOUNCE_SECONDS = 3.0  # Home Assistant asks for a random delay after its start, as every device of a house hears it
+MAX_CHANGES = 100  # that wait while the broker is away: some minutes, in less than 1 MB
+STATE_INTERVAL_SECONDS = 30.0  # between two states while nothing changes
+SECOND_STATE_SECONDS = 5.0  # after connecting: by then the frame rate is known
+FRAME_TIMEOUT_SECONDS = 30.0  # without a frame, after which no face is present: three frames at the lowest rate
+CLOCK_TOLERANCE_SECONDS = 0.1  # drift of the source's clock, beyond which the offset to the time of day is set anew
+MAX_ANNOUNCE_DELAY_SECONDS = 3.0  # random: all devices of a house receive Home Assistant's start at once
 
 
 class Message(NamedTuple):
@@ -29,207 +31,184 @@ class Message(NamedTuple):
     payload: bytes
     qos: int
     retain: bool
-    change: Scene | None = None  # what it says, if that must be said again when the connection breaks
+    change: FacesSnapshot | None = None  # to be sent again if the connection breaks
 
 
-class Desk:
-    """Announcements first, then changes in their order, then the newest state; the newest sample when all is said.
+class PublishQueue:
+    """Announcements first, then changes in their order, then the newest state, then the newest sample.
+
+    Bounded: in a live run the oldest change is dropped when MAX_CHANGES wait; in a run of files `add` waits.
 
     Args:
-        patience: seconds that a change of a run of files waits for room.
-        clock: in seconds, monotonic; another than time's in tests, as all that follow.
-        wall: in seconds since 1970.
-        temperature: the board's in degrees C, None where it has none; may take seconds.
+        max_wait_seconds: that `add` waits for the broker in a run of files.
+        clock: monotonic, in seconds.
+        wall_clock: seconds since 1970.
+        read_temperature: of the CPU in degrees C, None if unknown; may take seconds.
     """
 
     def __init__(
         self,
-        options: Options,
+        options: MqttOptions,
         run: RunInfo,
         *,
-        patience: float = 0.0,
+        max_wait_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-        temperature: Callable[[], float | None] = machine.temperature,
+        wall_clock: Callable[[], float] = time.time,
+        read_temperature: Callable[[], float | None] = machine.cpu_temperature,
     ) -> None:
-        self._options, self._run, self._patience = options, run, patience
-        self._clock, self._wall, self._temperature = clock, wall, temperature
-        self.device = discovery.device_id(options.topic)
-        self._room = threading.Condition()  # and the lock of all below
-        self._watch = Watch()
-        self._figures = _Figures(clock())
+        self._options, self._run, self._max_wait_seconds = options, run, max_wait_seconds
+        self._clock, self._wall_clock, self._read_temperature = clock, wall_clock, read_temperature
+        self.device_id = discovery.device_id(options.topic)
+        self._changed = threading.Condition()  # also the lock of all below
+        self._detector = ChangeDetector()
+        self._stats, self._last_frame_at = RunStats(), clock()
         self._announcements: deque[Message] = deque()
-        self._changes: deque[Scene] = deque()
-        self._sample: Scene | None = None
+        self._changes: deque[FacesSnapshot] = deque()
+        self._sample: FacesSnapshot | None = None
         self._sample_due = float("-inf")  # on the source's clock
-        self._scene = Scene(wall(), 0.0, (0, 0), ())  # the last one
-        self._apart = float("inf")  # seconds from the source's clock to the one of the wall
-        self._state_wanted = False
+        self._latest = FacesSnapshot(wall_clock(), 0.0, (0, 0), ())
+        self._clock_offset = float("inf")  # seconds since 1970 at time 0 of the source
+        self._state_pending = False
         self._state_due = self._announce_due = float("inf")
-        self._degrees: float | None = None
+        self._temperature: float | None = None
         self._dropped = 0
 
     @property
-    def lost(self) -> int:
-        """Changes that never arrived: dropped, or still here."""
-        with self._room:
+    def waiting_changes(self) -> int:
+        """Changes that wait to be published."""
+        with self._changed:
+            return len(self._changes)
+
+    @property
+    def lost_changes(self) -> int:
+        """Changes that were dropped, or still wait."""
+        with self._changed:
             return self._dropped + len(self._changes)
 
-    def process(self, seen: FrameResult) -> bool:
-        """Take note of `seen`; return whether there is something new to say.
+    def add(self, result: FrameResult) -> bool:
+        """Queue what is new in `result`; return whether there was anything.
 
-        Raises SinkError in a run of files, when nothing was taken for `patience` seconds.
+        Raises SinkError in a run of files if the broker took nothing for `max_wait_seconds`.
         """
-        frame = seen.frame
-        with self._room:
+        frame = result.frame
+        with self._changed:
             now = self._clock()
-            self._figures.count(frame.index, now)
-            self._scene = scene = self._watch.update(frame, seen.faces, self._moment(frame, now))
-            if scene.changed:
-                self._keep(scene)
-            elif not (scene.faces and self._options.rate and frame.time >= self._sample_due):
+            self._stats, self._last_frame_at = result.stats, now
+            offset = self._wall_clock() - max(0.0, now - frame.captured_at) - frame.time
+            if abs(offset - self._clock_offset) > CLOCK_TOLERANCE_SECONDS:  # else the time of a label would jitter
+                self._clock_offset = offset
+            self._latest = snapshot = self._detector.update(frame, result.faces, frame.time + self._clock_offset)
+            if snapshot.changed:
+                self._add_change(snapshot)
+            elif not (snapshot.faces and self._options.rate and frame.time >= self._sample_due):
                 return False
             else:
-                self._sample = scene
+                self._sample = snapshot
             self._sample_due = frame.time + 1 / self._options.rate if self._options.rate else float("inf")
             return True
 
     def announce(self) -> None:
-        """Have a new connection told everything that it must know."""
-        self._degrees = self._temperature()
-        messages = [self._availability("online")]
-        if self._options.discovery:
-            messages.insert(0, self._discovery(self._options.discovery))
-        with self._room:
+        """Queue what a new connection begins with: discovery, availability, state."""
+        self._temperature = self._read_temperature()
+        options = self._options
+        messages = [self._availability_message("online")]
+        if options.discovery:
+            config = discovery.encode_config(
+                options,
+                self._run,
+                self.device_id,
+                version=__version__,
+                board=machine.board_model(),
+                temperature=self._temperature is not None,
+            )
+            config_topic = discovery.config_topic(options.discovery, self.device_id)
+            messages.insert(0, Message(config_topic, config, options.qos, retain=True))
+        with self._changed:
             self._announcements = deque(messages)
-            self._announce_due, self._state_wanted = float("inf"), True
-            self._state_due = self._clock() + RATE_SECONDS  # the next one knows the frames a second
+            self._announce_due, self._state_pending = float("inf"), True
+            self._state_due = self._clock() + SECOND_STATE_SECONDS
 
     def announce_soon(self) -> None:
-        """Have it told again, as Home Assistant has started; soon, but not at once."""
-        with self._room:
-            due = self._clock() + random.uniform(0, REANNOUNCE_SECONDS)  # noqa: S311 (no secret)
+        """Announce again after a random delay, since Home Assistant has started."""
+        with self._changed:
+            due = self._clock() + random.uniform(0, MAX_ANNOUNCE_DELAY_SECONDS)  # noqa: S311 (no secret)
             self._announce_due = min(due, self._announce_due)
 
-    def tick(self) -> None:
-        """See what is due by the clock; called every second or so while there is a connection."""
+    def queue_due(self) -> None:
+        """Queue what is due by the clock; called about every second while connected."""
         now = self._clock()
         if now >= self._announce_due:
             self.announce()
         if now >= self._state_due:
-            self._degrees = self._temperature()
-            with self._room:
-                self._state_due, self._state_wanted = now + STATE_SECONDS, True
-        with self._room:
-            if now - self._figures.heard >= SILENCE_SECONDS:
-                self._leave()
+            self._temperature = self._read_temperature()
+            with self._changed:
+                self._state_due, self._state_pending = now + STATE_INTERVAL_SECONDS, True
+        with self._changed:
+            if now - self._last_frame_at >= FRAME_TIMEOUT_SECONDS:
+                self._stats = replace(self._stats, fps=0.0)
+                self._remove_faces()
 
-    def next(self) -> Message | None:
-        """Return what is to be said next, None if there is nothing."""
+    def next_message(self) -> Message | None:
+        """Return and remove the next message; None if there is none."""
         topic, qos = self._options.topic, self._options.qos
-        with self._room:
+        with self._changed:
             if self._announcements:
                 return self._announcements.popleft()
             if self._changes:
                 change = self._changes.popleft()
-                self._room.notify()
-                return Message(f"{topic}/readings", payloads.readings(change), qos, False, change)
-            if self._state_wanted:
-                self._state_wanted = False
-                return Message(f"{topic}/state", payloads.state(self._scene, self._told()), qos, True)
+                self._changed.notify()
+                return Message(f"{topic}/results", payloads.encode_results(change), qos, retain=False, change=change)
+            if self._state_pending:
+                self._state_pending = False
+                figures = {
+                    "fps": round(self._stats.fps, 1),
+                    "skipped": self._stats.skipped,
+                    "temperature": self._temperature,
+                    "dropped": self._dropped,
+                    "model": self._run.model,
+                }
+                return Message(f"{topic}/state", payloads.encode_state(self._latest, figures), qos, retain=True)
             sample, self._sample = self._sample, None
-            return Message(f"{topic}/readings", payloads.readings(sample), 0, False) if sample else None
+            return Message(f"{topic}/results", payloads.encode_results(sample), 0, retain=False) if sample else None
 
-    def give_back(self, messages: Iterable[Message]) -> None:
-        """Take back, in their order, `messages` that may not have arrived; what only the newest is worth stays away."""
-        with self._room:
+    def requeue(self, messages: Iterable[Message]) -> None:
+        """Put the changes among `messages`, which may not have arrived, back to the front."""
+        with self._changed:
             self._changes.extendleft(reversed([message.change for message in messages if message.change]))
-            self._bound()
+            self._drop_excess()
 
     def close(self) -> None:
-        """Have the last things said: that nobody is before a camera that is off, and that it is off."""
-        with self._room:
-            self._leave()
+        """Queue the end of the run: no face is present."""
+        with self._changed:
+            self._remove_faces()
             self._sample = None
 
-    def farewell(self) -> Message:
-        """Return the very last message; the broker sends it by itself when the connection breaks."""
-        return self._availability("offline")
+    def offline_message(self) -> Message:
+        """Return the last message, which the broker also publishes by itself when the connection breaks."""
+        return self._availability_message("offline")
 
-    def _moment(self, frame: Frame, now: float) -> float:
-        """Return when `frame` was taken, in seconds since 1970, so that one label has one moment since when."""
-        apart = self._wall() - max(0.0, now - frame.captured_at) - frame.time
-        if abs(apart - self._apart) > STRAY_SECONDS:
-            self._apart = apart
-        return frame.time + self._apart
-
-    def _keep(self, change: Scene) -> None:
-        if not self._run.live and not self._room.wait_for(lambda: len(self._changes) < KEPT, self._patience):
-            raise SinkError(
-                f"mqtt: {self._options.address}: took nothing for {self._patience:g} s; is the broker there?"
-            )
+    def _add_change(self, change: FacesSnapshot) -> None:
+        if not self._run.live:
+            has_room = self._changed.wait_for(lambda: len(self._changes) < MAX_CHANGES, self._max_wait_seconds)
+            if not has_room:
+                address, seconds = self._options.address, self._max_wait_seconds
+                raise SinkError(f"mqtt: {address}: accepted nothing for {seconds:g} s; is the broker running?")
         self._changes.append(change)
-        self._bound()
-        self._sample, self._state_wanted = None, True
+        self._drop_excess()
+        self._sample, self._state_pending = None, True
 
-    def _bound(self) -> None:
-        while self._run.live and len(self._changes) > KEPT:
+    def _drop_excess(self) -> None:
+        while self._run.live and len(self._changes) > MAX_CHANGES:
             self._changes.popleft()
             self._dropped += 1
 
-    def _leave(self) -> None:
-        """Have everybody gone, if anybody is there."""
-        if self._scene.faces:
-            self._watch.forget()
-            self._scene = self._scene._replace(moment=self._wall(), faces=(), changed=True, name="")
-            self._changes.append(self._scene)
-            self._bound()
-            self._state_wanted = True
+    def _remove_faces(self) -> None:
+        if self._latest.faces:
+            self._detector.clear()
+            self._latest = self._latest._replace(taken_at=self._wall_clock(), faces=(), changed=True, source_name="")
+            self._changes.append(self._latest)
+            self._drop_excess()
+            self._state_pending = True
 
-    def _told(self) -> dict[str, Any]:
-        figures = self._figures
-        return {
-            "fps": figures.rate(self._clock()),
-            "skipped": figures.skipped,
-            "temperature": self._degrees,
-            "dropped": self._dropped,
-            "model": self._run.model,
-        }
-
-    def _availability(self, text: str) -> Message:
-        return Message(f"{self._options.topic}/availability", text.encode(), self._options.qos, True)
-
-    def _discovery(self, prefix: str) -> Message:
-        payload = discovery.config(
-            self._options,
-            self._run,
-            self.device,
-            version=machine.installed("emotion-edge") or "",
-            board=machine.board(),
-            thermometer=self._degrees is not None,
-        )
-        return Message(discovery.topic(prefix, self.device), payload, self._options.qos, True)
-
-
-class _Figures:
-    """Frames a second, and frames that were skipped. Times are of the desk's clock."""
-
-    def __init__(self, now: float) -> None:
-        self.skipped = 0
-        self.heard = now  # when the last frame came
-        self._expected = 0  # index of the next frame, if none is skipped
-        self._since, self._frames = now, 0
-        self._rate: float | None = None
-
-    def count(self, index: int, now: float) -> None:
-        """Count the frame of `index`."""
-        self.skipped += max(0, index - self._expected)
-        self._expected, self.heard = index + 1, now
-        self._frames += 1
-
-    def rate(self, now: float) -> float | None:
-        """Return frames a second since the last time but RATE_SECONDS at least; None as long as these are not over."""
-        if now - self._since >= RATE_SECONDS:
-            self._rate = round(self._frames / (now - self._since), 1)
-            self._since, self._frames = now, 0
-        return self._rate
+    def _availability_message(self, payload: str) -> Message:
+        return Message(f"{self._options.topic}/availability", payload.encode(), self._options.qos, retain=True)

@@ -1,0 +1,212 @@
+"""One connection to the broker, from connecting to its end.
+
+paho-mqtt encodes and decodes the packets; its own thread and its own queue are not used (docs/mqtt.md says why). At
+most MAX_IN_FLIGHT messages are unacknowledged, and none is handed over while the network accepts no data: memory stays
+bounded whatever the broker does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import ssl
+import threading
+import time
+
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge.errors import SinkError
+from edge.sinks.mqtt import credentials
+from edge.sinks.mqtt.discovery import BIRTH_PAYLOAD
+from edge.sinks.mqtt.options import MqttOptions
+from edge.sinks.mqtt.publish_queue import Message, PublishQueue
+
+KEEPALIVE_SECONDS = 15  # a broker publishes "offline" 1.5 times as long after a power cut
+CONNECT_TIMEOUT_SECONDS = 5.0  # of TCP, and of TLS
+CONNACK_TIMEOUT_SECONDS = 10.0  # for the broker's answer
+MAX_IN_FLIGHT = 10  # unacknowledged messages
+MAX_POLL_SECONDS = 1.0
+# Bad user name or password, not authorized: reason codes of MQTT 5, to which paho converts those of 3.1.1.
+LOGIN_REASON_CODES = (134, 135)
+NO_ANSWER = "closed without an answer; is this the port of an MQTT broker, and does it use TLS?"
+
+_log = logging.getLogger(__name__)
+
+
+class BrokerRefusedError(SinkError):
+    """The broker refused the connection: the next attempt will most likely fail, too."""
+
+
+class Wakeup:
+    """Wakes the thread of a connection: there are new messages, or the run stops."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.stopping = threading.Event()
+        self.deadline = float("inf")  # monotonic seconds: end of the time to publish what is queued
+
+    def notify(self) -> None:
+        os.eventfd_write(self.descriptor, 1)
+
+    def stop(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.stopping.set()
+        self.notify()
+
+
+class Session:
+    """A connection, used by one thread; each attempt to connect is a new session.
+
+    Args:
+        context: verifies the broker's certificate; None: no TLS.
+        rejected_topics: topics that the broker has rejected in this run, each of which is logged once.
+
+    Raises SettingsError if the credentials cannot be read.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        queue: PublishQueue,
+        context: ssl.SSLContext | None,
+        wakeup: Wakeup,
+        rejected_topics: set[str],
+    ) -> None:
+        self._options, self._queue, self._wakeup, self._rejected_topics = options, queue, wakeup, rejected_topics
+        self.accepted = False  # by the broker
+        self._offline_sent = False
+        self._error: Exception | None = None  # that ended the connection
+        self._in_flight: dict[int, Message] = {}  # packet identifier -> unacknowledged message
+        self._client = client = Client(
+            CallbackAPIVersion.VERSION2,
+            # Constant: the broker then ends a former connection, and publishes its "offline" before our "online".
+            client_id=options.client_id or queue.device_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if options.version == "5" else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_SECONDS
+        login = credentials.load_login(options)
+        if login.user is not None:
+            client.username_pw_set(login.user, login.password)
+        if context:
+            client.tls_set_context(context)
+        will = queue.offline_message()
+        client.will_set(will.topic, will.payload, will.qos, will.retain)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_publish, client.on_message = self._on_publish, self._on_message
+
+    @property
+    def in_flight(self) -> int:
+        """Number of unacknowledged messages."""
+        return len(self._in_flight)
+
+    def run(self) -> None:
+        """Connect and publish until the run stops. Raises what ended the connection before that."""
+        client, options = self._client, self._options
+        try:
+            client.connect(options.host, options.port, KEEPALIVE_SECONDS)
+            connack_deadline = time.monotonic() + CONNACK_TIMEOUT_SECONDS
+            while not self.accepted and not self._done:
+                if time.monotonic() >= connack_deadline:
+                    seconds = CONNACK_TIMEOUT_SECONDS
+                    raise TimeoutError(f"no answer for {seconds:g} s; is this the port of an MQTT broker?")
+                self._exchange()
+            if self.accepted:
+                _log.info("edge: mqtt: connected to %s", options.address)
+                if options.discovery:
+                    client.subscribe(f"{options.discovery}/status")
+                self._queue.announce()
+            while not self._done:
+                self._queue.queue_due()
+                self._publish()
+                self._exchange()
+            if self._offline_sent:
+                client.disconnect()  # otherwise the broker publishes the will
+        finally:
+            self._queue.requeue(self._in_flight.values())
+            if (connection := client.socket()) is not None:
+                connection.close()
+
+    @property
+    def _done(self) -> bool:
+        """Whether everything is published, or there is no more time for it."""
+        all_published = self._offline_sent and not self._in_flight
+        return all_published or time.monotonic() >= self._wakeup.deadline
+
+    def _publish(self) -> None:
+        """Hand over messages as long as the network accepts data, and MAX_IN_FLIGHT at most."""
+        while len(self._in_flight) < MAX_IN_FLIGHT and not self._client.want_write() and self._error is None:
+            message = self._queue.next_message()
+            if message is None and self._wakeup.stopping.is_set() and not self._in_flight and not self._offline_sent:
+                message, self._offline_sent = self._queue.offline_message(), True
+            if message is None:
+                return
+            info = self._client.publish(message.topic, message.payload, message.qos, message.retain)
+            if message.qos:
+                self._in_flight[info.mid] = message
+
+    def _exchange(self) -> None:
+        """Wait for the network, the wakeup or the clock, then read and write. Raises when the connection has ended."""
+        client, wakeup = self._client, self._wakeup
+        connection = client.socket()
+        if connection is not None:
+            poll = select.poll()
+            poll.register(connection, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+            poll.register(wakeup.descriptor, select.POLLIN)
+            # Decrypted bytes may wait in the TLS layer, where poll does not see them.
+            has_bytes = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+            seconds = 0.0 if has_bytes else max(0.0, min(MAX_POLL_SECONDS, wakeup.deadline - time.monotonic()))
+            events = dict(poll.poll(seconds * 1000))
+            if wakeup.descriptor in events:
+                os.eventfd_read(wakeup.descriptor)
+            if has_bytes or events.get(connection.fileno(), 0) & ~select.POLLOUT:
+                client.loop_read()
+            if client.want_write():
+                client.loop_write()
+            client.loop_misc()
+        if self._error is None and client.socket() is None:
+            self._error = ConnectionError("the connection broke")
+        if self._error is not None and not self._done:
+            raise self._error
+
+    def _on_connect(self, _: Client, __: object, ___: object, reason: ReasonCode, ____: Properties | None) -> None:
+        self.accepted = not reason.is_failure
+        if reason.is_failure:
+            hint = "; check user-file and password-file, and the users of the broker"
+            hint = hint if reason.value in LOGIN_REASON_CODES else ""
+            self._error = BrokerRefusedError(f"refused ({reason}){hint}")
+
+    def _on_disconnect(
+        self, _: Client, __: object, flags: DisconnectFlags, reason: ReasonCode, ___: Properties | None
+    ) -> None:
+        if self._error is not None:
+            return
+        if flags.is_disconnect_packet_from_server:
+            self._error = ConnectionError(f"the broker ended the connection ({reason})")
+        elif not self.accepted:
+            self._error = ConnectionError(NO_ANSWER)
+        elif reason == "Keep alive timeout":
+            self._error = ConnectionError(f"no packet for {KEEPALIVE_SECONDS} s")
+        else:
+            self._error = ConnectionError("the connection broke")
+
+    def _on_publish(self, _: Client, __: object, packet_id: int, reason: ReasonCode, ___: Properties | None) -> None:
+        message = self._in_flight.pop(packet_id, None)
+        # Only MQTT 5 reports a rejected message.
+        if message and reason.is_failure and message.topic not in self._rejected_topics:
+            self._rejected_topics.add(message.topic)
+            _log.warning(
+                "edge: mqtt: %s: %s is rejected (%s); check its access control",
+                self._options.address,
+                message.topic,
+                reason,
+            )
+
+    def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
+        # A retained message is old: this connection has announced since.
+        if message.payload == BIRTH_PAYLOAD and not message.retain:
+            self._queue.announce_soon()
