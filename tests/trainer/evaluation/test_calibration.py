@@ -1,128 +1,132 @@
-"""Calibration figures are those that one knows beforehand: made scores have a known gap, temperature and coverage."""
+"""Calibration figures are those that are known beforehand: the data has a known gap, temperature and coverage."""
 
 import numpy as np
 import pytest
 
 from edge.inference.classifier import calibrate
-from trainer.evaluation.calibration import BINS, Reliability, coverage, fit_temperature, reliability, tempered
+from trainer.evaluation.calibration import (
+    CALIBRATION_BINS,
+    ReliabilityDiagram,
+    apply_temperature,
+    coverage_curve,
+    fit_temperature,
+    reliability_diagram,
+)
 
 CLASSES = 7
 
 
-def softmax(logits):
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def drawn(n, seed=0):
-    """Return (n, classes) shares and (n,) labels drawn by just these shares: perfectly calibrated."""
+def calibrated(n, seed=0):
+    """Return (n, classes) probabilities and (n,) labels that are drawn with these probabilities."""
     rng = np.random.default_rng(seed)
-    scores = softmax(rng.normal(0, 1.5, (n, CLASSES)))
-    passed = rng.random((n, 1)) < np.cumsum(scores, axis=1)
-    return scores, passed.argmax(axis=1)
+    powers = np.exp(rng.normal(0, 1.5, (n, CLASSES)))
+    probabilities = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities, (rng.random((n, 1)) < np.cumsum(probabilities, axis=1)).argmax(axis=1)
 
 
-def pairs(confidence, right):
-    """Return two-class scores that are so confident, and labels by which they are right or not."""
+def two_classes(confidence, correct):
+    """Return (n, 2) probabilities with the given confidence, and labels for which they are correct or not."""
     confidence = np.array(confidence, np.float32)
-    return np.column_stack([confidence, 1 - confidence]), np.where(right, 0, 1)
+    return np.column_stack([confidence, 1 - confidence]), np.where(correct, 0, 1)
 
 
 # --- temperature ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("temperature", [0.5, 0.8, 1.0, 1.6])  # far above it most shares are below an int8 step
-def test_the_temperature_that_spoiled_calibrated_scores_is_found(temperature):
-    scores, labels = drawn(20_000)
-    spoiled = tempered(scores, 1 / temperature)
-    assert fit_temperature(spoiled, labels) == pytest.approx(temperature, rel=0.06)
+@pytest.mark.parametrize("temperature", [0.5, 0.8, 1.0, 1.6])  # far above it most probabilities are below an int8 step
+def test_the_temperature_of_uncalibrated_probabilities_is_found(temperature):
+    probabilities, labels = calibrated(20_000)
+    uncalibrated = apply_temperature(probabilities, 1 / temperature)
+    assert fit_temperature(uncalibrated, labels) == pytest.approx(temperature, rel=0.06)
 
 
-def test_a_share_of_zero_as_int8_has_it_means_rarely_and_not_never():
-    # One wrong of 500 that are 100 % sure is what less than half a step of 1/256 promises.
-    scores, labels = pairs([1.0] * 500, np.arange(500) > 0)
-    assert fit_temperature(scores, labels) == pytest.approx(1, abs=0.02)
+def test_an_int8_probability_of_0_means_rarely_not_never():
+    # One wrong of 500 with a confidence of 100 % is what less than half a step of 1/256 promises.
+    probabilities, labels = two_classes([1.0] * 500, np.arange(500) > 0)
+    assert fit_temperature(probabilities, labels) == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize(("right", "end"), [(True, 0.2), (False, 5.0)])
-def test_a_model_that_is_always_right_or_always_wrong_gets_the_end_of_the_range(right, end):
-    scores, labels = pairs([0.7] * 50, [right] * 50)
-    assert fit_temperature(scores, labels) == pytest.approx(end, rel=1e-3)
+@pytest.mark.parametrize(("correct", "limit"), [(True, 0.2), (False, 5.0)])
+def test_always_correct_or_always_wrong_gives_a_limit_of_the_range(correct, limit):
+    probabilities, labels = two_classes([0.7] * 50, [correct] * 50)
+    assert fit_temperature(probabilities, labels) == pytest.approx(limit, rel=1e-3)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.2])
-def test_rows_are_tempered_as_the_device_does_it(temperature):
-    scores, _ = drawn(50)
-    scores[3] = 0  # a model that says nothing
-    made = tempered(scores, temperature)
-    assert made.dtype == np.float32
-    for row, found in zip(scores, made, strict=True):
-        assert found == pytest.approx(calibrate(row, temperature), abs=1e-6)
+def test_a_temperature_is_applied_as_on_the_device(temperature):
+    probabilities, _ = calibrated(50)
+    probabilities[3] = 0  # all int8 outputs 0
+    scaled = apply_temperature(probabilities, temperature)
+    assert scaled.dtype == np.float32
+    for before, after in zip(probabilities, scaled, strict=True):
+        assert after == pytest.approx(calibrate(before, temperature), abs=1e-6)
 
 
-def test_a_temperature_changes_no_answer():
-    scores, _ = drawn(500)
+def test_a_temperature_changes_no_prediction():
+    probabilities, _ = calibrated(500)
     for temperature in (0.2, 5.0):
-        assert np.array_equal(tempered(scores, temperature).argmax(axis=1), scores.argmax(axis=1))
+        scaled = apply_temperature(probabilities, temperature)
+        assert np.array_equal(scaled.argmax(axis=1), probabilities.argmax(axis=1))
 
 
 # --- reliability ----------------------------------------------------------------------------------------------------
 
 
-def test_calibrated_scores_have_hardly_an_error():
-    assert reliability(*drawn(50_000)).error < 0.01
+def test_calibrated_probabilities_have_almost_no_error():
+    assert reliability_diagram(*calibrated(50_000)).expected_calibration_error < 0.01
 
 
-@pytest.mark.parametrize(("confidence", "share"), [(0.9, 0.6), (0.55, 0.8)])
-def test_the_error_is_the_gap_between_confidence_and_accuracy(confidence, share):
-    scores, labels = pairs([confidence] * 100, np.arange(100) < 100 * share)
-    found = reliability(scores, labels)
-    assert found.error == pytest.approx(abs(confidence - share), abs=1e-6)
-    assert found.n.tolist() == [100]
-    assert found.accuracy == pytest.approx([share])
+@pytest.mark.parametrize(("confidence", "accuracy"), [(0.9, 0.6), (0.55, 0.8)])
+def test_the_error_is_the_gap_of_confidence_and_accuracy(confidence, accuracy):
+    probabilities, labels = two_classes([confidence] * 100, np.arange(100) < 100 * accuracy)
+    diagram = reliability_diagram(probabilities, labels)
+    assert diagram.expected_calibration_error == pytest.approx(abs(confidence - accuracy), abs=1e-6)
+    assert diagram.n.tolist() == [100]
+    assert diagram.accuracy == pytest.approx([accuracy])
 
 
-def test_ranges_count_by_their_number_of_answers_and_not_by_sign():
-    # 30 answers 20 points too sure, 10 answers 20 points too unsure: gaps do not cancel.
-    scores, labels = pairs([0.9] * 30 + [0.6] * 10, [*(np.arange(30) < 21), *(np.arange(10) < 8)])
-    assert reliability(scores, labels).error == pytest.approx(0.2, abs=1e-6)
-    assert Reliability(np.array([0.9, 0.5]), np.array([0.8, 0.9]), np.array([3, 1])).error == pytest.approx(0.175)
+def test_gaps_are_weighted_by_count_and_do_not_cancel():
+    # 30 predictions 20 points overconfident, 10 predictions 20 points underconfident.
+    probabilities, labels = two_classes([0.9] * 30 + [0.6] * 10, [*(np.arange(30) < 21), *(np.arange(10) < 8)])
+    assert reliability_diagram(probabilities, labels).expected_calibration_error == pytest.approx(0.2, abs=1e-6)
+    uneven = ReliabilityDiagram(np.array([0.9, 0.5]), np.array([0.8, 0.9]), np.array([3, 1]))
+    assert uneven.expected_calibration_error == pytest.approx(0.175)
 
 
-def test_ranges_are_equal_and_those_without_answers_left_out():
-    scores, labels = pairs([0.52, 0.58, 0.95, 1.0], [True, False, True, True])
-    found = reliability(scores, labels, bins=10)
-    assert (found.n.tolist(), found.accuracy.tolist()) == ([2, 2], [0.5, 1])
-    assert found.confidence == pytest.approx([0.55, 0.975])
+def test_bins_have_equal_width_and_empty_ones_are_left_out():
+    probabilities, labels = two_classes([0.52, 0.58, 0.95, 1.0], [True, False, True, True])
+    diagram = reliability_diagram(probabilities, labels, bins=10)
+    assert (diagram.n.tolist(), diagram.accuracy.tolist()) == ([2, 2], [0.5, 1])
+    assert diagram.confidence == pytest.approx([0.55, 0.975])
 
 
-def test_all_answers_are_counted_in_at_most_15_ranges():
-    found = reliability(*drawn(3000))
-    assert found.n.sum() == 3000
-    assert len(found.n) <= BINS == 15
+def test_all_predictions_are_counted_in_at_most_15_bins():
+    diagram = reliability_diagram(*calibrated(3000))
+    assert diagram.n.sum() == 3000
+    assert len(diagram.n) <= CALIBRATION_BINS == 15
 
 
 # --- coverage -------------------------------------------------------------------------------------------------------
 
 
-def test_a_lower_threshold_covers_more():
-    found = coverage(*pairs([0.6, 0.9, 0.7, 0.8], [False, True, False, True]))
-    assert found.threshold == pytest.approx([0.9, 0.8, 0.7, 0.6])
-    assert found.covered.tolist() == [0.25, 0.5, 0.75, 1]
-    assert found.accuracy == pytest.approx([1, 1, 2 / 3, 0.5])
+def test_a_lower_threshold_has_a_higher_coverage():
+    curve = coverage_curve(*two_classes([0.6, 0.9, 0.7, 0.8], [False, True, False, True]))
+    assert curve.threshold == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    assert curve.coverage.tolist() == [0.25, 0.5, 0.75, 1]
+    assert curve.accuracy == pytest.approx([1, 1, 2 / 3, 0.5])
 
 
-def test_faces_of_the_same_confidence_are_answered_together():
-    found = coverage(*pairs([0.8, 0.75, 0.75, 0.75], [True, True, False, False]))
-    assert found.threshold == pytest.approx([0.8, 0.75])
-    assert found.covered.tolist() == [0.25, 1]
-    assert found.accuracy.tolist() == [1, 0.5]
+def test_equal_confidences_pass_a_threshold_together():
+    curve = coverage_curve(*two_classes([0.8, 0.75, 0.75, 0.75], [True, True, False, False]))
+    assert curve.threshold == pytest.approx([0.8, 0.75])
+    assert curve.coverage.tolist() == [0.25, 1]
+    assert curve.accuracy.tolist() == [1, 0.5]
 
 
 @pytest.mark.parametrize(
     ("threshold", "expected"),
     [(0.0, (1, 0.5)), (0.5, (1, 0.5)), (0.51, (0.75, 2 / 3)), (0.75, (0.5, 1)), (0.76, (0, 1)), (1.0, (0, 1))],
 )
-def test_a_threshold_covers_the_answers_that_reach_it(threshold, expected):
-    found = coverage(*pairs([0.75, 0.625, 0.5, 0.75], [True, False, False, True]))
-    assert found.at(threshold) == pytest.approx(expected)
+def test_coverage_and_accuracy_at_a_threshold(threshold, expected):
+    curve = coverage_curve(*two_classes([0.75, 0.625, 0.5, 0.75], [True, False, False, True]))
+    assert curve.at(threshold) == pytest.approx(expected)

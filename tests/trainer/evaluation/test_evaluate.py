@@ -1,4 +1,4 @@
-"""All that is measured of a model agrees with its parts, and the second model sees the same faces."""
+"""An evaluation agrees with its parts, and a second model gets the same faces."""
 
 import json
 from dataclasses import replace
@@ -6,97 +6,158 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.inference import model_file as cards
+from edge.inference import model_file
+from edge.inference.classifier import Classifier
 from tests.support import faces
-from trainer.data.dataset import PUBLIC_TEST
+from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.errors import DataError
-from trainer.evaluation import corruptions as robustness
-from trainer.evaluation.evaluate import facts, judge
-from trainer.evaluation.metrics import evaluate, measure
-from trainer.reports import formatting as tables
+from trainer.evaluation.corruptions import CORRUPTIONS, apply_corruption, darken
+from trainer.evaluation.evaluate import describe_model, evaluate
+from trainer.evaluation.metrics import compute_metrics
+from trainer.evaluation.prediction import predict_tflite
 
 DATA = faces.tiny()
+ROWS = DATA.split(PUBLIC_TEST)
 
 
 @pytest.fixture(scope="module")
-def second(tmp_path_factory):
-    """The shipped model under another card: unsure below 90 %."""
-    model, card = cards.load(faces.SHIPPED)
-    path = tmp_path_factory.mktemp("second") / "second.tflite"
-    cards.attach(model, replace(card, unsure=0.9), path)
+def strict(tmp_path_factory):
+    """The shipped model with another card: uncertain below 90 %."""
+    model, card = model_file.load(faces.SHIPPED)
+    path = tmp_path_factory.mktemp("strict") / "strict.tflite"
+    model_file.attach(model, replace(card, min_confidence=0.9), path)
     return path
 
 
-def test_the_result_is_that_of_evaluate():
-    found = judge(faces.SHIPPED, DATA, PUBLIC_TEST)
-    assert found.result.as_json() == evaluate(faces.SHIPPED, DATA, PUBLIC_TEST).as_json()
-    assert (found.robustness, found.ferplus, len(found.models)) == ({}, None, 1)
+@pytest.fixture(scope="module")
+def evaluation():
+    return evaluate(faces.SHIPPED, DATA, PUBLIC_TEST)
 
 
-def test_the_threshold_is_the_cards_own(second):
-    assert judge(second, DATA, PUBLIC_TEST).unsure == 0.9
-    sure = judge(second, DATA, PUBLIC_TEST).models[0].scores.max(axis=1) >= 0.9
-    assert judge(second, DATA, PUBLIC_TEST).answered[0] == pytest.approx(sure.mean())
+@pytest.fixture(scope="module")
+def full(strict):
+    """An evaluation of all that can be measured."""
+    votes = np.zeros((len(DATA), 10), np.uint8)
+    votes[:, 1] = 10  # happiness, all of them
+    data = replace(DATA, ferplus_votes=votes)
+    return evaluate(faces.SHIPPED, data, PUBLIC_TEST, compare_to=strict, corruptions=True, tta=True)
 
 
-def test_each_model_is_measured_under_each_condition(second):
-    found = judge(faces.SHIPPED, DATA, PUBLIC_TEST, beside=second, robust=True)
-    assert list(found.robustness) == ["emotion.tflite", "second.tflite"]
-    assert list(found.robustness["emotion.tflite"]) == list(robustness.conditions())
-    noisy = evaluate(faces.SHIPPED, robustness.under(DATA, robustness.dim), PUBLIC_TEST)
-    dark = found.robustness["emotion.tflite"]["dark (1/4 light)"]
-    assert abs(dark.accuracy - noisy.accuracy) < 0.08  # all splits were corrupted there, only PublicTest here
-    assert np.array_equal(found.robustness["second.tflite"]["as it is"].confusion, found.result.confusion)
+def test_the_metrics_are_those_of_the_predictions(evaluation):
+    probabilities = predict_tflite(Classifier(faces.SHIPPED), ROWS)
+    assert np.array_equal(evaluation.model.probabilities, probabilities)
+    assert evaluation.model.metrics.as_json() == compute_metrics(probabilities, ROWS).as_json()
+    assert evaluation.model.metrics.accuracy > 2 / 7  # twice chance, on means of faces that it was trained on
 
 
-def test_two_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
+def test_only_what_was_asked_for_is_measured(evaluation):
+    assert (evaluation.corruptions, evaluation.ferplus, evaluation.flip_tta) == ({}, None, None)
+    assert (evaluation.compared, len(evaluation.models), evaluation.agreement) == (None, 1, 1.0)
+
+
+@pytest.mark.parametrize(("split", "n"), [(TRAINING, 21), (PUBLIC_TEST, 14)])
+def test_the_named_split_is_evaluated(split, n):
+    metrics = evaluate(faces.SHIPPED, DATA, split).model.metrics
+    assert (metrics.split, metrics.n, metrics.class_names) == (split, n, DATA.class_names)
+
+
+def test_labels_in_another_order_are_matched_by_name(evaluation):
+    order = np.arange(7)[::-1]
+    reverse = replace(DATA, class_names=DATA.class_names[::-1], labels=order[DATA.labels])
+    metrics = evaluate(faces.SHIPPED, reverse, PUBLIC_TEST).model.metrics
+    assert metrics.as_json() == evaluation.model.metrics.as_json()
+
+
+def test_the_threshold_is_that_of_the_card(strict):
+    evaluation = evaluate(strict, DATA, PUBLIC_TEST)
+    confident = evaluation.model.probabilities.max(axis=1) >= 0.9
+    coverage, accuracy = evaluation.coverage(evaluation.model)
+    assert evaluation.min_confidence == 0.9
+    assert coverage == pytest.approx(confident.mean())
+    assert accuracy == pytest.approx((evaluation.model.predicted == ROWS.labels)[confident].mean())
+
+
+def test_both_models_are_evaluated_on_every_corruption(full):
+    assert list(full.corruptions) == ["emotion.tflite", "strict.tflite"]
+    assert all(list(by_name) == list(CORRUPTIONS) for by_name in full.corruptions.values())
+    dark = predict_tflite(Classifier(faces.SHIPPED), apply_corruption(ROWS, darken))
+    found = full.corruptions["emotion.tflite"]["low light (1/4)"]
+    assert found.as_json() == compute_metrics(dark, ROWS).as_json()
+    assert np.array_equal(full.corruptions["strict.tflite"]["original"].confusion, full.model.metrics.confusion)
+
+
+def test_equal_predictions_agree(full):
+    assert full.compared.name == "strict.tflite"
+    assert full.agreement == 1
+
+
+def test_two_files_of_one_name_are_shown_with_their_folders(tmp_path):
     other = tmp_path / faces.SHIPPED.name
     other.write_bytes(faces.SHIPPED.read_bytes())
-    names = [model.name for model in judge(faces.SHIPPED, DATA, PUBLIC_TEST, beside=other).models]
+    names = [model.name for model in evaluate(faces.SHIPPED, DATA, PUBLIC_TEST, compare_to=other).models]
     assert names == [str(faces.SHIPPED), str(other)]
 
 
-def test_the_result_of_two_looks_is_of_the_mean_of_a_face_and_of_the_same_mirrored_and_tighter():
-    found = judge(faces.SHIPPED, DATA, PUBLIC_TEST, two_looks=True)
-    assert DATA.side == 48
-    again = replace(DATA, faces=np.ascontiguousarray(DATA.faces[:, 2:47, 2:47][:, :, ::-1]))  # 3 % less on each side
-    mean = (found.models[0].scores + judge(faces.SHIPPED, again, PUBLIC_TEST).models[0].scores) / 2
-    assert found.two_looks is not None
-    assert found.two_looks.as_json() == measure(mean.astype(np.float32), found.rows).as_json()
-    assert found.two_looks.loss != found.result.loss
-    assert found.as_json()["two_looks"]["accuracy"] == found.two_looks.accuracy
-    assert f"two looks at each face: accuracy {found.two_looks.accuracy:.4f}" in tables.judged(found)
-    assert judge(faces.SHIPPED, DATA, PUBLIC_TEST).two_looks is None
+def test_flip_tta_averages_the_face_and_its_tighter_mirror_image(full):
+    assert ROWS.side == 48
+    flipped = np.ascontiguousarray(ROWS.faces[:, 2:47, 2:47][:, :, ::-1])  # 3 % less on each side
+    mirrored = predict_tflite(Classifier(faces.SHIPPED), replace(ROWS, faces=flipped))
+    expected = compute_metrics(((full.model.probabilities + mirrored) / 2).astype(np.float32), ROWS)
+    assert full.flip_tta.as_json() == expected.as_json()
+    assert full.flip_tta.loss != full.model.metrics.loss
 
 
-def test_votes_hold_the_model_against_their_majority():
-    votes = np.zeros((len(DATA), 10), np.uint8)
-    votes[:, 1] = 10  # happiness, all of them
-    found = judge(faces.SHIPPED, replace(DATA, ferplus_votes=votes), PUBLIC_TEST)
-    said = found.models[0].scores.argmax(axis=1) == DATA.class_names.index("happy")
-    assert found.ferplus is not None
-    assert found.ferplus.n == 14
-    assert found.ferplus.accuracy == pytest.approx(said.mean())
+def test_votes_give_the_accuracy_against_their_majority(full):
+    predicted = full.model.predicted == DATA.class_names.index("happy")
+    assert full.ferplus.n == 14
+    assert full.ferplus.accuracy == pytest.approx(predicted.mean())
 
 
-def test_a_second_model_of_other_labels_is_refused(tmp_path):
-    model, card = cards.load(faces.SHIPPED)
-    cards.attach(model, replace(card, labels=tuple("abcdefg")), tmp_path / "other.tflite")
+@pytest.mark.parametrize("names", [("calm", "cross"), tuple("abcdefg")])
+def test_a_data_set_with_other_labels_is_refused(names):
+    with pytest.raises(DataError, match=f"the model's labels are angry, .*; the data set's are {', '.join(names)}$"):
+        evaluate(faces.SHIPPED, faces.tiny(class_names=names), PUBLIC_TEST)
+
+
+def test_a_split_that_the_data_set_lacks_is_refused():
+    with pytest.raises(DataError, match=r"tiny\.csv: no rows of split PublicTest; found: Training \(7\)$"):
+        evaluate(faces.SHIPPED, faces.tiny(training=1, public=0, private=0), PUBLIC_TEST)
+
+
+def test_a_second_model_with_other_labels_is_refused(tmp_path):
+    model, card = model_file.load(faces.SHIPPED)
+    model_file.attach(model, replace(card, labels=tuple("abcdefg")), tmp_path / "other.tflite")
     with pytest.raises(DataError, match="the model's labels are a, b, c"):
-        judge(faces.SHIPPED, DATA, PUBLIC_TEST, beside=tmp_path / "other.tflite")
+        evaluate(faces.SHIPPED, DATA, PUBLIC_TEST, compare_to=tmp_path / "other.tflite")
 
 
-def test_as_json_all_of_it_is_plain(second):
-    votes = np.ones((len(DATA), 10), np.uint8)
-    votes[:, 0] = 3
-    found = judge(faces.SHIPPED, replace(DATA, ferplus_votes=votes), PUBLIC_TEST, beside=second, robust=True).as_json()
-    again = json.loads(json.dumps(found))
-    assert again["robustness"]["second.tflite"]["20 px faces"]["accuracy"] <= 1
-    assert {"calibration_error", "unsure", "ferplus_majority", "beside", "accuracy", "confusion"} <= set(again)
+# --- JSON and description -------------------------------------------------------------------------------------------
+
+SELECTIVE = {"expected_calibration_error", "min_confidence", "coverage", "selective_accuracy"}
+OPTIONAL = {"corruptions", "ferplus_majority", "flip_tta", "compare_to"}
 
 
-def test_what_is_said_of_the_file_is_its_cards(second):
-    about = facts(second)
-    assert about["unsure"] == "below 90%"
-    assert len(about["SHA-256"]) == 64
-    assert about["bytes"] == f"{second.stat().st_size:,}"
+def test_json_adds_calibration_and_coverage_to_the_metrics(evaluation):
+    values = json.loads(json.dumps(evaluation.as_json()))
+    assert set(values) == set(evaluation.model.metrics.as_json()) | SELECTIVE
+    assert (values["coverage"], values["selective_accuracy"]) == evaluation.coverage(evaluation.model)
+    assert values["min_confidence"] == 0.5
+
+
+def test_json_has_everything_that_was_measured(full):
+    values = json.loads(json.dumps(full.as_json()))
+    assert set(values) == set(full.model.metrics.as_json()) | SELECTIVE | OPTIONAL
+    assert set(values["corruptions"]["strict.tflite"]) == set(CORRUPTIONS)
+    accuracy = full.corruptions["strict.tflite"]["blur (sigma 1.5 px)"].accuracy
+    assert values["corruptions"]["strict.tflite"]["blur (sigma 1.5 px)"]["accuracy"] == accuracy
+    assert values["flip_tta"] == {"accuracy": full.flip_tta.accuracy, "macro_f1": full.flip_tta.macro_f1}
+    assert values["ferplus_majority"]["accuracy"] == full.ferplus.accuracy
+    assert values["compare_to"]["model"] == "strict.tflite"
+    assert values["compare_to"]["confusion"] == full.compared.metrics.confusion.tolist()
+
+
+def test_the_description_has_the_values_of_the_card(strict):
+    description = describe_model(strict)
+    assert "90%" in description["min. confidence"]
+    assert len(description["SHA-256"]) == 64
+    assert description["bytes"] == f"{strict.stat().st_size:,}"
