@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.kiosk import PATIENCE, until
+from tests.support.kiosk import TIMEOUT_SECONDS, wait_until
 
 HOST = "127.0.0.1"
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -58,7 +58,7 @@ class Broker:
         self._process = process = subprocess.Popen(
             [MOSQUITTO, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        until(lambda: process.poll() is not None or _open(self.port))
+        wait_until(lambda: process.poll() is not None or _open(self.port))
         assert process.poll() is None, self._config.read_text()
 
     def kill(self) -> None:
@@ -107,14 +107,14 @@ class Listener:
 
     def __enter__(self):
         self._client.loop_start()
-        assert self._subscribed.wait(PATIENCE)
+        assert self._subscribed.wait(TIMEOUT_SECONDS)
         return self
 
     def __exit__(self, *_):
         self._client.disconnect()
         self._client.loop_stop()
 
-    def until(self, topic: str, words: str = "", after: int = 0, patience: float = PATIENCE) -> Heard:
+    def wait_until(self, topic: str, words: str = "", after: int = 0, patience: float = TIMEOUT_SECONDS) -> Heard:
         """Return the first message number `after` or later of a topic that ends in `topic` with `words` in it."""
 
         def found() -> list[Heard]:
@@ -131,7 +131,7 @@ class Listener:
 
     def say(self, topic: str, text: str, *, retain: bool = False) -> None:
         """Publish `text`, and wait until the broker has it."""
-        self._client.publish(topic, text, 1, retain).wait_for_publish(PATIENCE)
+        self._client.publish(topic, text, 1, retain).wait_for_publish(TIMEOUT_SECONDS)
 
     def _note(self, message: Any) -> None:
         with self._changed:
@@ -190,7 +190,7 @@ class Gate:
 def _carry(one: socket.socket, other: socket.socket, flows: threading.Event) -> None:
     with contextlib.suppress(OSError), one:
         while content := one.recv(4096):
-            flows.wait(PATIENCE)
+            flows.wait(TIMEOUT_SECONDS)
             other.sendall(content)
         other.shutdown(socket.SHUT_RDWR)
 

@@ -1,4 +1,4 @@
-"""A run as a service has it, in a real process: with a manager that listens, and a camera that comes and goes."""
+"""A run as the service starts it: a real process, with a service manager, and a camera that can be unplugged."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,33 +17,32 @@ import numpy as np
 
 from tests.support.paths import ROOT
 
-PATIENCE = 30.0  # seconds to wait for anything: only a failing test waits as long
+TIMEOUT_SECONDS = 30.0  # for anything that a test waits for: only a failing test waits as long
 
-# OpenCV opens any file as if it were the device, so that a video is a camera whose plug is pulled at its end, and a
-# FIFO that nobody writes to is one that hangs in its driver.
-PROGRAM = """
+# OpenCV opens any file as if it were the device: a video is a camera that is unplugged at its end, and a FIFO without a
+# writer is a camera that is stuck in its driver.
+_PROGRAM = """
 import sys
 import cv2
-real = cv2.VideoCapture
-cv2.VideoCapture = lambda path, _: real(path)
-from edge.capture import latest_frame as newest
-from edge.capture import reconnecting as reopen
+open_file = cv2.VideoCapture
+cv2.VideoCapture = lambda path, _: open_file(path)
+from edge.capture import latest_frame, reconnecting
 from edge.cli import main
-{extra}
+{patch}
 main()
 """
 
 
-class Manager:
-    """A service manager: what it is told is in `told`, one message a line. A context manager."""
+class FakeSystemdManager:
+    """The receiving end of a notify socket. A context manager."""
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self.messages: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
-        self.told: list[str] = []
-        self._heard = threading.Condition()
-        self._thread = threading.Thread(target=self._listen)
+        self._received = threading.Condition()
+        self._thread = threading.Thread(target=self._receive)
 
     def __enter__(self):
         self._thread.start()
@@ -53,55 +53,57 @@ class Manager:
         self._thread.join()
         self._socket.close()
 
-    def until(self, words: str, after: int = 0) -> int:
-        """Return the number of the first message from number `after` on that holds `words`, waiting for it."""
+    def wait_for(self, text: str, start: int = 0) -> int:
+        """Wait for a message with `text` among those from number `start` on, and return its number."""
 
         def numbers() -> list[int]:
-            return [number for number, text in enumerate(self.told) if number >= after and words in text]
+            return [number for number, message in enumerate(self.messages) if number >= start and text in message]
 
-        with self._heard:
-            assert self._heard.wait_for(numbers, PATIENCE), (words, self.told)
+        with self._received:
+            assert self._received.wait_for(numbers, TIMEOUT_SECONDS), (text, self.messages)
             return numbers()[0]
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         while message := self._socket.recv(4096):
-            with self._heard:
-                self.told.append(message.decode())
-                self._heard.notify_all()
+            with self._received:
+                self.messages.append(message.decode())
+                self._received.notify_all()
 
 
-class Run:
+class EdgeProcess:
     """`edge ARGUMENTS` in a process of its own. A context manager that leaves no process behind.
 
     Args:
-        extra: lines of Python that run before, with `newest`, `reopen` and `cv2` at hand.
-        manager: who is told how it is doing.
-        watchdog: its watchdog's time in seconds.
+        patch: Python code that runs first; it can use `latest_frame`, `reconnecting` and `cv2`.
+        manager: that the process notifies.
+        watchdog_seconds: of the manager; 0: no watchdog.
         stdout: file descriptor.
     """
 
     def __init__(
         self,
         *arguments: object,
-        extra: str = "",
-        manager: Manager | None = None,
-        watchdog: float = 0,
+        patch: str = "",
+        manager: FakeSystemdManager | None = None,
+        watchdog_seconds: float = 0,
         stdout: int = subprocess.DEVNULL,
     ):
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("OPENCV_")}
-        told = {"NOTIFY_SOCKET": manager.address} if manager else {}
-        fed = {"WATCHDOG_USEC": f"{watchdog * 1e6:.0f}"} if watchdog else {}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENCV_")}
+        if manager:
+            environment["NOTIFY_SOCKET"] = manager.address
+        if watchdog_seconds:
+            environment["WATCHDOG_USEC"] = f"{watchdog_seconds * 1e6:.0f}"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(extra=extra), *map(str, arguments)],
+            [sys.executable, "-c", _PROGRAM.format(patch=patch), *map(str, arguments)],
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**plain, **told, **fed},
+            env=environment,
         )
         self.lines: list[str] = []  # of stderr
-        self._coming: queue.Queue[str] = queue.Queue()
-        self._thread = threading.Thread(target=self._read)
+        self._new_lines: queue.Queue[str] = queue.Queue()
+        self._thread = threading.Thread(target=self._read_stderr)
 
     def __enter__(self):
         self._thread.start()
@@ -114,40 +116,40 @@ class Run:
         assert self.process.stderr
         self.process.stderr.close()
 
-    def until(self, words: str) -> str:
-        """Return the next line on stderr that holds `words`, waiting for it."""
+    def wait_for_line(self, text: str) -> str:
+        """Wait for the next line on stderr that contains `text`, and return it."""
         while True:
             try:
-                line = self._coming.get(timeout=PATIENCE)
+                line = self._new_lines.get(timeout=TIMEOUT_SECONDS)
             except queue.Empty:
-                raise AssertionError(f"not said: {words}; but {self.lines}") from None
-            if words in line:
+                raise AssertionError(f"no line with {text!r} in {self.lines}") from None
+            if text in line:
                 return line
 
-    def end(self) -> int:
-        """Return the exit status, waiting for it."""
-        status = self.process.wait(PATIENCE)
+    def wait_for_exit(self) -> int:
+        """Wait until the process has ended, and return its exit status."""
+        status = self.process.wait(TIMEOUT_SECONDS)
         self._thread.join()
         return status
 
     def stop(self) -> float:
-        """Send SIGTERM and return how many seconds the process still took."""
+        """Send SIGTERM, wait until the process has ended, and return the seconds that it took."""
         start = time.monotonic()
         self.process.terminate()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT_SECONDS)
         seconds = time.monotonic() - start
         self._thread.join()
         return seconds
 
-    def _read(self) -> None:
+    def _read_stderr(self) -> None:
         assert self.process.stderr
         for line in self.process.stderr:
             self.lines.append(line.rstrip("\n"))
-            self._coming.put(line.rstrip("\n"))
+            self._new_lines.put(line.rstrip("\n"))
 
 
-def recording(path: Path, frames: int) -> Path:
-    """Write a video of even gray images."""
+def write_video(path: Path, frames: int) -> Path:
+    """Write a video of uniform gray images, and return its path."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (640, 480))
     for _ in range(frames):
         writer.write(np.full((480, 640, 3), 100, np.uint8))
@@ -155,9 +157,9 @@ def recording(path: Path, frames: int) -> Path:
     return path
 
 
-def until(true) -> None:
-    """Wait until `true()`."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until `condition()` is true."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.01)
