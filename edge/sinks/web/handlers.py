@@ -1,277 +1,318 @@
-"""What the server answers to which request, and what it refuses."""
+"""The request handlers: who may request what, and the responses."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from edge.sinks import serialize
-from edge.sinks.web import messages, metrics, photo
-from edge.sinks.web.access import SESSION_SECONDS, Rate
-from edge.sinks.web.run_in_thread import apart
-from edge.sinks.web.subscribers import Viewers
-from edge.system import log as journal
+from edge.sinks.web import messages
+from edge.sinks.web.authentication import SESSION_DAYS
+from edge.sinks.web.context import WebContext
+from edge.sinks.web.metrics import make_registry
+from edge.sinks.web.photo_decoder import MAX_PHOTO_BYTES, PhotoError
+from edge.sinks.web.photo_queue import PhotoQueue
+from edge.sinks.web.rate_limiter import RateLimiter
+from edge.sinks.web.subscribers import SubscriberSet
 
-if TYPE_CHECKING:
-    from edge.sinks.web.server import Server
+_log = logging.getLogger(__name__)
 
-KINDS = {
+CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-COOKIE = "emotion-edge"
-PHOTOS_AT_ONCE = 3  # read one after another
-DRAINED_BYTES = 4 * photo.BYTES  # of a photo that is too large: beyond that the connection is closed without an answer
+PAGE_FILES = {
+    path.name: path.read_bytes() for path in Path(__file__).with_name("page").iterdir() if path.suffix in CONTENT_TYPES
+}
+SESSION_COOKIE = "emotion-edge"
+COOKIE_ATTRIBUTES: dict[str, Any] = {"httponly": True, "samesite": "Strict", "path": "/"}
+# Of a photo that is too large: a client that is still sending does not read the response. Beyond this many bytes the
+# connection is closed without one.
+MAX_DISCARDED_BYTES = 4 * MAX_PHOTO_BYTES
 
 
-def application(server: Server) -> Application:
-    routes: list[tuple[str, type[_Handler], dict[str, Any]]] = [
-        (r"/", _Page, {"name": "index.html"}),
-        (r"/login", _Login, {}),
-        (r"/logout", _Logout, {}),
-        (r"/page/([a-z]+\.[a-z]+)", _Asset, {}),
-        (r"/healthz", _Healthz, {}),
-        (r"/metrics", _Metrics, {}),
-        (r"/api/reading", _Reading, {}),
-        (r"/api/events", _Events, {}),
-        (r"/api/image", _Image, {}),
-        (r"/api/photo", _Photo, {}),
-        (r".*", _Handler, {}),
+def make_application(context: WebContext) -> Application:
+    """Return the application of all paths."""
+    routes: list[tuple[str, type[BaseHandler], dict[str, Any]]] = [
+        (r"/", PageHandler, {}),
+        (r"/login", LoginHandler, {}),
+        (r"/logout", LogoutHandler, {}),
+        (r"/page/([a-z]+\.[a-z]+)", FileHandler, {}),
+        (r"/healthz", HealthCheckHandler, {}),
+        (r"/metrics", MetricsHandler, {"registry": make_registry(context)}),
+        (r"/api/result", ResultHandler, {}),
+        (r"/api/events", EventsHandler, {}),
+        (r"/api/stream\.mjpg", MjpegHandler, {}),
+        (r"/api/analyze", AnalyzeHandler, {}),
+        (r".*", NotFoundHandler, {}),
     ]
-    with_server = [(path, handler, {"server": server, **more}) for path, handler, more in routes]
-    return Application(with_server, log_function=lambda _: None)
+    return Application(
+        [(path, handler, {"context": context, **more}) for path, handler, more in routes],
+        cookie_secret=context.authenticator.cookie_secret,
+        log_function=lambda _: None,
+    )
 
 
-class Refusal(HTTPError):
-    """An answer that says why there is no other, with header fields of its own."""
+class ApiError(HTTPError):
+    """A response with an error message for the client, and further headers."""
 
-    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, reason=reason)
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, reason=message)
         self.headers = headers or {}
 
 
-class _Handler(RequestHandler):
-    """What holds for every request; by itself, of a path that there is not."""
+class BaseHandler(RequestHandler):
+    """Security headers, authentication and errors of every request."""
 
-    needs_token = True
+    needs_authentication = True
 
-    def initialize(self, server: Server, name: str = "") -> None:
-        self.server, self.name = server, name
+    def initialize(self, context: WebContext) -> None:
+        self.context = context
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
-        for name, value in messages.SAFE.items():
+        for name, value in messages.SECURITY_HEADERS.items():
             self.set_header(name, value)
 
     async def prepare(self) -> None:
-        if not self.server.access.knows_name(self.request.host):
-            raise HTTPError(
-                403, reason="This device has other names; open the page by its address, or start it with host=NAME"
-            )
-        if self.request.method not in ("GET", "HEAD") and not self._is_from_here():
-            raise Refusal(403, "This was sent by another site's page")
-        if type(self) is _Handler:
-            raise Refusal(404, "There is no such page")
-        if self.needs_token and not self.let_in():
-            self.refuse()
+        if not self.context.authenticator.accepts_host(self.request.host):
+            raise ApiError(403, "Unknown host name; open the page by the device's address, or set the option host=NAME")
+        # A browser says in Origin which site's page sent the request.
+        origin = self.request.headers.get("Origin")
+        from_other_site = origin is not None and urlsplit(origin).netloc.lower() != self.request.host.lower()
+        if self.request.method not in ("GET", "HEAD") and from_other_site:
+            raise ApiError(403, "The request comes from another site's page")
+        if self.needs_authentication and not self.is_authenticated():
+            self.reject()
 
-    def let_in(self) -> bool:
-        """Return whether the request comes with the token, or with the cookie that stands for it."""
-        access = self.server.access
-        if access.is_open or access.is_session(self.get_cookie(COOKIE) or ""):
+    def is_authenticated(self) -> bool:
+        """Return whether the request has a valid session cookie or the token."""
+        authenticator = self.context.authenticator
+        if not authenticator.required:
             return True
-        kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
-        return kind.lower() == "bearer" and self.guess(token.strip())
+        session = self.get_signed_cookie(SESSION_COOKIE, max_age_days=SESSION_DAYS, min_version=2)
+        if session == authenticator.session.encode():
+            return True
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self.check_token(token.strip())
 
-    def guess(self, token: str) -> bool:
-        """Return whether `token` is right; an address that was wrong too often has to wait."""
-        guesses, address = self.server.guesses, self.request.remote_ip or ""
-        self.hold_back(guesses, address)
-        right = self.server.access.fits(token)
-        if not right:
-            guesses.count(address)
-        return right
+    def check_token(self, token: str) -> bool:
+        """Return whether `token` is right. Raises ApiError after too many wrong ones from the client's address."""
+        authenticator = self.context.authenticator
+        self.limit_rate(authenticator.failed_logins)
+        accepted = authenticator.accepts_token(token)
+        if not accepted:
+            authenticator.failed_logins.count(self.request.remote_ip or "")
+        return accepted
 
-    def hold_back(self, rate: Rate, address: str) -> None:
-        wait = rate.wait(address)
+    def limit_rate(self, limiter: RateLimiter) -> None:
+        """Raise ApiError if the client's address has to wait."""
+        wait = limiter.seconds_to_wait(self.request.remote_ip or "")
         if wait:
-            after = str(int(wait) + 1)
-            raise Refusal(429, f"Too many from your address; try again in {after} s", {"Retry-After": after})
+            seconds = str(int(wait) + 1)
+            raise ApiError(429, f"Too many requests from your address; retry in {seconds} s", {"Retry-After": seconds})
 
-    def refuse(self) -> None:
-        raise Refusal(401, "A token is needed, as Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+    def reject(self) -> None:
+        """Answer a request without authentication."""
+        raise ApiError(401, "Authentication required: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
-    def write_error(self, status_code: int, **about: Any) -> None:  # noqa: ARG002 (as Tornado calls it)
-        error = about.get("exc_info", (None, None))[1]
-        if isinstance(error, Refusal):
+    def write_error(self, status_code: int, **details: Any) -> None:  # noqa: ARG002 (as Tornado calls it)
+        error = details.get("exc_info", (None, None))[1]
+        if isinstance(error, ApiError):
             for name, value in error.headers.items():
                 self.set_header(name, value)
         self.finish({"error": self._reason})
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:  # noqa: ARG002 (likewise)
         if not isinstance(value, HTTPError):
-            what = f"{self.request.method} {self.request.path}: {type(value).__name__}: {value}"
-            journal.say(f"edge: web: {what}", journal.ERROR)
-
-    def _is_from_here(self) -> bool:
-        """Return whether no other site's page sent the request: a browser says in Origin whose page did."""
-        origin = self.request.headers.get("Origin")
-        return origin is None or urlsplit(origin).netloc.lower() == self.request.host.lower()
+            request = self.request
+            _log.error("edge: web: %s %s: %s: %s", request.method, request.path, type(value).__name__, value)
 
 
-class _Asset(_Handler):
-    """A file of the page; nothing in them is secret."""
+class NotFoundHandler(BaseHandler):
+    needs_authentication = False
 
-    needs_token = False
+    async def prepare(self) -> None:
+        await super().prepare()
+        raise ApiError(404, "Not found")
+
+
+class FileHandler(BaseHandler):
+    """A file of the page; none is confidential."""
+
+    needs_authentication = False
 
     async def get(self, name: str) -> None:
-        content = self.server.page.get(name)
+        content = PAGE_FILES.get(name)
         if content is None:
-            raise Refusal(404, "There is no such page")
-        self.set_header("Content-Type", KINDS[Path(name).suffix])
-        self.set_header("Cache-Control", "no-cache")  # may be kept, if it is asked each time whether it changed
+            raise ApiError(404, "Not found")
+        self.set_header("Content-Type", CONTENT_TYPES[Path(name).suffix])
+        self.set_header("Cache-Control", "no-cache")  # may be stored, but is validated before each use
         self.write(content)
 
 
-class _Page(_Asset):
-    needs_token = True
+class PageHandler(FileHandler):
+    needs_authentication = True
 
-    async def get(self, name: str = "") -> None:
-        await super().get(name or self.name)
+    async def get(self, name: str = "index.html") -> None:
+        await super().get(name)
 
-    def refuse(self) -> None:
+    def reject(self) -> None:
         self.redirect("/login", status=303)
 
 
-class _Login(_Asset):
+class LoginHandler(FileHandler):
     async def get(self, name: str = "login.html") -> None:
         await super().get(name)
 
     async def post(self) -> None:
-        if not self.guess(self.get_body_argument("token", "")):
+        if not self.check_token(self.get_body_argument("token", "")):
             self.redirect("/login#wrong", status=303)
             return
-        if not self.server.access.is_open:
-            session, age = self.server.access.new_session(), SESSION_SECONDS
-            self.set_cookie(COOKIE, session, max_age=age, httponly=True, samesite="Strict", path="/")
+        authenticator = self.context.authenticator
+        if authenticator.required:
+            # max_age, not expires: it does not depend on the clock of a board without a battery.
+            seconds = SESSION_DAYS * 86400
+            self.set_signed_cookie(
+                SESSION_COOKIE, authenticator.session, expires_days=None, max_age=seconds, **COOKIE_ATTRIBUTES
+            )
         self.redirect("/", status=303)
 
 
-class _Logout(_Handler):
+class LogoutHandler(BaseHandler):
+    """Ends all sessions and the streams that they opened: a copy of a cookie is worth nothing afterwards."""
+
     async def post(self) -> None:
-        self.clear_cookie(COOKIE, httponly=True, samesite="Strict", path="/")
+        if self.context.authenticator.required:
+            self.context.authenticator.revoke_sessions()
+            self.context.event_clients.close()
+            self.context.mjpeg_clients.close()
+        self.clear_cookie(SESSION_COOKIE, **COOKIE_ATTRIBUTES)
+        self.redirect("/login", status=303)
+
+    def reject(self) -> None:
         self.redirect("/login", status=303)
 
 
-class _Healthz(_Handler):
-    """Says no more than whether frames come: for who looks after the device, and has no token."""
+class HealthCheckHandler(BaseHandler):
+    """For a monitor without a token: whether frames arrive, and nothing else."""
 
-    needs_token = False
+    needs_authentication = False
 
     async def get(self) -> None:
-        watch, now = self.server.watch, time.monotonic()
-        fresh, since = watch.is_fresh(now), watch.since_frame(now)
-        self.set_status(200 if fresh else 503)
-        self.write({"fresh": fresh, "since_frame_seconds": None if since is None else round(since, 1)})
+        state, now = self.context.run_state, time.monotonic()
+        receiving, age = state.is_receiving_frames(now), state.last_frame_age(now)
+        self.set_status(200 if receiving else 503)
+        self.write({"receiving_frames": receiving, "last_frame_age_seconds": None if age is None else round(age, 1)})
 
     head = get
 
 
-class _Metrics(_Handler):
+class MetricsHandler(BaseHandler):
+    def initialize(self, context: WebContext, registry: CollectorRegistry) -> None:  # type: ignore[override]
+        super().initialize(context)
+        self.registry = registry
+
     async def get(self) -> None:
-        server = self.server
-        await server.health.refresh()
-        viewers = {"events": len(server.listeners), "image": len(server.onlookers)}
-        dropped = server.listeners.dropped + server.onlookers.dropped
-        self.set_header("Content-Type", metrics.CONTENT_TYPE)
-        self.write(metrics.text(server.watch, server.health, viewers, dropped, server.run.model))
+        await self.context.health.refresh()
+        encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
+        self.set_header("Content-Type", content_type)
+        self.write(encode(self.registry))
 
 
-class _Reading(_Handler):
+class ResultHandler(BaseHandler):
     async def get(self) -> None:
-        await self.server.health.refresh()
-        latest = self.server.latest(time.monotonic())
-        del latest["second"]
-        self.write({**latest, "health": self.server.health.figures()})
+        await self.context.health.refresh()
+        result = self.context.run_state.last_result(time.monotonic())
+        del result["second"]
+        self.write({**result, "health": self.context.health.to_dict()})
 
 
-class _Events(_Handler):
+class EventsHandler(BaseHandler):
+    """Server-sent events: `init` with what does not change and the timeline so far, then what the publisher sends."""
+
     async def get(self) -> None:
-        self.admit(self.server.listeners)
-        await self.server.health.refresh()
-        head = messages.head({"Content-Type": "text/event-stream; charset=utf-8"})
-        first = head + b"retry: 2000\n\n" + self.server.hello()
-        self.server.listeners.add(self.detach(), first)
+        context, now = self.context, time.monotonic()
+        self.check_capacity(context.event_clients)
+        await context.health.refresh()
+        init = {
+            "labels": context.run_state.labels,
+            "image": context.image_fps is not None,
+            "photo": context.photos is not None,
+            "token": context.authenticator.required,
+            "timeline": context.run_state.timeline(-1, now),
+            "health": context.health.to_dict(),
+            **context.run_state.last_result(now),
+        }
+        head = messages.response_head(messages.EVENT_STREAM_TYPE)
+        context.event_clients.add(self.detach(), head + b"retry: 2000\n\n" + messages.event("init", init))
 
-    def admit(self, viewers: Viewers) -> None:
-        if viewers.is_full:
-            raise Refusal(503, "Too many are looking; try again later", {"Retry-After": "10"})
+    def check_capacity(self, clients: SubscriberSet) -> None:
+        """Raise ApiError if there are too many `clients`."""
+        if clients.is_full:
+            raise ApiError(503, "Too many clients; retry later", {"Retry-After": "10"})
 
 
-class _Image(_Events):
+class MjpegHandler(EventsHandler):
+    """The camera's image as MJPEG."""
+
     async def get(self) -> None:
-        if self.server.images is None:
-            raise Refusal(404, "The camera's image is not shown; it is with the switch 'image'")
-        self.admit(self.server.onlookers)
-        head = messages.head({"Content-Type": f"multipart/x-mixed-replace; boundary={messages.BOUNDARY}"})
-        self.server.onlookers.add(self.detach(), head + messages.FIRST_BOUNDARY + self.server.shown)
+        clients = self.context.mjpeg_clients
+        if self.context.image_fps is None:
+            raise ApiError(404, "The camera's image is not shown; the option 'image' enables it")
+        self.check_capacity(clients)
+        head = messages.response_head(messages.MJPEG_TYPE)
+        clients.add(self.detach(), head + messages.MJPEG_BOUNDARY + clients.last_message)
 
 
 @stream_request_body
-class _Photo(_Handler):
-    """Reads a photo, and forgets it."""
+class AnalyzeHandler(BaseHandler):
+    """Analyzes an uploaded photo."""
 
     async def prepare(self) -> None:
-        self._content, self._length = bytearray(), 0
-        self._refusal: HTTPError | None = None
-        self.request.connection.set_max_body_size(DRAINED_BYTES)  # type: ignore[union-attr] # it has one
+        self._content, self._received_bytes = bytearray(), 0
+        self._error: HTTPError | None = None
+        self.request.connection.set_max_body_size(MAX_DISCARDED_BYTES)  # type: ignore[union-attr] # there is one
         try:
             await super().prepare()
-            self._check()
-        except HTTPError as refusal:
-            self._refusal = refusal  # who is still sending would not hear it
+            limiter = self._check_request().limiter
+            self.limit_rate(limiter)
+            limiter.count(self.request.remote_ip or "")
+        except HTTPError as error:
+            self._error = error  # raised when the body is here: a client that is still sending does not read it
 
     def data_received(self, chunk: bytes) -> None:
-        self._length += len(chunk)
-        if self._refusal is None and self._length <= photo.BYTES:
+        self._received_bytes += len(chunk)
+        if self._error is None and self._received_bytes <= MAX_PHOTO_BYTES:
             self._content += chunk
 
     async def post(self) -> None:
-        if self._refusal is not None:
-            raise self._refusal
-        if self._length > photo.BYTES:
-            raise Refusal(413, f"The photo is too large; {photo.BYTES // 1_000_000} MB are the most")
-        if self.server.photos_here >= PHOTOS_AT_ONCE:
-            raise Refusal(429, "Other photos are being read; try again in 2 s", {"Retry-After": "2"})
+        if self._error is not None:
+            raise self._error
+        if self._received_bytes > MAX_PHOTO_BYTES:
+            raise ApiError(413, f"The photo is too large; the limit is {MAX_PHOTO_BYTES // 1_000_000} MB")
+        photos = self._check_request()
+        if photos.is_full:
+            raise ApiError(429, "Other photos are being analyzed; retry in 2 s", {"Retry-After": "2"})
         content, self._content = bytes(self._content), bytearray()
-        self.server.photos_here += 1
         try:
-            async with self.server.photo_turn:
-                self.write(await self._read(content))
-        except photo.NoPhoto as error:
-            raise Refusal(422, str(error)) from None
-        finally:
-            self.server.photos_here -= 1
+            self.write(await photos.analyze(content))
+        except PhotoError as error:
+            raise ApiError(422, str(error)) from None
 
-    async def _read(self, content: bytes) -> dict[str, Any]:
-        # In two steps, as the end of the process waits for one.
-        image = await apart(lambda: photo.decoded(content), native=True)
-        readings = await apart(lambda: self.server.run.analyze_image(image), native=True)
-        height, width = image.shape[:2]
-        return {"width": width, "height": height, "faces": [serialize.face_to_dict(reading) for reading in readings]}
-
-    def _check(self) -> None:
-        """Refuse what need not even be kept until it is here as a whole."""
-        if not self.server.photos:
-            raise Refusal(404, "Photos are not read here: it was started with 'no-photo'")
+    def _check_request(self) -> PhotoQueue:
+        """Return the queue of photos. Raises ApiError if no photo is accepted, or the request is none."""
+        if self.context.photos is None:
+            raise ApiError(404, "Photos are not accepted: the server runs with the option 'no-photo'")
         if not self.request.headers.get("Content-Type", "").startswith(("image/", "application/octet-stream")):
-            raise Refusal(415, "Send the photo itself, with its type, as Content-Type: image/jpeg")
-        self.hold_back(self.server.tries, self.request.remote_ip or "")
-        self.server.tries.count(self.request.remote_ip or "")
+            raise ApiError(415, "Send the photo as the body, with its type: Content-Type: image/jpeg")
+        return self.context.photos

@@ -1,68 +1,69 @@
-"""How the run and the board are doing."""
+"""Health of the run and of the board."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
-from edge.sinks.web.run_in_thread import apart
-from edge.sinks.web.run_state import Watch
-from edge.system import machine
+from edge.sinks.web.run_in_thread import run_in_thread
+from edge.sinks.web.run_state import RunState
+from edge.system import machine, process
 
-BOARD_SECONDS = 5.0  # between two looks at the board: on a Raspberry Pi each starts a program of the firmware's
+BOARD_INTERVAL_SECONDS = 5.0  # between two reads: on a Raspberry Pi each starts a program of the firmware
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class BoardStatus:
     """None: not available."""
 
     temperature: float | None = None  # degrees C
     throttling: dict[str, list[str]] | None = None  # "now" and "since_boot", see edge.system.machine
-    resident: float | None = None  # memory of this process, MB
+    resident_mb: float | None = None  # memory of this process
 
 
-class Health:
-    """The figures of `watch` and of the board, which is asked when somebody wants to know."""
+class HealthMonitor:
+    """Combines the rates of `run_state` with the status of the board, which is read only when a client asks."""
 
-    def __init__(self, watch: Watch, model: str) -> None:
-        self._watch, self._model = watch, model
-        self.version = machine.installed("emotion-edge")
-        self.board = Board()
-        self._asked = float("-inf")
+    def __init__(self, run_state: RunState, model: str) -> None:
+        self._run_state = run_state
+        self.model = model
+        self.version = metadata.version("emotion-edge")
+        self.board = BoardStatus()
+        self._read_at = float("-inf")
 
     async def refresh(self) -> None:
-        """Look at the board again, unless that was done just now."""
+        """Read the board's status, unless that was done within BOARD_INTERVAL_SECONDS."""
         now = time.monotonic()
-        if now - self._asked >= BOARD_SECONDS:
-            self._asked = now
-            self.board = await apart(_board, native=False)
+        if now - self._read_at >= BOARD_INTERVAL_SECONDS:
+            self._read_at = now
+            self.board = await run_in_thread(
+                lambda: BoardStatus(machine.cpu_temperature(), machine.throttling(), process.resident_mb()),
+                native=False,
+            )
 
-    def figures(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON; None where something is not available."""
-        now, age = time.monotonic(), machine.process_age()
-        rates, since = self._watch.rates(now), self._watch.since_frame(now)
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures, ready for JSON; None where one is not available."""
+        now = time.monotonic()
+        rates, age, uptime = (
+            self._run_state.rates(now),
+            self._run_state.last_frame_age(now),
+            process.seconds_since_start(),
+        )
         return {
-            "fresh": self._watch.is_fresh(now),
-            "since_frame_seconds": _rounded(since, 1),
-            "camera_fps": round(rates.camera, 1),
-            "process_fps": round(rates.process, 1),
-            "skipped_fps": round(rates.skipped, 1),
-            "frames": self._watch.frames,
-            "skipped": self._watch.skipped,
-            "age_ms": None if rates.age is None else round(rates.age * 1000, 1),
+            "receiving_frames": self._run_state.is_receiving_frames(now),
+            "last_frame_age_seconds": None if age is None else round(age, 1),
+            "camera_fps": round(rates.camera_fps, 1),
+            "process_fps": round(rates.process_fps, 1),
+            "skipped_fps": round(rates.skipped_fps, 1),
+            "frames": self._run_state.stats.frames,
+            "skipped": self._run_state.stats.skipped,
+            "latency_ms": None if rates.latency is None else round(rates.latency * 1000, 1),
             "temperature_c": self.board.temperature,
             "throttling": self.board.throttling,
-            "resident_mb": self.board.resident,
-            "uptime_seconds": _rounded(age, 0),
-            "model": self._model,
+            "resident_mb": self.board.resident_mb,
+            "uptime_seconds": None if uptime is None else round(uptime, 0),
+            "model": self.model,
             "version": self.version,
         }
-
-
-def _board() -> Board:
-    return Board(machine.temperature(), machine.throttling(), machine.resident())
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)

@@ -1,4 +1,4 @@
-"""Work that would hold up the server, in a thread of its own."""
+"""Work that would block the event loop, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-async def apart(work: Callable[[], Result], *, native: bool) -> Result:
+async def run_in_thread(work: Callable[[], Result], *, native: bool) -> Result:
     """Return what `work` returns, or raise what it raises.
 
     Args:
-        native: whether it is a C++ library that works. It is then waited for when the process ends: a thread that comes
-            back from C++ into an interpreter that has ended takes the whole process down (std::terminate). Keep it
-            short. Other work, which may hang, keeps no process from ending.
+        native: whether `work` runs C++ code. The process then waits for it at its end, so it has to be short: a thread
+            that returns from C++ into a finalized interpreter aborts the process (std::terminate). Other work may
+            block for long; it does not delay the end of the process.
     """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[Result] = loop.create_future()
+    future: asyncio.Future[Result] = loop.create_future()
 
-    def tell(result: Result | None, error: Exception | None) -> None:
-        if done.cancelled():
+    def resolve(result: Result | None, error: Exception | None) -> None:
+        if future.cancelled():
             return
         if error is None:
-            done.set_result(result)  # type: ignore[arg-type] # then there is one
+            future.set_result(result)  # type: ignore[arg-type] # there is one if there is no error
         else:
-            done.set_exception(error)
+            future.set_exception(error)
 
     def run() -> None:
         result, error = None, None
         try:
             result = work()
-        except Exception as raised:  # noqa: BLE001 (it is raised where it is awaited)
+        except Exception as raised:  # noqa: BLE001 (raised again where it is awaited)
             error = raised
-        with suppress(RuntimeError):  # the server has ended since
-            loop.call_soon_threadsafe(tell, result, error)
+        with suppress(RuntimeError):  # the event loop has been closed meanwhile
+            loop.call_soon_threadsafe(resolve, result, error)
 
-    threading.Thread(target=run, name="sink web, apart", daemon=not native).start()
-    return await done
+    threading.Thread(target=run, name="sink web worker", daemon=not native).start()
+    return await future

@@ -1,4 +1,4 @@
-"""What the server knows of the run: written by the loop with each frame, read by the server when somebody looks."""
+"""The state of the run: written by the loop with each frame, read by the server when a client asks."""
 
 from __future__ import annotations
 
@@ -6,153 +6,167 @@ import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from edge.types import FaceResult, FrameResult
+from edge.sinks import serialize
+from edge.types import FaceResult, FrameResult, RunStats
 
-HISTORY = 300  # seconds of the timeline
-RATE_SECONDS = 5  # over which frames a second are told
-STALE_SECONDS = 15.0  # without a frame: the slowest pace that a run can be given is one in 10 s
+TIMELINE_SECONDS = 300
+AVERAGE_SECONDS = 5  # over which the rates of skipped frames and the latency are averaged
+STALE_SECONDS = 15.0  # without a frame; the lowest frame rate that a run can be limited to is one in 10 s
 
-# Upper bounds of the histograms' buckets in seconds: a whole search on a small board takes 0.3, a classifier 0.0005 to
-# 0.05, and an image is some milliseconds old at its label, unless the board cannot keep up.
-BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-# The stage is timed in every frame, also when it is no face's turn. No network answers in less.
-NO_INFERENCE = 20e-6  # seconds
+# Upper bounds of the histograms' buckets. A full scan takes 0.3 s on a small board, a classification 0.0005 to 0.05 s.
+BUCKET_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+# The stage `classify` is timed in every frame, also if no face is due. No inference is faster than this.
+MIN_INFERENCE_SECONDS = 20e-6
 
 
 class Histogram:
-    """Counts of values by BOUNDS, as Prometheus has them."""
+    """Counts durations in seconds by BUCKET_SECONDS."""
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)  # of values up to each bound and above the one before; last: the rest
+        self._counts = [0] * (len(BUCKET_SECONDS) + 1)  # above the bound before, up to this one; the last: the rest
         self.sum = 0.0
 
-    def process(self, value: float) -> None:
-        self.counts[bisect_left(BOUNDS, value)] += 1
-        self.sum += value
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(BUCKET_SECONDS, seconds)] += 1
+        self.sum += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return (upper bound, number of durations up to it), as Prometheus expects it."""
+        bounds = [*(f"{bound:g}" for bound in BUCKET_SECONDS), "+Inf"]
+        return [(bound, float(count)) for bound, count in zip(bounds, accumulate(self._counts), strict=True)]
 
 
 @dataclass(slots=True)
 class Second:
-    """What was seen in one second."""
+    """Sums over the frames of one second."""
 
-    number: int  # seconds since the start
-    frames: int = 0  # looked at
-    skipped: int = 0  # that the camera gave besides
-    faces: int = 0  # readings in all of these frames
-    age: float = 0.0  # seconds from an image's arrival to its labels, all frames together
-    shares: list[float] = field(default_factory=list)  # of the labels, in their order, all readings together
+    number: int  # of the second, from 0 at the first frame
+    probabilities: dict[str, float]  # of all labels of the model, in its order
+    frames: int = 0
+    skipped: int = 0  # frames
+    faces: int = 0  # face results
+    latency: float = 0.0  # seconds
 
-    def point(self) -> dict[str, Any]:
-        """Return its place in the timeline, ready for JSON; `shares` None: nobody was there."""
-        mean = [round(share / self.faces, 3) for share in self.shares] if self.faces else None
-        return {"second": self.number, "faces": round(self.faces / max(1, self.frames), 2), "shares": mean}
+    def add(self, result: FrameResult, skipped: int, latency: float) -> None:
+        """Add a result with its latency in seconds, and the number of frames skipped before it."""
+        self.frames += 1
+        self.skipped += skipped
+        self.faces += len(result.faces)
+        self.latency += latency
+        for face in result.faces:
+            for label in self.probabilities:
+                self.probabilities[label] += face.probabilities.get(label, 0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its point of the timeline, ready for JSON; `probabilities` are means, None without a face."""
+        means = (
+            {label: round(total / self.faces, 3) for label, total in self.probabilities.items()} if self.faces else None
+        )
+        return {"second": self.number, "faces": round(self.faces / max(1, self.frames), 2), "probabilities": means}
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Frames a second and the mean age of their images, over the last RATE_SECONDS."""
+    """Frames per second, and the mean latency over AVERAGE_SECONDS."""
 
-    process: float  # looked at
-    skipped: float
-    age: float | None  # seconds; None: there was no frame
+    process_fps: float  # processed
+    skipped_fps: float
+    latency: float | None  # seconds from a frame's capture to its result; None: no frame
 
     @property
-    def camera(self) -> float:
-        """Frames a second that the camera gave."""
-        return self.process + self.skipped
+    def camera_fps(self) -> float:
+        """Frames per second that the camera delivered."""
+        return self.process_fps + self.skipped_fps
 
 
-class Watch:
-    """The newest reading, what the last minutes showed, and counters from the start on. Safe to use from any thread.
+class RunState:
+    """The last result, the timeline of the last minutes, and counters since the start. Thread-safe.
 
     Args:
-        labels: of the model, in the order of the timeline's shares.
-        keep_image: whether the newest frame is kept for somebody who may look; only its readings are otherwise.
+        labels: of the model.
+        keep_image: whether the last frame is kept with its image; otherwise only its faces are.
     """
 
     def __init__(self, labels: Sequence[str], *, keep_image: bool = False) -> None:
         self.labels, self._keep_image = tuple(labels), keep_image
         self._lock = threading.Lock()
-        self._begin: float | None = None
-        self._last: float | None = None
-        self._next_index: int | None = None
-        self._seconds: deque[Second] = deque(maxlen=HISTORY)
-        self._newest: FrameResult | None = None
-        self.reading: tuple[float, int, tuple[FaceResult, ...]] | None = None  # source's time, index, faces
-        self.frames = self.skipped = 0
-        self.detection, self.inference, self.age = Histogram(), Histogram(), Histogram()
+        self._first_time: float | None = None  # monotonic seconds, as _last_time
+        self._last_time: float | None = None
+        self._seconds: deque[Second] = deque(maxlen=TIMELINE_SECONDS)
+        self._result: tuple[float, int, tuple[FaceResult, ...]] | None = None  # the source's time, frame index, faces
+        self._result_with_image: FrameResult | None = None
+        self.stats = RunStats()
+        self.detection, self.inference, self.latency = Histogram(), Histogram(), Histogram()
 
-    def note(self, seen: FrameResult, now: float) -> None:
-        """Take note of a frame that was read at `now`, monotonic seconds."""
-        frame = seen.frame
-        skipped = max(0, frame.index - self._next_index) if self._next_index is not None else 0
-        age = max(0.0, now - frame.captured_at)
+    def record(self, result: FrameResult, now: float) -> None:
+        """Take a result that was complete at `now`, monotonic seconds."""
+        frame = result.frame
+        latency = max(0.0, now - frame.captured_at)
         with self._lock:
-            self._begin, self._last, self._next_index = self._begin or now, now, frame.index + 1
-            self.reading = frame.time, frame.index, seen.faces
-            self._newest = seen if self._keep_image else None
-            self.frames += 1
-            self.skipped += skipped
-            self._observe(seen, age)
-            self._add(self._second(int(now - self._begin)), seen.faces, skipped, age)
+            self._first_time, self._last_time = self._first_time or now, now
+            self._result = frame.time, frame.index, result.faces
+            self._result_with_image = result if self._keep_image else None
+            number = int(now - self._first_time)
+            if not self._seconds or self._seconds[-1].number != number:
+                self._seconds.append(Second(number, dict.fromkeys(self.labels, 0.0)))
+            self._seconds[-1].add(result, max(0, result.stats.skipped - self.stats.skipped), latency)
+            self.stats = result.stats
+            self.latency.observe(latency)
+            if "detect" in result.timings:
+                self.detection.observe(result.timings["detect"])
+            if result.timings.get("classify", 0.0) >= MIN_INFERENCE_SECONDS:
+                self.inference.observe(result.timings["classify"])
 
-    def newest(self) -> FrameResult | None:
-        """Return the newest frame with its image; None where none is kept, or none has come."""
-        return self._newest
+    @property
+    def faces(self) -> tuple[FaceResult, ...]:
+        """The faces in the last frame."""
+        return self._result[2] if self._result else ()
 
-    def since_frame(self, now: float) -> float | None:
-        """Return the seconds since the last frame; None: none has come."""
-        last = self._last
+    @property
+    def result_with_image(self) -> FrameResult | None:
+        """The last result with its frame; None if images are not kept, or before the first frame."""
+        return self._result_with_image
+
+    def last_result(self, now: float) -> dict[str, Any]:
+        """Return the last result and the timeline's present second, ready for JSON; `time` None: no frame yet."""
+        result: dict[str, Any] = {"time": None, "frame": None, "faces": []}
+        if self._result is not None:
+            result = serialize.frame_to_dict(*self._result)
+        return {**result, "second": self.second(now)}
+
+    def last_frame_age(self, now: float) -> float | None:
+        """Return the seconds since the last frame; None: no frame yet."""
+        last = self._last_time
         return None if last is None else max(0.0, now - last)
 
-    def is_fresh(self, now: float) -> bool:
-        """Whether frames come."""
-        since = self.since_frame(now)
-        return since is not None and since < STALE_SECONDS
+    def is_receiving_frames(self, now: float) -> bool:
+        age = self.last_frame_age(now)
+        return age is not None and age < STALE_SECONDS
 
     def second(self, now: float) -> int:
-        """Return the number of the second that `now` is in, counted from the first frame."""
-        return 0 if self._begin is None else int(now - self._begin)
+        """Return the number of the timeline's present second."""
+        return 0 if self._first_time is None else int(now - self._first_time)
 
-    def points(self, after: int, now: float) -> list[dict[str, Any]]:
-        """Return the timeline's points of all whole seconds later than number `after`."""
+    def timeline(self, after: int, now: float) -> list[dict[str, Any]]:
+        """Return the points of all complete seconds with a number above `after`."""
         with self._lock:
-            running = self.second(now)
-            whole = [second for second in self._seconds if after < second.number < running]
-        return [second.point() for second in whole]
+            present = self.second(now)
+            return [second.to_dict() for second in self._seconds if after < second.number < present]
 
     def rates(self, now: float) -> Rates:
-        """Return the rates over the last whole seconds, or over what there is of the first one."""
+        """Return the rates over the last complete seconds, or within the first one."""
         with self._lock:
-            running = self.second(now)
-            first = max(0, running - RATE_SECONDS)
-            counted = [second for second in self._seconds if first <= second.number < max(1, running)]
-            length = (running - first) or max(0.1, now - (self._begin or now))
-            frames = sum(second.frames for second in counted)
-            skipped = sum(second.skipped for second in counted)
-            age = sum(second.age for second in counted) / frames if frames else None
-            return Rates(frames / length, skipped / length, age)
-
-    def _observe(self, seen: FrameResult, age: float) -> None:
-        self.age.process(age)
-        if "detect" in seen.timings:
-            self.detection.process(seen.timings["detect"])
-        if seen.timings.get("classify", 0.0) >= NO_INFERENCE:
-            self.inference.process(seen.timings["classify"])
-
-    def _second(self, number: int) -> Second:
-        if not self._seconds or self._seconds[-1].number != number:
-            self._seconds.append(Second(number, shares=[0.0] * len(self.labels)))
-        return self._seconds[-1]
-
-    def _add(self, second: Second, readings: tuple[FaceResult, ...], skipped: int, age: float) -> None:
-        second.frames += 1
-        second.skipped += skipped
-        second.faces += len(readings)
-        second.age += age
-        for reading in readings:
-            for place, label in enumerate(self.labels):
-                second.shares[place] += reading.probabilities.get(label, 0.0)
+            present = self.second(now)
+            start = max(0, present - AVERAGE_SECONDS)
+            seconds = [second for second in self._seconds if start <= second.number < max(1, present)]
+            elapsed = (present - start) or max(0.1, now - (self._first_time or now))
+            frames = sum(second.frames for second in seconds)
+            return Rates(
+                self.stats.fps if self.is_receiving_frames(now) else 0.0,
+                sum(second.skipped for second in seconds) / elapsed,
+                sum(second.latency for second in seconds) / frames if frames else None,
+            )

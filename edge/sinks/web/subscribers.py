@@ -1,4 +1,4 @@
-"""Connections that stay open and get the same bytes, each as fast as it takes them."""
+"""Connections that stay open and receive the same messages, each as fast as it can."""
 
 from __future__ import annotations
 
@@ -10,59 +10,64 @@ from functools import partial
 
 from tornado.iostream import IOStream, StreamClosedError
 
-MOST = 50  # of events and of images each
-PATIENCE = 10.0  # seconds that a viewer may take for what it was sent, before it is dropped
+MAX_SUBSCRIBERS = 50  # of one set
+STALLED_SECONDS = 10.0  # without progress, after which a subscriber is disconnected
 
 
-class Viewers:
-    """All who look at the same thing. What is sent while one is still taking what was sent before, it never gets.
+class SubscriberSet:
+    """The subscribers of one stream of messages.
 
-    So no more than one message waits for each, however slow it is.
+    A subscriber that is still receiving a message misses the ones sent meanwhile, so that at most one message is
+    queued for each, however slow it is.
 
     Args:
-        buffer: bytes that the kernel may keep for one viewer: little, so that what arrives is new.
-        clock: in seconds; another than time's in tests.
+        buffer_bytes: size of the kernel's send buffer of a connection; small, so that what arrives is recent.
+        clock: in seconds; replaced in tests.
     """
 
-    def __init__(self, buffer: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._buffer, self._clock = buffer, clock
-        self._taken: dict[IOStream, float] = {}  # when it last had taken everything
-        self.dropped = 0  # since the start, because they took nothing
+    def __init__(self, buffer_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._buffer_bytes, self._clock = buffer_bytes, clock
+        self._idle_times: dict[IOStream, float] = {}  # when the subscriber had last received everything
+        self.last_message = b""  # empty while there are no subscribers
+        self.dropped = 0  # stalled subscribers disconnected since the start
 
     def __len__(self) -> int:
-        return len(self._taken)
+        return len(self._idle_times)
 
     @property
     def is_full(self) -> bool:
-        return len(self._taken) >= MOST
+        return len(self) >= MAX_SUBSCRIBERS
 
     def add(self, stream: IOStream, first: bytes) -> None:
-        """Send `first` to the viewer at `stream`, and from then on what all get."""
-        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
+        """Send `first` to the subscriber at `stream`, and then every message."""
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_bytes)
         stream.set_nodelay(True)
-        stream.set_close_callback(partial(self._forget, stream))
-        self._taken[stream] = self._clock()
+        stream.set_close_callback(partial(self._remove, stream))
+        self._idle_times[stream] = self._clock()
         self._write(stream, first)
 
     def send(self, message: bytes) -> None:
-        """Send `message` to everybody who can take it; drop who has taken nothing for PATIENCE seconds."""
+        """Send `message` to each subscriber that is ready; disconnect those without progress for STALLED_SECONDS."""
         now = self._clock()
-        for stream, taken in list(self._taken.items()):
+        self.last_message = message if self._idle_times else b""
+        for stream, idle_time in list(self._idle_times.items()):
             if not stream.writing():
-                self._taken[stream] = now
+                self._idle_times[stream] = now
                 self._write(stream, message)
-            elif now - taken > PATIENCE:
+            elif now - idle_time > STALLED_SECONDS:
                 self.dropped += 1
                 stream.close()
 
     def close(self) -> None:
-        """Part with everybody."""
-        for stream in list(self._taken):
+        """Disconnect all subscribers."""
+        for stream in list(self._idle_times):
             stream.close()
 
-    def _forget(self, stream: IOStream) -> None:
-        self._taken.pop(stream, None)
+    def _remove(self, stream: IOStream) -> None:
+        self._idle_times.pop(stream, None)
+        if not self._idle_times:
+            self.last_message = b""
 
     def _write(self, stream: IOStream, message: bytes) -> None:
-        with suppress(StreamClosedError):  # its callback takes it off the list
+        with suppress(StreamClosedError):  # its close callback removes it
             stream.write(message)

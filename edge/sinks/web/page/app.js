@@ -1,108 +1,109 @@
-// Joins the page's parts: tabs, the stream of events, and what is drawn of it.
-import { Faces } from "./faces.js";
+// Connects the parts of the page: tabs, the event stream, and the views of it.
+import { FaceCards } from "./faces.js";
 import { showHealth } from "./health.js";
 import { Palette } from "./palette.js";
-import { offerPhotos } from "./photo.js";
+import { enablePhotoUpload } from "./photo.js";
 import { Timeline } from "./timeline.js";
 
-const IMAGE_RETRY = 3000; // ms
-const SPOKEN_EVERY = 4000; // ms: a reader of screens must be able to follow
+const IMAGE_RETRY_MS = 3000;
+const RECONNECT_MS = 5000;
+const ANNOUNCE_INTERVAL_MS = 4000; // a screen reader must be able to follow
 
-const at = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const palette = new Palette();
-const faces = new Faces(at("faces"), palette);
-const timeline = new Timeline(at("timeline"), at("legend"), at("timeline-words"), palette);
-let spoken = 0;
-let begun = false;
+const faceCards = new FaceCards(byId("faces"), palette);
+const timeline = new Timeline(byId("timeline"), byId("legend"), byId("timeline-summary"), palette);
+let announcedAt = 0;
+let uploadEnabled = false;
 
-chooseTabs();
-listen();
+setUpTabs();
+connect();
 
-function listen() {
+function connect() {
   const events = new EventSource("api/events");
-  const on = (name, work) => events.addEventListener(name, (event) => work(JSON.parse(event.data)));
-  on("hello", greet);
-  on("reading", (reading) => {
-    showReading(reading);
-    showState("good", "live");
+  const on = (name, handle) => events.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  on("init", initialize);
+  on("result", (result) => {
+    showResult(result);
+    showStatus("good", "live");
   });
-  on("point", (point) => timeline.add(point));
-  on("health", takeHealth);
+  on("timeline", (point) => timeline.add(point));
+  on("health", updateHealth);
   events.onerror = () => {
-    showState("bad", "no connection");
-    if (events.readyState === EventSource.CLOSED) explain(events);
+    showStatus("bad", "no connection");
+    if (events.readyState === EventSource.CLOSED) reconnect();
   };
 }
 
-// The browser does not try again by itself after an answer that is no stream.
-async function explain() {
-  const answer = await fetch("api/reading").catch(() => null);
-  if (answer?.status === 401) location.assign("login");
+// The browser reconnects by itself, but not after a response that is not an event stream.
+async function reconnect() {
+  const response = await fetch("api/result").catch(() => null);
+  if (response?.status === 401) location.assign("login");
   else {
-    if (answer?.ok) showState("bad", "too many are looking");
-    setTimeout(listen, 5000);
+    if (response?.ok) showStatus("bad", "too many clients");
+    setTimeout(connect, RECONNECT_MS);
   }
 }
 
-function greet(about) {
-  palette.of(about.labels);
-  timeline.begin(about.points);
-  at("tabs").hidden = !about.photo;
-  at("logout").hidden = !about.token;
-  at("image").hidden = !about.image;
-  if (about.image) showImage();
-  if (about.photo && !begun) offerPhotos(palette);
-  begun = true;
-  takeHealth(about.health);
-  showReading(about);
+function initialize(init) {
+  palette.setLabels(init.labels);
+  timeline.initialize(init.timeline);
+  byId("tabs").hidden = !init.photo;
+  byId("logout").hidden = !init.token;
+  byId("image").hidden = !init.image;
+  if (init.image) showImage();
+  if (init.photo && !uploadEnabled) enablePhotoUpload(palette);
+  uploadEnabled = init.photo;
+  updateHealth(init.health);
+  showResult(init);
 }
 
-function showReading(reading) {
-  faces.show(reading.faces);
-  timeline.now(reading.second);
-  const empty = at("nobody");
-  empty.hidden = reading.faces.length > 0;
-  empty.textContent = reading.frame === null ? "Waiting for the first frame" : "Nobody is there";
-  speak(reading.faces);
+function showResult(result) {
+  faceCards.show(result.faces);
+  timeline.setNow(result.second);
+  const noFaces = byId("no-faces");
+  noFaces.hidden = result.faces.length > 0;
+  noFaces.textContent = result.frame === null ? "Waiting for the first frame" : "No face";
+  announce(result.faces);
 }
 
-function speak(present) {
-  const words = present.map((face) => `Face ${face.id}: ${face.label ?? "uncertain"}`).join(", ") || "Nobody is there";
-  if (words === at("spoken").textContent || Date.now() - spoken < SPOKEN_EVERY) return;
-  spoken = Date.now();
-  at("spoken").textContent = words;
+function announce(faces) {
+  const text = faces.map((face) => `Face ${face.track_id}: ${face.label ?? "uncertain"}`).join(", ") || "No face";
+  if (text === byId("announcement").textContent || Date.now() - announcedAt < ANNOUNCE_INTERVAL_MS) return;
+  announcedAt = Date.now();
+  byId("announcement").textContent = text;
 }
 
-function takeHealth(health) {
-  showHealth(at("health"), health);
-  if (health.fresh) showState("good", "live");
-  else showState("bad", health.since_frame_seconds === null ? "no frame yet" : "no frames");
+function updateHealth(health) {
+  showHealth(byId("health"), health);
+  if (health.receiving_frames) showStatus("good", "live");
+  else showStatus("bad", health.last_frame_age_seconds === null ? "no frame yet" : "no frames");
 }
 
-function showState(kind, words) {
-  const state = at("state");
-  state.className = `state ${kind}`;
-  if (state.textContent !== words) state.textContent = words;
+function showStatus(kind, text) {
+  const status = byId("status");
+  status.className = `status ${kind}`;
+  if (status.textContent !== text) status.textContent = text;
 }
 
 function showImage() {
-  const image = at("camera");
-  image.onerror = () => setTimeout(showImage, IMAGE_RETRY);
-  image.src = `api/image?${Date.now()}`; // or else the browser shows the stream that has ended
+  const image = byId("camera");
+  image.onerror = () => setTimeout(showImage, IMAGE_RETRY_MS);
+  image.src = `api/stream.mjpg?${Date.now()}`; // a new URL: otherwise the browser shows the stream that has ended
 }
 
-function chooseTabs() {
-  const tabs = [at("tab-live"), at("tab-try")];
-  const choose = (chosen) => {
+function setUpTabs() {
+  const tabs = [byId("tab-live"), byId("tab-photo")];
+  const select = (selected) => {
     for (const tab of tabs) {
-      tab.setAttribute("aria-selected", tab === chosen);
-      tab.tabIndex = tab === chosen ? 0 : -1;
-      at(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
+      tab.setAttribute("aria-selected", tab === selected);
+      tab.tabIndex = tab === selected ? 0 : -1;
+      byId(tab.getAttribute("aria-controls")).hidden = tab !== selected;
     }
     timeline.draw();
   };
   for (const tab of tabs) {
-    tab.addEventListener("click", () => choose(tab));
+    tab.addEventListener("click", () => select(tab));
     tab.addEventListener("keydown", (event) => {
       if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
       const other = tabs.find((each) => each !== tab && !each.hidden);

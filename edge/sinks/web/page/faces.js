@@ -1,59 +1,57 @@
-// A card for each face: what it shows, and a bar for each label. Cards stay where they are while their face is there.
-export class Faces {
-  #place;
+// A card for each face: its label, and a bar for each probability. A card stays in place as long as its face is there.
+export class FaceCards {
+  #container;
   #palette;
-  #cards = new Map(); // id -> its card's parts
+  #cards = new Map(); // track_id -> elements of its card
 
-  constructor(place, palette) {
-    this.#place = place;
+  constructor(container, palette) {
+    this.#container = container;
     this.#palette = palette;
   }
 
   show(faces) {
-    const present = new Set(faces.map((face) => face.id));
-    for (const [id, card] of this.#cards) {
-      if (present.has(id)) continue;
+    const present = new Set(faces.map((face) => face.track_id));
+    for (const [trackId, card] of this.#cards) {
+      if (present.has(trackId)) continue;
       card.root.remove();
-      this.#cards.delete(id);
+      this.#cards.delete(trackId);
     }
-    for (const face of [...faces].sort((a, b) => a.id - b.id)) this.#fill(this.#card(face), face);
+    for (const face of [...faces].sort((a, b) => a.track_id - b.track_id)) this.#update(face);
   }
 
-  #card(face) {
-    const labels = Object.keys(face.scores);
-    let card = this.#cards.get(face.id);
+  #update(face) {
+    let card = this.#cards.get(face.track_id);
     if (!card) {
-      card = makeCard(face, labels, this.#palette);
-      this.#cards.set(face.id, card);
-      this.#place.append(card.root);
+      card = makeCard(face, this.#palette);
+      this.#cards.set(face.track_id, card);
+      this.#container.append(card.root);
     }
-    return card;
-  }
-
-  #fill(card, face) {
-    const strongest = Object.keys(face.scores).reduce((a, b) => (face.scores[b] > face.scores[a] ? b : a));
+    const strongest = Object.keys(face.probabilities).reduce((a, b) =>
+      face.probabilities[b] > face.probabilities[a] ? b : a,
+    );
     card.emotion.textContent = face.label ?? "uncertain";
     card.confidence.textContent = face.label ? percent(face.confidence) : `${strongest} ${percent(face.confidence)}`;
     for (const [label, bar] of card.bars) {
-      const share = face.scores[label] ?? 0;
-      bar.fill.style.width = `${(share * 100).toFixed(1)}%`;
-      bar.share.textContent = percent(share);
-      bar.name.classList.toggle("first", label === strongest);
-      bar.share.classList.toggle("first", label === strongest);
+      const probability = face.probabilities[label] ?? 0;
+      bar.fill.style.width = `${(probability * 100).toFixed(1)}%`;
+      bar.value.textContent = percent(probability);
+      bar.name.classList.toggle("strongest", label === strongest);
+      bar.value.classList.toggle("strongest", label === strongest);
     }
   }
 }
 
-export const percent = (share) => `${Math.round(share * 100)}%`;
+export const percent = (probability) => `${Math.round(probability * 100)}%`;
 
-function makeCard(face, labels, palette) {
+function makeCard(face, palette) {
   const root = element("article", "face");
-  const name = element("h3", "name", `Face ${face.id}`);
+  const name = element("h3", "name", `Face ${face.track_id}`);
   const headline = element("p", "emotion");
   const emotion = element("span");
   const confidence = element("small");
   headline.append(emotion, confidence);
   const list = element("dl", "bars");
+  const labels = Object.keys(face.probabilities);
   const bars = new Map(labels.map((label) => [label, makeBar(list, label, palette.hue(label))]));
   root.append(name, headline, list);
   return { root, emotion, confidence, bars };
@@ -63,18 +61,18 @@ function makeBar(list, label, hue) {
   const name = element("dt", "", label);
   const track = element("dd", "track");
   const fill = element("span", "fill color");
-  const share = element("dd");
+  const value = element("dd");
   fill.style.setProperty("--hue", hue);
   name.title = label;
   track.setAttribute("aria-hidden", "true");
   track.append(fill);
-  list.append(name, track, share);
-  return { name, fill, share };
+  list.append(name, track, value);
+  return { name, fill, value };
 }
 
-function element(kind, className = "", text = "") {
-  const made = document.createElement(kind);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
+function element(tag, className = "", text = "") {
+  const created = document.createElement(tag);
+  if (className) created.className = className;
+  created.textContent = text;
+  return created;
 }

@@ -1,14 +1,14 @@
-// A color for each of the model's labels, however many there are, equally light and as far apart as can be. Where
-// style.css paints it, it is a hue, so that it changes with day and night; on a canvas it is a color.
-const FIRST = 25; // degrees of hue
-const STEP = 0.382; // of the circle: neighbors in a list are far apart, and no two of many are the same
+// A color for each label of the model, whatever their number: equal lightness, hues as different as possible. In CSS a
+// label has a hue, so that it follows the color scheme; on a canvas it has a color.
+const FIRST_HUE_DEGREES = 25;
+const STEP = 0.382; // of the circle, the golden angle: neighbors in the list get different hues, and no two the same one
 
-export const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const cssValue = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export class Palette {
   #labels = [];
 
-  of(labels) {
+  setLabels(labels) {
     this.#labels = labels;
   }
 
@@ -17,18 +17,15 @@ export class Palette {
   }
 
   hue(label) {
-    return (FIRST + this.#turn(this.#labels.indexOf(label))).toFixed(1);
+    const count = this.#labels.length;
+    const step = Math.max(1, Math.round(count * STEP));
+    const index = this.#labels.indexOf(label);
+    const place = greatestCommonDivisor(count, step) === 1 ? (index * step) % count : index;
+    return (FIRST_HUE_DEGREES + (place * 360) / count).toFixed(1);
   }
 
   color(label) {
-    return `oklch(${style("--label-lightness")} 0.15 ${this.hue(label)})`;
-  }
-
-  #turn(place) {
-    const many = this.#labels.length;
-    const spread = Math.max(1, Math.round(many * STEP));
-    const apart = greatestCommonDivisor(many, spread) === 1 ? (place * spread) % many : place;
-    return (apart * 360) / many;
+    return `oklch(${cssValue("--label-lightness")} 0.15 ${this.hue(label)})`;
   }
 }
 

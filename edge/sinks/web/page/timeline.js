@@ -1,30 +1,31 @@
-// The mean shares of the last minutes, one column a second, stacked in the order of the labels.
+// The mean probabilities of the last minutes: one column a second, stacked in the order of the labels.
 import { percent } from "./faces.js";
-import { style } from "./palette.js";
+import { cssValue } from "./palette.js";
 
 const SECONDS = 300;
-const AXIS = 22; // CSS pixels below the columns
+const AXIS_HEIGHT = 22; // CSS pixels below the columns
 
 export class Timeline {
   #canvas;
   #legend;
-  #words;
+  #summary;
   #palette;
   #points = new Map(); // second -> point
-  #now = 0;
+  #now = 0; // second
 
-  constructor(canvas, legend, words, palette) {
+  constructor(canvas, legend, summary, palette) {
     this.#canvas = canvas;
     this.#legend = legend;
-    this.#words = words;
+    this.#summary = summary;
     this.#palette = palette;
     new ResizeObserver(() => this.draw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  begin(points) {
+  initialize(points) {
     this.#points = new Map(points.map((point) => [point.second, point]));
-    this.#explain();
+    this.#legend.replaceChildren(...this.#palette.labels.map((label) => this.#legendItem(label)));
+    this.draw();
   }
 
   add(point) {
@@ -33,7 +34,7 @@ export class Timeline {
     this.draw();
   }
 
-  now(second) {
+  setNow(second) {
     if (second === this.#now) return;
     this.#now = second;
     this.draw();
@@ -45,71 +46,68 @@ export class Timeline {
     const scale = window.devicePixelRatio || 1;
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
-    const paint = this.#canvas.getContext("2d");
-    paint.scale(scale, scale);
-    this.#axis(paint, width, height);
-    this.#ground(paint, width, height - AXIS);
-    this.#columns(paint, width, height - AXIS);
-    this.#tell();
+    const context = this.#canvas.getContext("2d");
+    context.scale(scale, scale);
+    this.#drawAxis(context, width, height);
+    this.#drawBackground(context, width, height - AXIS_HEIGHT);
+    this.#drawColumns(context, width, height - AXIS_HEIGHT);
+    this.#summarize();
   }
 
-  #ground(paint, width, height) {
-    paint.fillStyle = style("--track");
-    paint.beginPath();
-    paint.roundRect(0, 0, width, height, 8);
-    paint.fill();
-    paint.clip();
+  // Also clips what is drawn afterwards to its rounded corners.
+  #drawBackground(context, width, height) {
+    context.fillStyle = cssValue("--track");
+    context.beginPath();
+    context.roundRect(0, 0, width, height, 8);
+    context.fill();
+    context.clip();
   }
 
-  #columns(paint, width, height) {
-    const wide = width / SECONDS;
-    const colors = this.#palette.labels.map((label) => this.#palette.color(label));
-    for (const { second, shares } of this.#points.values()) {
-      if (!shares) continue;
-      const x = width - (this.#now - second) * wide;
+  #drawColumns(context, width, height) {
+    const columnWidth = width / SECONDS;
+    const colors = this.#palette.labels.map((label) => [label, this.#palette.color(label)]);
+    for (const { second, probabilities } of this.#points.values()) {
+      if (!probabilities) continue;
+      const x = width - (this.#now - second) * columnWidth;
       let y = height;
-      shares.forEach((share, place) => {
-        paint.fillStyle = colors[place];
-        paint.fillRect(x, y - share * height, wide + 0.5, share * height + 0.5);
-        y -= share * height;
-      });
+      for (const [label, color] of colors) {
+        const part = probabilities[label] * height;
+        context.fillStyle = color;
+        context.fillRect(x, y - part, columnWidth + 0.5, part + 0.5);
+        y -= part;
+      }
     }
   }
 
-  #axis(paint, width, height) {
-    paint.fillStyle = style("--quiet");
-    paint.font = "12px system-ui, sans-serif";
+  #drawAxis(context, width, height) {
+    context.fillStyle = cssValue("--muted");
+    context.font = "12px system-ui, sans-serif";
     for (let minute = 0; minute <= SECONDS / 60; minute += 1) {
       const x = width - (minute * 60 * width) / SECONDS;
-      const first = minute === SECONDS / 60;
-      paint.textAlign = first ? "left" : minute ? "center" : "right";
-      paint.fillText(minute ? `${minute} min` : "now", x, height - 5);
+      const leftmost = minute === SECONDS / 60;
+      context.textAlign = leftmost ? "left" : minute ? "center" : "right";
+      context.fillText(minute ? `${minute} min` : "now", x, height - 5);
     }
   }
 
-  // For who cannot see it.
-  #tell() {
-    const seen = [...this.#points.values()].filter((point) => point.shares);
-    const mean = this.#palette.labels.map((label, place) => [
+  // For screen readers.
+  #summarize() {
+    const points = [...this.#points.values()].filter((point) => point.probabilities);
+    const means = this.#palette.labels.map((label) => [
       label,
-      seen.reduce((sum, point) => sum + point.shares[place], 0) / Math.max(1, seen.length),
+      points.reduce((sum, point) => sum + point.probabilities[label], 0) / Math.max(1, points.length),
     ]);
-    mean.sort((a, b) => b[1] - a[1]);
-    const words = mean.map(([label, share]) => `${label} ${percent(share)}`).join(", ");
-    this.#words.textContent = seen.length ? `Somebody was there for ${seen.length} s; mean: ${words}` : "Nobody was there";
+    means.sort((a, b) => b[1] - a[1]);
+    const text = means.map(([label, mean]) => `${label} ${percent(mean)}`).join(", ");
+    this.#summary.textContent = points.length ? `Faces for ${points.length} s; mean: ${text}` : "No faces";
   }
 
-  #explain() {
-    this.#legend.replaceChildren(
-      ...this.#palette.labels.map((label) => {
-        const item = document.createElement("li");
-        const mark = document.createElement("i");
-        mark.className = "color";
-        mark.style.setProperty("--hue", this.#palette.hue(label));
-        item.append(mark, label);
-        return item;
-      }),
-    );
-    this.draw();
+  #legendItem(label) {
+    const item = document.createElement("li");
+    const swatch = document.createElement("i");
+    swatch.className = "color";
+    swatch.style.setProperty("--hue", this.#palette.hue(label));
+    item.append(swatch, label);
+    return item;
   }
 }

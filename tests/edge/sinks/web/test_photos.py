@@ -1,0 +1,132 @@
+"""Uploaded photos: accepted formats, limits, results."""
+
+import io
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge.types import Box
+from tests.support.images import PORTRAIT_FACE
+
+pytest.importorskip("tornado", reason="pip install 'emotion-edge[web]'")
+
+from edge.sinks.web import photo_decoder, photo_queue
+from tests.support.web_client import encode_jpeg, running_sink
+
+
+@pytest.fixture(scope="module")
+def client(classifier):
+    """A client of a sink that analyzes photos as `edge run` does."""
+    from edge.app import make_run_info
+    from edge.config.settings import RunSettings
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(photo_queue, "MAX_PENDING_PHOTOS", 100)
+        patch.setattr(photo_queue, "MAX_PHOTOS", 1000)
+        with running_sink("0", make_run_info(RunSettings(), classifier, live=True)) as client:
+            yield client
+
+
+def test_photo_is_analyzed_in_each_format(client, portrait):
+    for ending in (".jpg", ".png", ".webp"):
+        content = cv2.imencode(ending, portrait)[1].tobytes()
+        response = client.post_photo(content, "application/octet-stream").json
+        (face,) = response["faces"]
+        assert (response["width"], response["height"], face["label"]) == (512, 512, "happy")
+        assert Box(*face["box"]).iou(PORTRAIT_FACE) > 0.5
+
+
+def test_photo_is_rotated_by_its_exif_orientation(client, portrait):
+    rotated = Image.fromarray(np.rot90(portrait[:400, :, ::-1], 1))
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    rotated.save(content, "JPEG", exif=exif)
+    response = client.post_photo(content.getvalue()).json
+    (face,) = response["faces"]
+    assert (response["width"], response["height"]) == (512, 400)
+    assert Box(*face["box"]).iou(PORTRAIT_FACE) > 0.5
+
+
+def test_large_jpeg_is_downscaled(client, portrait):
+    large = cv2.resize(portrait, (8000, 6000))
+    response = client.post_photo(encode_jpeg(large)).json
+    assert max(response["width"], response["height"]) <= photo_decoder.MAX_SIDE_PIXELS
+    assert response["faces"][0]["label"] == "happy"
+
+
+def test_size_is_read_from_the_header_of_each_format(portrait):
+    image = Image.fromarray(portrait[:300, :, ::-1])
+    for kind, options, is_baseline in (
+        ("JPEG", {}, True),
+        ("JPEG", {"progressive": True}, False),
+        ("PNG", {}, False),
+        ("WEBP", {}, False),
+        ("WEBP", {"lossless": True}, False),
+        ("WEBP", {"exif": Image.Exif().tobytes()}, False),
+    ):
+        content = io.BytesIO()
+        image.save(content, kind, **options)
+        assert photo_decoder.read_size(content.getvalue()) == (512, 300, is_baseline), (kind, options)
+
+
+def png_header(width: int, height: int) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", width, height, 8, 2, 0, 0, 0) + bytes(100)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"", 422, "not a JPEG, PNG or WebP"),
+        (b"GIF89a" + bytes(100), 422, "not a JPEG, PNG or WebP"),
+        (b"\xff\xd8\xff", 422, "incomplete"),
+        (b"\xff\xd8" + bytes(100), 422, "damaged"),
+        (png_header(100, 100), 422, "cannot be decoded"),
+        (png_header(100_000, 100_000), 422, "100000 x 100000 pixels; the limit is 16 million"),
+        (png_header(0, 100), 422, "0 x 100 pixels"),
+        (bytes(photo_decoder.MAX_PHOTO_BYTES + 1), 413, "10 MB"),
+    ],
+)
+def test_upload_that_is_no_photo_is_refused_with_a_reason(client, content, status, words):
+    response = client.post_photo(content)
+    assert response.status == status
+    assert words in response.json["error"]
+
+
+def test_photo_cut_at_any_byte_is_refused_or_analyzed(client, portrait):
+    for ending in (".jpg", ".png", ".webp"):
+        content = cv2.imencode(ending, portrait)[1].tobytes()
+        for length in (*range(1, 40), len(content) // 2):
+            assert client.post_photo(content[:length]).status in (200, 422), (ending, length)
+
+
+def test_photo_of_unknown_length_is_limited(client):
+    chunks = iter([bytes(1 << 20)] * 11)
+    assert client.request("POST", "/api/analyze", chunks, {"Content-Type": "image/jpeg"}).status == 413
+
+
+def test_only_a_post_with_an_image_type_is_accepted(client):
+    assert client.post_photo(b"x", "text/plain").status == 415
+    assert client.get("/api/analyze").status == 405
+
+
+def test_option_no_photo_refuses_photos(portrait):
+    with running_sink("0,no-photo") as client:
+        assert client.post_photo(encode_jpeg(portrait)).status == 404
+
+
+def test_photos_of_one_address_are_limited(monkeypatch, portrait):
+    monkeypatch.setattr(photo_queue, "MAX_PHOTOS", 2)
+    with running_sink() as client:
+        responses = [client.post_photo(encode_jpeg(portrait)) for _ in range(3)]
+    assert [response.status for response in responses] == [200, 200, 429]
+    assert 0 < int(responses[2].headers["Retry-After"]) <= 61
+
+
+def test_photo_is_refused_while_the_queue_is_full(monkeypatch, portrait):
+    monkeypatch.setattr(photo_queue, "MAX_PENDING_PHOTOS", 0)
+    with running_sink() as client:
+        response = client.post_photo(encode_jpeg(portrait))
+    assert (response.status, response.headers["Retry-After"]) == (429, "2")
