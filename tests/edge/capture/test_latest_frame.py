@@ -1,4 +1,4 @@
-"""Of a live camera the newest frame is given, its end and its errors arrive, and nothing of it outlives the run."""
+"""The loop gets the newest frame of a live camera, its end and its errors; nothing of it outlives the run."""
 
 import threading
 import time
@@ -6,20 +6,21 @@ from itertools import count
 
 import pytest
 
-from edge.capture import latest_frame as module
+from edge.capture import latest_frame
 from edge.capture.latest_frame import LatestFrame
 from edge.errors import CameraError
 from tests.support.fakes import frame
+from tests.support.kiosk import wait_until
 
-SOON = 5.0  # seconds that no test should need to wait
-OVER = object()  # told to a Camera: no more frames
+TIMEOUT_SECONDS = 30.0  # only a failing test waits as long
+END = object()  # for ControlledCamera.deliver: no more frames
 
 
-class Camera:
-    """Delivers what the test tells it to, when it tells it to, from the thread that asks."""
+class ControlledCamera:
+    """Delivers what the test passes to `deliver`, in the thread that asks for it."""
 
     def __init__(self):
-        self.asked, self.told = threading.Semaphore(0), threading.Semaphore(0)
+        self.asked, self.delivered = threading.Semaphore(0), threading.Semaphore(0)
         self.next, self.closed, self.threads = None, threading.Event(), set()
 
     def frames(self):
@@ -27,8 +28,8 @@ class Camera:
             while True:
                 self.threads.add(threading.current_thread())
                 self.asked.release()
-                assert self.told.acquire(timeout=SOON)
-                if self.next is OVER:
+                assert self.delivered.acquire(timeout=TIMEOUT_SECONDS)
+                if self.next is END:
                     return
                 if isinstance(self.next, BaseException):
                     raise self.next
@@ -36,119 +37,115 @@ class Camera:
         finally:
             self.closed.set()
 
-    def deliver(self, what):
-        """Let the thread that waits for the next frame have it."""
-        assert self.asked.acquire(timeout=SOON)
-        self.next = what
-        self.told.release()
+    def deliver(self, item):
+        """Wait until a frame is asked for, and deliver `item`: a frame, an exception to raise, or END."""
+        assert self.asked.acquire(timeout=TIMEOUT_SECONDS)
+        self.next = item
+        self.delivered.release()
 
-    def delivered(self):
-        """Wait until the thread comes for another frame, so that the one before was taken."""
-        assert self.asked.acquire(timeout=SOON)
+    def wait_until_asked(self):
+        """Wait until the next frame is asked for, so that the one before was taken."""
+        assert self.asked.acquire(timeout=TIMEOUT_SECONDS)
         self.asked.release()
 
 
 @pytest.fixture
 def camera():
-    camera = Camera()
+    camera = ControlledCamera()
     yield camera
-    camera.next = OVER  # let go of a thread that still waits
-    camera.told.release()
+    camera.next = END  # for a thread that is still waiting
+    camera.delivered.release()
     for thread in camera.threads:
-        thread.join(SOON)
+        thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive()
 
 
-def test_every_frame_is_given_to_a_quick_reader(camera):
+def test_a_fast_reader_gets_every_frame(camera):
     with LatestFrame(camera.frames()) as frames:
         for index in range(5):
             camera.deliver(frame(index=index))
             assert next(frames).index == index
-        camera.deliver(OVER)
+        camera.deliver(END)
         assert next(frames, None) is None
         assert next(frames, None) is None
-        assert frames.taken == 5
 
 
-def test_a_slow_reader_gets_the_newest_frame_and_the_others_show_as_a_gap(camera):
+def test_a_slow_reader_gets_the_newest_frame(camera):
     with LatestFrame(camera.frames()) as frames:
         camera.deliver(frame(index=0))
         assert next(frames).index == 0
         for index in (1, 2, 3):
             camera.deliver(frame(index=index))
-        camera.delivered()
+        camera.wait_until_asked()
         assert next(frames).index == 3
-        assert frames.taken == 4
         camera.deliver(frame(index=4))
         assert next(frames).index == 4
-        camera.deliver(OVER)
+        camera.deliver(END)
 
 
-def test_the_camera_is_read_in_a_thread_of_its_own_which_begins_with_the_run(camera):
+def test_the_camera_is_read_in_a_thread_that_entering_starts(camera):
     frames = LatestFrame(camera.frames())
     assert not camera.threads
     with frames:
         camera.deliver(frame())
         next(frames)
         assert threading.current_thread() not in camera.threads
-        camera.deliver(OVER)
+        camera.deliver(END)
 
 
-def test_a_reader_waits_for_a_frame_that_was_not_there_yet(camera):
+def test_a_reader_waits_for_the_next_frame(camera):
     with LatestFrame(camera.frames()) as frames:
-        taken = []
-        reader = threading.Thread(target=lambda: taken.append(next(frames).index))
+        indices = []
+        reader = threading.Thread(target=lambda: indices.append(next(frames).index))
         reader.start()
-        camera.delivered()
-        assert taken == []
+        camera.wait_until_asked()
+        assert indices == []
         camera.deliver(frame(index=7))
-        reader.join(SOON)
-        assert taken == [7]
-        camera.deliver(OVER)
+        reader.join(TIMEOUT_SECONDS)
+        assert indices == [7]
+        camera.deliver(END)
 
 
 def test_the_last_frame_comes_before_the_end(camera):
     with LatestFrame(camera.frames()) as frames:
         camera.deliver(frame(index=3))
-        camera.deliver(OVER)
-        assert camera.closed.wait(SOON)
-        assert [taken.index for taken in frames] == [3]
+        camera.deliver(END)
+        assert camera.closed.wait(TIMEOUT_SECONDS)
+        assert [each.index for each in frames] == [3]
 
 
-def test_an_error_of_the_camera_reaches_the_loop_after_the_frames_before_it(camera):
+def test_an_error_of_the_camera_comes_after_its_last_frame(camera):
     with LatestFrame(camera.frames()) as frames:
         camera.deliver(frame(index=0))
         camera.deliver(CameraError("the cable is off"))
-        assert camera.closed.wait(SOON)
+        assert camera.closed.wait(TIMEOUT_SECONDS)
         assert next(frames).index == 0
         for _ in range(2):
             with pytest.raises(CameraError, match="the cable is off"):
                 next(frames)
 
 
-def test_a_camera_that_cannot_be_opened_is_an_error_of_the_first_frame():
-    def nothing():
+def test_a_camera_that_cannot_be_opened_raises_at_the_first_frame():
+    def fail():
         raise CameraError("no such camera")
         yield frame()
 
-    with LatestFrame(nothing()) as frames, pytest.raises(CameraError, match="no such camera"):
+    with LatestFrame(fail()) as frames, pytest.raises(CameraError, match="no such camera"):
         next(frames)
 
 
-def test_stop_ends_the_wait_for_a_silent_camera_within_a_second(camera):
+def test_a_stop_ends_the_wait_for_a_silent_camera(camera):
     stopped = threading.Event()
     with LatestFrame(camera.frames(), stopped.is_set) as frames:
         camera.deliver(frame(index=0))
-        camera.delivered()
+        camera.wait_until_asked()
         stopped.set()
-        begin = time.monotonic()
-        assert [taken.index for taken in frames] == [0]
-        assert time.monotonic() - begin < 1
-        camera.deliver(OVER)
+        assert [each.index for each in frames] == [0]  # else it would raise after STUCK_TIMEOUT_SECONDS
+        camera.deliver(END)
 
 
 def endless(closed):
-    """Yield frames for ever, and set `closed` when the camera is given back."""
+    """Yield frames without end, and set `closed` when the camera is closed."""
     try:
         for index in count():
             yield frame(index=index)
@@ -156,33 +153,29 @@ def endless(closed):
         closed.set()
 
 
-def test_leaving_joins_the_thread_and_closes_the_camera():
+def test_leaving_ends_the_thread_and_closes_the_camera():
     closed, before = threading.Event(), threading.active_count()
     with LatestFrame(endless(closed)) as frames:
         next(frames)
-    assert closed.is_set()
-    assert threading.active_count() == before
+    assert closed.wait(TIMEOUT_SECONDS)
+    wait_until(lambda: threading.active_count() == before)
 
 
-def test_leaving_by_an_error_closes_the_camera_too():
-    def fail(frames):
-        with frames:
-            next(frames)
-            raise OSError("the disk is full")
-
+def test_leaving_by_an_error_closes_the_camera():
     closed, before = threading.Event(), threading.active_count()
-    with pytest.raises(OSError, match="the disk is full"):
-        fail(LatestFrame(endless(closed)))
-    assert closed.is_set()
-    assert threading.active_count() == before
+    with pytest.raises(OSError, match="the disk is full"), LatestFrame(endless(closed)) as frames:  # noqa: PT012
+        next(frames)
+        raise OSError("the disk is full")
+    assert closed.wait(TIMEOUT_SECONDS)
+    wait_until(lambda: threading.active_count() == before)
 
 
-def test_a_camera_that_hangs_is_left_behind_after_a_moment_and_does_not_keep_the_process(camera, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+def test_a_stuck_camera_does_not_keep_the_process(camera, monkeypatch):
+    monkeypatch.setattr(latest_frame, "CLOSE_TIMEOUT_SECONDS", 0.05)
     begin = time.monotonic()
     with LatestFrame(camera.frames()):
-        camera.delivered()
-    assert time.monotonic() - begin < 1
+        camera.wait_until_asked()
+    assert time.monotonic() - begin < TIMEOUT_SECONDS / 2
     (thread,) = camera.threads
     assert thread.is_alive()
     assert thread.daemon
