@@ -119,7 +119,9 @@ def _check_tensors(path: Path, card: model_file.ModelCard, inputs: dict[str, Any
     scale, zero_point = inputs["quantization"]
     if not (0.98 <= scale <= 1.02 and zero_point == 0):
         # Raw pixels are the input; with any other scale the model expects pixels that were preprocessed in another way.
-        raise ModelError(f"{path}: input scale is {scale:g}, zero point {zero_point}, expected 1 and 0 (raw pixels)")
+        raise ModelError(
+            f"{path}: input scale is {scale:g} and its zero point is {zero_point}, expected 1 and 0 (raw pixels)"
+        )
     expected_output = (1, len(card.labels))
     shape, dtype = tuple(int(n) for n in outputs["shape"]), np.dtype(outputs["dtype"]).name
     if shape != expected_output:

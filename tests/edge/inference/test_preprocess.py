@@ -1,34 +1,32 @@
-"""What the model sees: the right square of the image, no finer than the training faces, at the model's size."""
+"""The model's input: the right square of the image, no finer than the training faces, at the model's size."""
 
 import cv2
 import numpy as np
 import pytest
 
-from edge.inference.preprocess import cut, model_input, resample
+from edge.inference.preprocess import FLIP_PADDING, crop, flip_crop, model_input, resample
 from edge.types import Box
 
-# Each pixel is told from its neighbors: 3 a column and 5 a row.
+# Each pixel differs from its neighbors: 3 gray levels a column and 5 a row.
 RAMP = (np.arange(60)[np.newaxis, :] * 3 + np.arange(40)[:, np.newaxis] * 5 % 70).astype(np.uint8)
 
 
-def test_a_square_inside_the_image_is_cut_pixel_for_pixel():
-    assert np.array_equal(cut(RAMP, Box(7, 4, 20, 20), margin=0), RAMP[4:24, 7:27])
+def test_square_inside_the_image_is_cropped_pixel_for_pixel():
+    assert np.array_equal(crop(RAMP, Box(7, 4, 20, 20), padding=0), RAMP[4:24, 7:27])
 
 
-@pytest.mark.parametrize(("margin", "side"), [(0.25, 24), (-0.25, 8), (0.0, 16)])
-def test_the_margin_widens_each_side_by_its_share(margin, side):
-    assert np.array_equal(
-        cut(RAMP, Box(20, 12, 16, 16), margin),
-        RAMP[20 - side // 2 : 20 + side // 2, 28 - side // 2 : 28 + side // 2],
-    )
+@pytest.mark.parametrize(("padding", "side"), [(0.25, 24), (-0.25, 8), (0.0, 16)])
+def test_padding_widens_each_side_by_its_fraction(padding, side):
+    expected = RAMP[20 - side // 2 : 20 + side // 2, 28 - side // 2 : 28 + side // 2]
+    assert np.array_equal(crop(RAMP, Box(20, 12, 16, 16), padding), expected)
 
 
-def test_a_box_that_is_no_square_keeps_its_center_and_its_longer_side():
-    assert np.array_equal(cut(RAMP, Box(20, 15, 20, 10), margin=0), RAMP[10:30, 20:40])
+def test_crop_of_a_rectangle_keeps_its_center_and_longer_side():
+    assert np.array_equal(crop(RAMP, Box(20, 15, 20, 10), padding=0), RAMP[10:30, 20:40])
 
 
-def test_beyond_the_border_the_border_pixels_are_repeated_and_the_face_keeps_its_place():
-    square = cut(RAMP, Box(-5, 30, 20, 20), margin=0)
+def test_border_pixels_are_repeated_outside_the_image():
+    square = crop(RAMP, Box(-5, 30, 20, 20), padding=0)
     assert square.shape == (20, 20)
     assert np.array_equal(square[:10, 5:], RAMP[30:40, :15])
     assert (square[:10, :5] == RAMP[30:40, :1]).all()
@@ -36,31 +34,44 @@ def test_beyond_the_border_the_border_pixels_are_repeated_and_the_face_keeps_its
 
 
 @pytest.mark.parametrize("box", [Box(60, 0, 10, 10), Box(-10, 0, 10, 10), Box(0, 40, 10, 10), Box(0, -30, 10, 10)])
-def test_a_box_outside_the_image_is_an_error_that_says_so(box):
-    with pytest.raises(ValueError, match="outside an image of 60 x 40"):
-        cut(RAMP, box, margin=0)
+def test_box_outside_the_image_is_an_error(box):
+    with pytest.raises(ValueError, match="60 x 40"):
+        crop(RAMP, box, padding=0)
 
 
-def test_a_large_face_holds_no_finer_detail_than_the_training_faces():
-    stripes = np.tile(np.array([0, 255], np.uint8), (96, 48))  # one pixel wide: FER2013's 48 pixels cannot hold them
-    assert np.ptp(resample(stripes, detail=48, size=96)) <= 1
-    assert np.ptp(resample(stripes, detail=96, size=96)) == 255
+def test_large_face_has_no_finer_detail_than_the_training_faces():
+    stripes = np.tile(np.array([0, 255], np.uint8), (96, 48))  # one pixel wide: 48 pixels cannot hold them
+    assert np.ptp(resample(stripes, effective_resolution=48, size=96)) <= 1
+    assert np.ptp(resample(stripes, effective_resolution=96, size=96)) == 255
 
 
-def test_a_small_face_is_enlarged_at_once():
+def test_small_face_is_upscaled_in_one_step():
     face = RAMP[:20, :20]
-    assert np.array_equal(resample(face, detail=48, size=96), cv2.resize(face, (96, 96)))
+    assert np.array_equal(resample(face, effective_resolution=48, size=96), cv2.resize(face, (96, 96)))
 
 
 @pytest.mark.parametrize("side", [1, 30, 48, 96, 150])
-@pytest.mark.parametrize(("detail", "size"), [(48, 96), (48, 48), (96, 64)])
-def test_the_result_has_the_models_size_and_keeps_its_level(side, detail, size):
-    result = resample(np.full((side, side), 77, np.uint8), detail=detail, size=size)
+@pytest.mark.parametrize(("effective_resolution", "size"), [(48, 96), (48, 48), (96, 64)])
+def test_result_has_the_models_size_and_the_same_level(side, effective_resolution, size):
+    face = np.full((side, side), 77, np.uint8)
+    result = resample(face, effective_resolution=effective_resolution, size=size)
     assert result.shape == (size, size)
     assert result.dtype == np.uint8
     assert (result == 77).all()
 
 
-def test_the_models_input_is_the_cut_square_resampled():
-    expected = resample(cut(RAMP, Box(10, 5, 20, 20), 0.1), detail=12, size=32)
-    assert np.array_equal(model_input(RAMP, Box(10, 5, 20, 20), margin=0.1, detail=12, size=32), expected)
+def test_flipped_crop_is_mirrored_and_tighter():
+    face = np.random.default_rng(0).integers(0, 256, (100, 100), np.uint8)
+    pixels = round(-FLIP_PADDING * 100)
+    flipped = flip_crop(face)
+    assert np.array_equal(flipped, face[pixels:-pixels, pixels:-pixels][:, ::-1])
+    assert flipped.flags.c_contiguous
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_models_input_is_the_crop_resampled(flip):
+    box = Box(10, 5, 20, 20)
+    face = crop(RAMP, box, 0.1)
+    expected = resample(flip_crop(face) if flip else face, effective_resolution=12, size=32)
+    actual = model_input(RAMP, box, padding=0.1, effective_resolution=12, size=32, flip=flip)
+    assert np.array_equal(actual, expected)
