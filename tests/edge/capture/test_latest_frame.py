@@ -125,7 +125,7 @@ def test_an_error_of_the_camera_comes_after_its_last_frame(camera):
                 next(frames)
 
 
-def test_a_camera_that_cannot_be_opened_raises_at_the_first_frame():
+def test_an_error_of_opening_is_raised_at_the_first_frame():
     def fail():
         raise CameraError("no such camera")
         yield frame()

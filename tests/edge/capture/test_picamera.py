@@ -1,4 +1,4 @@
-"""The camera module, by a stand-in that behaves as picamera2 0.3.38: luma as it is, right color, always closed."""
+"""The camera module, with a fake that behaves as picamera2 0.3.38: luma unchanged, correct color, always closed."""
 
 import logging
 import re
@@ -14,17 +14,17 @@ import pytest
 from edge.capture import picamera
 from edge.errors import CameraError, UsageError
 
-LARGE, SMALL = (1280, 960), (640, 480)  # of a sensor of four by three
-PADDING = 64  # bytes a row, where the hardware wants more than the image is wide
-START = 7_000_000_000  # ns since the machine was started
-COLOR, FAINT = (40, 90, 200), (30, 60, 100)  # BGR, of the large image and of the small one
+LARGE, SMALL = (1280, 960), (640, 480)  # of a 4:3 sensor
+PADDING = 64  # bytes in each row, where the hardware needs longer rows than the image
+START = 7_000_000_000  # ns since boot
+COLOR, SMALL_COLOR = (40, 90, 200), (30, 60, 100)  # BGR, of the large image and of the small one
 MODULE = {"Model": "imx708", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a", "Num": 0}
 OTHER = {"Model": "imx219", "Location": 2, "Id": "/base/soc/i2c0mux/i2c@0/imx219@10", "Num": 1}
 WEBCAM = {"Model": "Webcam", "Id": "/base/soc/usb@7e980000/usb1@1-1.2:1.0-349c:0411", "Num": 2}
 
 
 def planes(size, padding, color=COLOR, layout="YUV420"):
-    """Return an image of `size` in `color` as rows of luma, then chroma, with rubbish in the `padding` columns."""
+    """Return an image of `size` in `color` as rows of luma, then chroma, with noise in the `padding` columns."""
     width, height = size
     image = np.full((height, width + padding, 3), color, np.uint8)
     image[:, width:] = (0, 255, 0)
@@ -32,17 +32,17 @@ def planes(size, padding, color=COLOR, layout="YUV420"):
     if layout == "YUV420":
         return i420
     luma, chroma = i420[:height], i420[height:].reshape(2, -1)
-    return np.vstack([luma, chroma.T.reshape(height // 2, -1)])[:, :width]  # NV12 comes without its padding
+    return np.vstack([luma, chroma.T.reshape(height // 2, -1)])[:, :width]  # picamera2 removes the padding of NV12
 
 
 class Picamera2:
-    """Has the parts of picamera2.Picamera2 that are used, with its parameters' names and its errors."""
+    """The used part of picamera2.Picamera2, with its parameters' names and its errors."""
 
     known: ClassVar = [MODULE]
     camera_properties: ClassVar[dict[str, Any]] = {"Model": "imx219", "PixelArraySize": (3280, 2464)}
     padding = PADDING
     layout = "YUV420"
-    delivers = 3  # frames, before it falls silent
+    delivers = 3  # frames, before it stops
     fails_at = ""
     opened: ClassVar[list[Any]] = []
 
@@ -53,7 +53,7 @@ class Picamera2:
 
     def fail(self, step):
         if step == self.fails_at:
-            # Here libcamera's own words are one error further down, as in picamera2.
+            # libcamera's own message is in the cause, as in picamera2.
             try:
                 raise RuntimeError("Failed to acquire camera: Device or resource busy")
             except RuntimeError as error:
@@ -65,13 +65,13 @@ class Picamera2:
 
     def create_video_configuration(self, main=None, lores=None, queue=True, color_space=None, sensor=None, **others):
         assert set(others) <= {"raw", "transform", "buffer_count", "display", "encode", "controls"}
-        assert color_space == "BT.601"  # which OpenCV converts from
+        assert color_space == "BT.601"  # the standard that OpenCV converts from
         lores = lores and {"format": "YUV420", **lores}
         return {"main": dict(main), "lores": lores, "queue": queue, "sensor": sensor}
 
     def configure(self, configuration):
         assert self.state == "open"
-        assert not hasattr(self, "configuration")  # the second time would take memory that is never given back
+        assert not hasattr(self, "configuration")  # a second configuration would leak memory
         for stream in filter(None, (configuration["main"], configuration["lores"])):
             assert stream["format"] == "YUV420"
             assert not any(side % 2 for side in stream["size"])
@@ -89,12 +89,12 @@ class Picamera2:
 
     def capture_arrays(self, names=("main",), wait=None):
         assert self.state == "started"
-        assert wait > 0  # None waits for ever, 0 does not wait at all
+        assert wait > 0  # None waits without end, 0 does not wait
         if len(self.waits) == self.delivers:
             self.state = "stuck"
             raise TimeoutError
         self.waits.append(wait)
-        colors = {"main": COLOR, "lores": FAINT}
+        colors = {"main": COLOR, "lores": SMALL_COLOR}
         sizes = {name: self.configuration[name]["size"] for name in names}
         arrays = [planes(sizes[name], self.padding, colors[name], self.layout) for name in names]
         return arrays, {"SensorTimestamp": START + 33_333_000 * len(self.waits)}
@@ -103,7 +103,7 @@ class Picamera2:
         self.state = "flushed"
 
     def stop(self):
-        raise AssertionError("stop() waits for ever behind a stuck capture")
+        raise AssertionError("stop() blocks behind a stuck capture")
 
     def close(self):
         assert self.state != "stuck"
@@ -119,11 +119,11 @@ class Libcamera(ModuleType):
 
 @pytest.fixture(autouse=True)
 def pi(monkeypatch):
-    """A Raspberry Pi whose picamera2 is the stand-in; gives the class, to be changed for one test."""
-    monkeypatch.setenv("LIBCAMERA_LOG_LEVELS", "*:ERROR")  # which the camera sets where it is not set
-    stand_in = ModuleType("picamera2")
-    stand_in.Picamera2 = Picamera2  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "picamera2", stand_in)
+    """A Raspberry Pi with the fake picamera2; returns the class, for a test to change."""
+    monkeypatch.setenv("LIBCAMERA_LOG_LEVELS", "*:ERROR")  # else the camera would set it for the other tests
+    fake = ModuleType("picamera2")
+    fake.Picamera2 = Picamera2  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "picamera2", fake)
     monkeypatch.setitem(sys.modules, "libcamera", Libcamera("libcamera"))
     for name in ("known", "camera_properties", "padding", "layout", "delivers", "fails_at"):
         monkeypatch.setattr(Picamera2, name, getattr(Picamera2, name))
@@ -141,24 +141,24 @@ def take(count, argument=""):
 
 @pytest.mark.parametrize("padding", [0, PADDING])
 @pytest.mark.parametrize("layout", ["YUV420", "NV12"])
-def test_the_luma_planes_are_handed_over_as_they_are(pi, padding, layout):
+def test_gray_and_search_image_are_the_luma_planes(pi, padding, layout):
     pi.padding, pi.layout = padding, layout
     (frame,) = take(1)
     assert np.array_equal(frame.gray, planes(LARGE, 0)[: LARGE[1]])
-    assert np.array_equal(frame.search_image, planes(SMALL, 0, FAINT)[: SMALL[1]])
+    assert np.array_equal(frame.search_image, planes(SMALL, 0, SMALL_COLOR)[: SMALL[1]])
 
 
 @pytest.mark.parametrize("padding", [0, PADDING])
 @pytest.mark.parametrize("layout", ["YUV420", "NV12"])
-def test_the_color_is_right_without_the_padding(pi, padding, layout):
+def test_the_color_is_correct_and_without_padding(pi, padding, layout):
     pi.padding, pi.layout = padding, layout
     (frame,) = take(1)
     assert frame.color().shape == (LARGE[1], LARGE[0], 3)
-    inside = frame.color()[:, :-2]  # the last chroma sample may lean on its neighbor
+    inside = frame.color()[:, :-2]  # the last chroma sample may be interpolated with its neighbor
     assert np.abs(inside.astype(int) - COLOR).max() <= 3
 
 
-def test_a_camera_that_delivers_no_luma_plane_is_an_error_and_is_closed(pi):
+def test_a_format_without_a_luma_plane_is_refused(pi):
     pi.layout = "XBGR8888"
     with pytest.raises(CameraError, match="picamera:0: delivers XBGR8888; expected YUV420 or NV12"):
         take(1)
@@ -175,14 +175,14 @@ def test_a_camera_that_delivers_no_luma_plane_is_an_error_and_is_closed(pi):
         ((1456, 1088), (1280, 956), (728, 544)),
     ],
 )
-def test_all_that_the_sensor_sees_is_in_the_image(pi, sensor, large, mode):
+def test_the_image_has_the_sensor_s_full_field_of_view(pi, sensor, large, mode):
     pi.camera_properties = {"PixelArraySize": sensor}
     (frame,) = take(1)
     assert frame.gray.shape[::-1] == large
     assert pi.opened[0].configuration["sensor"] == {"output_size": mode}
 
 
-def test_of_a_sensor_that_nothing_is_known_of_nothing_is_asked(pi):
+def test_an_unknown_sensor_gets_the_default_size_and_no_mode(pi):
     pi.camera_properties = {}
     (frame,) = take(1)
     assert frame.gray.shape[::-1] == LARGE
@@ -198,19 +198,19 @@ def test_of_a_sensor_that_nothing_is_known_of_nothing_is_asked(pi):
         ("0,size=640x480", (640, 480), None),
     ],
 )
-def test_a_size_that_is_asked_for_is_had_and_a_small_image_is_searched_as_it_is(argument, large, small):
+def test_the_size_is_as_requested(argument, large, small):
     (frame,) = take(1, argument)
     assert frame.gray.shape[::-1] == large
     assert (None if frame.search_image is None else frame.search_image.shape[::-1]) == small
 
 
-def test_frames_are_timed_by_the_sensor_from_the_first():
+def test_the_time_is_the_sensor_s_from_the_first_frame():
     taken = take(3)
     assert [frame.index for frame in taken] == [0, 1, 2]
     assert [frame.time for frame in taken] == pytest.approx([0, 0.033333, 0.066666])
 
 
-def test_the_luma_plane_takes_no_time_to_make_and_a_frame_tells_when_it_came():
+def test_a_frame_has_its_arrival_and_no_conversion_time():
     begin = time.monotonic()
     taken = take(3)
     assert [frame.convert_seconds for frame in taken] == [0, 0, 0]
@@ -219,10 +219,10 @@ def test_the_luma_plane_takes_no_time_to_make_and_a_frame_tells_when_it_came():
 
 
 def test_a_camera_module_is_live():
-    assert picamera.live("")
+    assert picamera.is_live("")
 
 
-def test_a_camera_that_falls_silent_is_an_error_and_is_closed(pi):
+def test_a_camera_that_stops_delivering_is_an_error(pi):
     source = picamera.frames("")
     for _ in range(3):
         next(source)
@@ -231,13 +231,13 @@ def test_a_camera_that_falls_silent_is_an_error_and_is_closed(pi):
     assert pi.opened[0].state == "closed"
 
 
-def test_a_camera_that_never_delivers_says_so(pi):
+def test_a_camera_that_never_delivers_is_an_error(pi):
     pi.delivers = 0
     with pytest.raises(CameraError, match="delivers no images after 0 frames"):
         next(picamera.frames(""))
 
 
-def test_the_first_frame_may_take_longer_than_the_others(pi):
+def test_the_first_frame_has_a_longer_timeout(pi):
     take(3)
     first, *others = pi.opened[0].waits
     assert all(first > wait for wait in others)
@@ -251,14 +251,14 @@ def test_the_camera_is_closed_when_the_run_ends_early(pi):
     assert pi.opened[0].state == "closed"
 
 
-def test_an_older_picamera2_is_closed_too(pi, monkeypatch):
+def test_an_older_picamera2_is_closed(pi, monkeypatch):
     monkeypatch.delattr(pi, "cancel_all_and_flush")  # it came with 0.3.20
     take(1)
     assert pi.opened[0].state == "closed"
 
 
 @pytest.mark.parametrize("step", ["__init__", "configure", "start"])
-def test_a_camera_in_use_is_an_error_with_the_reason_and_is_let_go(pi, step):
+def test_a_camera_in_use_is_an_error_with_the_reason(pi, step):
     pi.fails_at = step
     with pytest.raises(CameraError, match=r"^picamera:0: cannot be opened \(Failed to acquire camera: Device or res"):
         next(picamera.frames("0"))
@@ -273,14 +273,14 @@ def test_a_camera_in_use_is_an_error_with_the_reason_and_is_let_go(pi, step):
         ([MODULE, WEBCAM, OTHER], "1", 2),
     ],
 )
-def test_the_number_counts_camera_modules_and_leaves_usb_cameras_out(pi, known, argument, opened):
+def test_the_number_counts_camera_modules_only(pi, known, argument, opened):
     pi.known = known
     take(1, argument)
     assert [camera.number for camera in pi.opened] == [opened]
 
 
 @pytest.mark.parametrize(("known", "argument", "count"), [([], "", 0), ([WEBCAM], "0", 0), ([MODULE], "1", 1)])
-def test_a_camera_module_that_is_not_there_is_an_error_with_how_many_are(pi, known, argument, count):
+def test_a_missing_module_is_an_error_with_their_number(pi, known, argument, count):
     pi.known = known
     with pytest.raises(CameraError, match=f"{count} modules found; check the ribbon cable"):
         next(picamera.frames(argument))
@@ -301,19 +301,19 @@ def test_a_camera_module_that_is_not_there_is_an_error_with_how_many_are(pi, kno
         ("size=4612x3496", "must be 160x120 to"),
     ],
 )
-def test_an_argument_that_means_nothing_is_refused_before_anything_is_opened(pi, argument, expected):
+def test_an_invalid_argument_is_refused_before_opening(pi, argument, expected):
     with pytest.raises(UsageError, match=f"^picamera:{re.escape(argument)}: .*{re.escape(expected)}"):
         next(picamera.frames(argument))
     assert not pi.opened
 
 
-def test_without_picamera2_the_message_says_how_to_install_it(monkeypatch):
+def test_without_picamera2_the_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(CameraError, match="sudo apt install python3-picamera2"):
         next(picamera.frames(""))
 
 
-def test_a_picamera2_built_for_another_numpy_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
+def test_a_picamera2_built_for_another_numpy_is_an_error(monkeypatch, tmp_path):
     (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "picamera2")
@@ -325,24 +325,24 @@ def test_a_picamera2_built_for_another_numpy_is_an_error_that_says_what_to_do(mo
     ("known", "expected"),
     [
         ([WEBCAM, MODULE], ("0", "found camera module imx708")),
-        ([{"Id": MODULE["Id"]}], ("0", "found camera module ")),  # the model is told only where libcamera knows it
+        ([{"Id": MODULE["Id"]}], ("0", "found camera module ")),  # libcamera does not know the model
         ([WEBCAM], (None, "no camera module")),
         ([], (None, "no camera module")),
     ],
 )
-def test_a_camera_module_is_seen_without_being_opened(pi, known, expected):
+def test_a_camera_module_is_detected_without_opening_it(pi, known, expected):
     pi.known = known
-    assert picamera.present() == expected
+    assert picamera.detect() == expected
     assert not pi.opened
 
 
-def test_without_picamera2_there_is_no_camera_and_a_reason(monkeypatch):
+def test_without_picamera2_no_camera_is_detected(monkeypatch):
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    number, reason = picamera.present()
+    number, reason = picamera.detect()
     assert number is None
-    assert reason.startswith("picamera2 is not here")
+    assert "picamera2 is not installed" in reason
 
 
-def test_picamera2_says_nothing_over_our_own_lines():
+def test_picamera2_does_not_log():
     take(1)
     assert not logging.getLogger("picamera2").isEnabledFor(logging.ERROR)

@@ -148,7 +148,7 @@ def test_an_argument_must_be_a_number_or_a_device(argument):
 
 def test_without_an_argument_it_is_the_first_device(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda _: False)
-    with pytest.raises(CameraError, match="^/dev/video0: "):
+    with pytest.raises(CameraError, match=r"^/dev/video0: "):
         next(usb.frames(""))
 
 
