@@ -1,4 +1,4 @@
-"""A file is whole or what it was before, whatever happens while it is written."""
+"""A file has its new content or its old one, whatever happens while it is written."""
 
 import resource
 import subprocess
@@ -7,79 +7,76 @@ import sys
 import pytest
 
 from edge.errors import EmotionEdgeError, FileError
-from edge.system.atomic_file import atomic_write, whole
+from edge.system.atomic_file import atomic_path, atomic_write
 
 
 @pytest.fixture
 def full_disk():
-    """A disk that takes 100 kB a file and no more."""
+    """A disk that accepts 100 kB for each file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_file_is_written_with_the_folders_that_it_needs(tmp_path):
+@pytest.fixture
+def old_file(tmp_path):
+    path = tmp_path / "file.png"
+    path.write_text("old")
+    return path
+
+
+def test_missing_folders_are_created(tmp_path):
     path = tmp_path / "new" / "folder" / "file.bin"
     atomic_write(path, b"content")
     assert path.read_bytes() == b"content"
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_file_is_replaced_only_when_the_block_is_done(tmp_path):
-    path = tmp_path / "file.png"
-    path.write_text("old")
-    with whole(path) as aside:
-        assert aside.suffix == ".png"  # OpenCV tells the format by it
-        aside.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
+def test_the_file_is_replaced_at_the_end_of_the_block(old_file):
+    with atomic_path(old_file) as temporary:
+        assert temporary.suffix == ".png"  # OpenCV chooses the format by it
+        temporary.write_text("new")
+        assert old_file.read_text() == "old"
+    assert old_file.read_text() == "new"
 
 
-def test_who_reads_the_old_file_meanwhile_reads_it_to_its_end(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-    with path.open() as reader:
-        atomic_write(path, b"new")
+def test_a_reader_of_the_old_file_is_not_disturbed(old_file):
+    with old_file.open() as reader:
+        atomic_write(old_file, b"new")
         assert reader.read() == "old"
 
 
 @pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, EmotionEdgeError])
-def test_after_an_error_the_file_is_what_it_was_before(tmp_path, error):
-    path = tmp_path / "file"
-    path.write_text("old")
-    with pytest.raises(error), whole(path) as aside:  # noqa: PT012 (the error comes after half of the work)
-        aside.write_text("half")
+def test_an_error_leaves_the_old_file(old_file, error):
+    with pytest.raises(error), atomic_path(old_file) as temporary:  # noqa: PT012 (the error comes after a write)
+        temporary.write_text("half")
         raise error
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    assert old_file.read_text() == "old"
+    assert list(old_file.parent.iterdir()) == [old_file]
 
 
-def test_a_full_disk_is_one_error_that_names_the_file_and_leaves_the_old_one(tmp_path, full_disk):
-    path = tmp_path / "file"
-    path.write_text("old")
-    with pytest.raises(FileError, match=r"file: cannot be written \(File too large\)"):
-        atomic_write(path, bytes(200_000))
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_full_disk_leaves_the_old_file(old_file, full_disk):
+    with pytest.raises(FileError, match=r"file\.png: .*File too large"):
+        atomic_write(old_file, bytes(200_000))
+    assert old_file.read_text() == "old"
+    assert list(old_file.parent.iterdir()) == [old_file]
 
 
-def test_a_process_that_is_killed_leaves_the_old_file(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
+def test_a_killed_process_leaves_the_old_file(old_file):
     program = (
-        "import os, sys; from pathlib import Path; from edge.system.atomic_file import whole\n"
-        "with whole(Path(sys.argv[1])) as aside: aside.write_text('half'); os.kill(os.getpid(), 9)"
+        "import os, sys; from pathlib import Path; from edge.system.atomic_file import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as path: path.write_text('half'); os.kill(os.getpid(), 9)"
     )
-    assert subprocess.run([sys.executable, "-c", program, path], check=False).returncode == -9
-    assert path.read_text() == "old"
-    atomic_write(path, b"new")  # what the dead process left is in nobody's way
-    assert list(tmp_path.iterdir()) == [path]
+    assert subprocess.run([sys.executable, "-c", program, old_file], check=False).returncode == -9
+    assert old_file.read_text() == "old"
+    atomic_write(old_file, b"new")  # despite the temporary file of the dead process
+    assert list(old_file.parent.iterdir()) == [old_file]
 
 
 @pytest.mark.parametrize("place", ["file/inside", "folder"])
-def test_a_place_that_cannot_hold_a_file_is_one_error_that_names_it(tmp_path, place):
+def test_a_path_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "full").mkdir(parents=True)
-    with pytest.raises(FileError, match=f"{place}: cannot be written"):
+    with pytest.raises(FileError, match=place):
         atomic_write(tmp_path / place, b"content")

@@ -1,4 +1,4 @@
-"""What C++ code prints is lost inside the block, nothing outside it."""
+"""Output of native code is discarded inside the block, and only there."""
 
 import os
 
@@ -8,7 +8,7 @@ from edge.system.native_output import suppress_native_output
 from tests.support.commands import open_descriptors
 
 
-def test_only_what_is_written_inside_the_block_is_lost(capfd):
+def test_only_the_given_stream_inside_the_block_is_discarded(capfd):
     os.write(2, b"before ")
     with suppress_native_output(2):
         os.write(2, b"inside ")
@@ -17,21 +17,21 @@ def test_only_what_is_written_inside_the_block_is_lost(capfd):
     assert capfd.readouterr() == ("other stream", "before after")
 
 
-def test_both_streams_can_be_silenced(capfd):
+def test_both_streams_can_be_discarded(capfd):
     with suppress_native_output(1, 2):
         os.write(1, b"out")
         os.write(2, b"err")
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_error_inside_the_block_gives_the_stream_back(capfd):
+def test_an_error_inside_the_block_restores_the_stream(capfd):
     with pytest.raises(KeyError), suppress_native_output(2):
         raise KeyError
-    os.write(2, b"heard")
-    assert capfd.readouterr().err == "heard"
+    os.write(2, b"restored")
+    assert capfd.readouterr().err == "restored"
 
 
-def test_no_descriptor_is_left_open():
+def test_no_descriptor_stays_open():
     before = open_descriptors()
     for _ in range(5):
         with suppress_native_output(1, 2):
