@@ -1,7 +1,9 @@
 """Single images: detection with the densest search, no memory from one image to the next, made on first use."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,9 +83,9 @@ def test_lazy_analyzer_is_made_once_by_the_first_image():
         def analyze(self, image):
             return [image]
 
-    analyze = LazyImageAnalyzer(Analyzer)  # type: ignore[arg-type]
+    analyze: Callable[[Any], Any] = LazyImageAnalyzer(Analyzer)  # type: ignore[arg-type]
     assert made == []
-    assert [analyze("first"), analyze("second")] == [["first"], ["second"]]  # type: ignore[arg-type]
+    assert [analyze("first"), analyze("second")] == [["first"], ["second"]]
     assert len(made) == 1
 
 

@@ -348,7 +348,7 @@ def test_evidence_assigns_a_label_a_little_below_the_minimum(below, label):
 
 @pytest.mark.parametrize(("min_confidence", "expected"), [(0.5, 1), (0.6, 1), (0.61, None)])
 def test_strongest_label_needs_the_minimum_confidence(min_confidence, expected):
-    assert strongest_label(np.array([0.4, 0.6]), min_confidence) == expected  # type: ignore[arg-type]
+    assert strongest_label(np.array([0.4, 0.6]), min_confidence) == expected
 
 
 def test_result_has_plain_values_and_the_confidence_of_its_label():

@@ -68,7 +68,7 @@ def id_at(tracks, box: Box) -> int:
     return (there or [0])[0] if len(there) < 2 else -1
 
 
-def first_time(played, box: Box, track_id: int) -> float:
+def first_time(played, box, track_id):
     return next(now for now, tracks in played if id_at(tracks, box) == track_id)
 
 
