@@ -1,4 +1,4 @@
-"""Tiny FER2013-like data in every form that people have it, made from the class means of the synthetic camera."""
+"""Small FER2013-like data sets in every supported format, made from the class means of the synthetic camera."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHIPPED = ROOT / "models" / "emotion.tflite"
 
 
 def tiny(training=3, public=2, private=1, class_names=FER2013_LABELS, seed=0):
-    """Return a data set with so many faces of each class in each split, each shifted up to 2 px and noisy."""
+    """Return a data set with these numbers of faces of each class in the splits, shifted up to 2 pixels and noisy."""
     rng = np.random.default_rng(seed)
     with np.load(MEANS) as means:
         rows = [
@@ -38,7 +38,7 @@ def _vary(face, rng):
 
 
 def content(dataset):
-    """Return what a data set holds, whatever its order: sorted (split, label, pixels)."""
+    """Return the (split, label, pixels) of all faces, sorted: equal for data sets that differ only in their order."""
     names = [dataset.class_names[label] for label in dataset.labels]
     pixels = [face.tobytes() for face in dataset.faces]
     return sorted(zip(dataset.splits.tolist(), names, pixels, strict=True))
@@ -67,13 +67,13 @@ def write_csv(path, dataset):
 
 
 def write_icml_csv(path, dataset):
-    """Write icml_face_data.csv as Kaggle has it: other column order, blanks in the header."""
+    """Write icml_face_data.csv as on Kaggle: another column order, spaces in the header."""
     lines = [f"{label}, {split}, {pixels}" for label, pixels, split in (row.split(",") for row in csv_lines(dataset))]
     return write_lines(path, ["emotion, Usage, pixels", *lines[1:]])
 
 
 def ferplus_lines(dataset):
-    """Return the lines of fer2013new.csv: face n has 8 votes in column n modulo 10, 2 in the next."""
+    """Return the lines of fer2013new.csv: face n has 8 votes in column n modulo 10 and 2 in the next one."""
     lines = ["Usage,Image name," + ",".join(FERPLUS_COLUMNS)]
     for number, split in enumerate(dataset.splits):
         votes = [0] * 10
@@ -90,7 +90,7 @@ def encode(image, ending=".png"):
 
 
 def kaggle_files(dataset, ending=".png"):
-    """Return the files of Kaggle's folders: `test` holds PublicTest and PrivateTest, told apart by the file names."""
+    """Return the files of Kaggle's folders: `test` has PublicTest and PrivateTest, distinguished by the file names."""
     rows = zip(dataset.faces, dataset.labels, dataset.splits, strict=True)
     return {
         f"{'train' if split == 'Training' else 'test'}/{dataset.class_names[label]}/{split}_{number:05d}{ending}": encode(
@@ -101,9 +101,11 @@ def kaggle_files(dataset, ending=".png"):
 
 
 def class_files(dataset, ending=".png"):
-    """Return the files of one folder a class, without splits."""
+    """Return the files of one folder per class, without splits."""
     rows = enumerate(zip(dataset.faces, dataset.labels, strict=True))
-    return {f"{dataset.class_names[label]}/{number:05d}{ending}": encode(face, ending) for number, (face, label) in rows}
+    return {
+        f"{dataset.class_names[label]}/{number:05d}{ending}": encode(face, ending) for number, (face, label) in rows
+    }
 
 
 def write_folder(folder, files):
@@ -122,7 +124,7 @@ def write_zip(path, files):
 
 
 def write_tar(path, files):
-    """Write a tar, compressed as the ending of `path` says."""
+    """Write a tar archive, compressed according to the suffix of `path`."""
     kind = path.suffix.lstrip(".")
     with tarfile.open(path, "w" if kind == "tar" else f"w:{kind}") as archive:  # type: ignore[call-overload]
         for name, data in files.items():

@@ -1,4 +1,4 @@
-"""Where the project's files are."""
+"""Path of the checkout."""
 
 from pathlib import Path
 
