@@ -1,4 +1,4 @@
-"""A real Mosquitto, a listener that notes what it is sent, and a gate between a sink and its broker."""
+"""A real Mosquitto, a subscriber that keeps what it receives, and a network between a sink and its broker."""
 
 from __future__ import annotations
 
@@ -10,33 +10,54 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from edge.types import FrameResult, RunInfo
+from tests.support.fakes import FAKE_LABELS, face_result, frame_result
 from tests.support.kiosk import TIMEOUT_SECONDS, wait_until
 
 HOST = "127.0.0.1"
+BASE_TOPIC = "home/kiosk1"
+LIVE_RUN = RunInfo(live=True, labels=FAKE_LABELS, model="tiny 1")
+FILES_RUN = RunInfo(live=False, labels=FAKE_LABELS)
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 needs_mosquitto = pytest.mark.skipif(
     MOSQUITTO is None, reason="mosquitto is not installed: 'sudo apt install mosquitto mosquitto-clients'"
 )
 
 
+def sink_argument(port: int, *options: str) -> str:
+    """Return the argument of a sink for the broker at `port`, with BASE_TOPIC."""
+    return ",".join([f"{HOST}:{port}", f"topic={BASE_TOPIC}", *options])
+
+
+def change(number: int) -> FrameResult:
+    """Return a result that differs from the one before: one face, another one for each `number`."""
+    return frame_result(face_result(track_id=number), time=2.0 * number, index=number)
+
+
+def track_ids(messages: Iterable[ReceivedMessage]) -> list[int]:
+    """Return the track id of the first face in each of `messages` that has one; each once, in their order."""
+    return list(dict.fromkeys(each.json["faces"][0]["track_id"] for each in messages if each.json["faces"]))
+
+
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        port: int = taken.getsockname()[1]
+    with socket.socket() as bound:
+        bound.bind((HOST, 0))
+        port: int = bound.getsockname()[1]
         return port
 
 
-class Broker:
-    """Mosquitto in a process of its own. A context manager that leaves none behind.
+class MosquittoBroker:
+    """Mosquitto in a process of its own. A context manager that leaves no process behind.
 
     Args:
         folder: for its configuration.
-        lines: of it; without any everybody is let in.
+        lines: of its configuration; without any everybody may connect.
     """
 
     def __init__(self, folder: Path, *lines: str) -> None:
@@ -58,51 +79,55 @@ class Broker:
         self._process = process = subprocess.Popen(
             [MOSQUITTO, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(lambda: process.poll() is not None or _open(self.port))
+        wait_until(lambda: process.poll() is not None or self._accepts())
         assert process.poll() is None, self._config.read_text()
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """End it as a power failure does."""
         assert self._process
         self._process.kill()
         self._process.wait()
 
-    def freeze(self) -> None:
-        """Have it take and answer nothing, with all its connections open."""
+    def pause(self) -> None:
+        """Make it hang: its connections remain open, but it reads and answers nothing."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
+    def resume(self) -> None:
         assert self._process
         self._process.send_signal(signal.SIGCONT)
 
+    def _accepts(self) -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex((HOST, self.port)) == 0
 
-class Heard(NamedTuple):
+
+class ReceivedMessage(NamedTuple):
     topic: str
     payload: str
     retained: bool
     qos: int
 
     @property
-    def content(self) -> Any:
+    def json(self) -> Any:
         return json.loads(self.payload)
 
 
-class Listener:
-    """Somebody who has subscribed to all topics at the broker's `port`; what they were sent is in `heard`."""
+class Subscriber:
+    """Subscribes to all topics of the broker at `port`; `received` has the messages. A context manager."""
 
     def __init__(self, port: int, user: str | None = None, password: str | None = None) -> None:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
-        self.heard: list[Heard] = []
+        self.received: list[ReceivedMessage] = []
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.username_pw_set(user, password)
         self._client.on_connect = lambda client, *_: client.subscribe("#", 2)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = lambda _, __, message: self._note(message)
+        self._client.on_message = lambda _, __, message: self._add(message)
         self._client.connect(HOST, port)
 
     def __enter__(self):
@@ -114,87 +139,85 @@ class Listener:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def wait_until(self, topic: str, words: str = "", after: int = 0, patience: float = TIMEOUT_SECONDS) -> Heard:
-        """Return the first message number `after` or later of a topic that ends in `topic` with `words` in it."""
+    def wait_for(self, topic: str, text: str = "", start: int = 0) -> ReceivedMessage:
+        """Wait for a message of a topic that ends in `topic`, with `text` in its payload, and return it.
 
-        def found() -> list[Heard]:
-            return [heard for heard in self.heard[after:] if heard.topic.endswith(topic) and words in heard.payload]
+        Args:
+            start: index in `received` of the first message that counts.
+        """
+
+        def matching() -> list[ReceivedMessage]:
+            return [each for each in self.received[start:] if each.topic.endswith(topic) and text in each.payload]
 
         with self._changed:
-            assert self._changed.wait_for(found, patience), (topic, words, self.heard[after:])
-            return found()[0]
+            assert self._changed.wait_for(matching, TIMEOUT_SECONDS), (topic, text, self.received[start:])
+            return matching()[0]
 
-    def of(self, topic: str) -> list[Heard]:
-        """Return all messages so far of a topic that ends in `topic`."""
+    def messages(self, topic: str) -> list[ReceivedMessage]:
+        """Return all messages until now of a topic that ends in `topic`."""
         with self._changed:
-            return [heard for heard in self.heard if heard.topic.endswith(topic)]
+            return [each for each in self.received if each.topic.endswith(topic)]
 
-    def say(self, topic: str, text: str, *, retain: bool = False) -> None:
-        """Publish `text`, and wait until the broker has it."""
+    def publish(self, topic: str, text: str, *, retain: bool = False) -> None:
+        """Publish `text`, and wait until the broker has acknowledged it."""
         self._client.publish(topic, text, 1, retain).wait_for_publish(TIMEOUT_SECONDS)
 
-    def _note(self, message: Any) -> None:
+    def _add(self, message: Any) -> None:
         with self._changed:
-            self.heard.append(Heard(message.topic, message.payload.decode(), message.retain, message.qos))
+            self.received.append(ReceivedMessage(message.topic, message.payload.decode(), message.retain, message.qos))
             self._changed.notify_all()
 
 
-class Gate:
-    """A port that leads to another one as long as it is open: a network that can be cut, or stand still.
+class FakeNetwork:
+    """A port that forwards to another one while it is connected, and while `forwarding` is set. A context manager.
 
-    A context manager. It holds back next to nothing: what it does not carry on fills up on the sender's side.
+    Its buffers are small: what it does not forward stays on the side of the sender.
     """
 
-    def __init__(self, port: int) -> None:
-        self.port, self._to = free_port(), port
-        self._door: socket.socket | None = None
-        self._pairs: list[socket.socket] = []
-        self.flows = threading.Event()
+    def __init__(self, target_port: int) -> None:
+        self.port, self._target_port = free_port(), target_port
+        self._server: socket.socket | None = None
+        self._connections: list[socket.socket] = []
+        self.forwarding = threading.Event()
 
     def __enter__(self):
-        self.flows.set()
-        self.open()
+        self.forwarding.set()
+        self.connect()
         return self
 
     def __exit__(self, *_):
-        self.close()
+        self.disconnect()
 
-    def open(self) -> None:
-        self._door = socket.socket()
-        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self._door.bind((HOST, self.port))
-        self._door.listen()
-        threading.Thread(target=self._let_in, args=(self._door,), daemon=True).start()
+    def connect(self) -> None:
+        self._server = socket.socket()
+        self._server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._server.bind((HOST, self.port))
+        self._server.listen()
+        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
 
-    def close(self) -> None:
-        """Refuse who comes, and cut off who is in."""
-        if self._door:
-            self._door.shutdown(socket.SHUT_RDWR)
-            self._door.close()
-            self._door = None
-        while self._pairs:
+    def disconnect(self) -> None:
+        """Refuse new connections and cut the existing ones."""
+        if self._server:
+            self._server.shutdown(socket.SHUT_RDWR)
+            self._server.close()
+            self._server = None
+        while self._connections:
             with contextlib.suppress(OSError):
-                self._pairs.pop().shutdown(socket.SHUT_RDWR)
+                self._connections.pop().shutdown(socket.SHUT_RDWR)
 
-    def _let_in(self, door: socket.socket) -> None:
+    def _accept(self, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                near, _ = door.accept()
-                far = socket.create_connection((HOST, self._to))
-                self._pairs += [near, far]
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=_carry, args=(one, other, self.flows), daemon=True).start()
+                near, _ = server.accept()
+                far = socket.create_connection((HOST, self._target_port))
+                self._connections += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._forward, args=(source, target), daemon=True).start()
 
-
-def _carry(one: socket.socket, other: socket.socket, flows: threading.Event) -> None:
-    with contextlib.suppress(OSError), one:
-        while content := one.recv(4096):
-            flows.wait(TIMEOUT_SECONDS)
-            other.sendall(content)
-        other.shutdown(socket.SHUT_RDWR)
-
-
-def _open(port: int) -> bool:
-    with socket.socket() as way:
-        return way.connect_ex((HOST, port)) == 0
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError), source:
+            while content := source.recv(4096):
+                self.forwarding.wait(TIMEOUT_SECONDS)
+                target.sendall(content)
+            target.shutdown(socket.SHUT_RDWR)

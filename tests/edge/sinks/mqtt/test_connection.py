@@ -1,0 +1,266 @@
+"""The connection: a broker may be absent, hang, refuse or send anything, and no frame waits for it."""
+
+import gc
+import re
+import socket
+import statistics
+import threading
+import time
+import weakref
+
+import pytest
+
+pytest.importorskip("paho.mqtt.enums", reason="paho-mqtt 2 is not installed: pip install 'emotion-edge[mqtt]'")
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from edge.sinks.mqtt import Sink, broker_connection, options, session
+from edge.sinks.mqtt.publish_queue import MAX_CHANGES
+from edge.sinks.mqtt.session import MAX_IN_FLIGHT
+from tests.support.broker import (
+    BASE_TOPIC,
+    FILES_RUN,
+    HOST,
+    LIVE_RUN,
+    FakeNetwork,
+    MosquittoBroker,
+    Subscriber,
+    change,
+    free_port,
+    needs_mosquitto,
+    sink_argument,
+    track_ids,
+)
+from tests.support.fakes import face_result, frame_result
+from tests.support.kiosk import TIMEOUT_SECONDS, wait_until
+
+# The time for leaving a live run, with a margin for a busy machine; without a limit it would be 15 s or more.
+MAX_STOP_SECONDS = 5.0
+
+
+def write(queue, connection, number):
+    if queue.add(change(number)):
+        connection.wake()
+
+
+def is_retried(log):
+    return "the connection is retried" in log
+
+
+# --- a broker that is absent or hangs -----------------------------------------------------------------------------
+
+
+@needs_mosquitto
+def test_broker_that_restarts_gets_every_change(broker, connect, retry_delays):
+    with FakeNetwork(broker.port) as network, connect(sink_argument(network.port)) as (queue, connection):
+        with Subscriber(broker.port) as subscriber:
+            subscriber.wait_for("/state")
+            broker.pause()
+            for number in range(1, MAX_IN_FLIGHT + 11):
+                write(queue, connection, number)
+            wait_until(lambda: connection.in_flight == MAX_IN_FLIGHT)
+            broker.kill()
+            network.disconnect()
+        for number in range(MAX_IN_FLIGHT + 11, 81):
+            write(queue, connection, number)
+        broker.start()
+        with Subscriber(broker.port) as subscriber:
+            network.connect()
+            state = subscriber.wait_for("/state", '"track_id":80,').json
+            assert track_ids(subscriber.messages("/results")) == list(range(1, 81))
+            assert subscriber.wait_for("/availability").payload == "online"
+        assert state["dropped"] == 0
+
+
+@needs_mosquitto
+def test_broker_absent_for_long_gets_newest_state_and_last_changes(broker, retry_delays):
+    newest = MAX_CHANGES + 50
+    with Subscriber(broker.port) as subscriber, FakeNetwork(broker.port) as network:
+        network.disconnect()
+        with Sink(sink_argument(network.port), LIVE_RUN) as sink:
+            for number in range(1, newest + 1):
+                sink.write(change(number))
+            network.connect()
+            state = subscriber.wait_for("/state", f'"track_id":{newest},').json
+            assert track_ids(subscriber.messages("/results")) == list(range(51, newest + 1))
+            assert state["dropped"] == 50
+            stale = [each for each in subscriber.messages("/state") if f'"track_id":{newest - 1},' in each.payload]
+            assert not stale
+
+
+@needs_mosquitto
+def test_hanging_broker_costs_no_memory_and_no_time(broker, subscriber, connect):
+    with connect(sink_argument(broker.port, "rate=30")) as (queue, connection):
+        subscriber.wait_for("/state")
+        broker.pause()
+        seconds = []
+        for number in range(1, 3001):
+            begin = time.thread_time()  # of the CPU: independent of other processes
+            write(queue, connection, number)
+            seconds.append(time.thread_time() - begin)
+        assert queue.waiting_changes <= MAX_CHANGES
+        assert connection.in_flight <= MAX_IN_FLIGHT
+        broker.resume()
+        subscriber.wait_for("/state", '"track_id":3000')
+    assert statistics.median(seconds) < 0.2e-3
+
+
+@needs_mosquitto
+def test_hanging_broker_is_noticed_and_reconnected(broker, subscriber, wait_for_log, monkeypatch, retry_delays):
+    monkeypatch.setattr(session, "KEEPALIVE_SECONDS", 1)
+    with Sink(sink_argument(broker.port), LIVE_RUN) as sink:
+        subscriber.wait_for("/state")
+        broker.pause()
+        sink.write(change(1))
+        assert is_retried(wait_for_log("no packet for 1 s"))
+        broker.resume()
+        subscriber.wait_for("/state", '"track_id":1,')
+
+
+@needs_mosquitto
+def test_stalled_network_gets_only_what_its_sockets_buffer(broker, subscriber, connect):
+    crowd = [face_result(track_id=track_id) for track_id in range(20)]
+    limit = 4_000  # results: 14 MB; Linux gives a socket 4 MB at most
+    with FakeNetwork(broker.port) as network, connect(sink_argument(network.port, "qos=0")) as (queue, connection):
+        subscriber.wait_for("/state")
+        network.forwarding.clear()
+        for number in range(1, limit + 1):
+            newest = 19 + number
+            queue.add(frame_result(*crowd, face_result(track_id=newest), time=2.0 * number, index=number))
+            connection.wake()
+            if number % MAX_CHANGES == 0 and not empties(queue):
+                break
+        assert 0 < number < limit
+        network.forwarding.set()
+        subscriber.wait_for("/state", f'"track_id":{newest},')
+
+
+def empties(queue) -> bool:
+    """Wait until no change is queued; return False if it takes more than a second."""
+    end = time.monotonic() + 1
+    while queue.waiting_changes and time.monotonic() < end:
+        time.sleep(0.001)
+    return queue.waiting_changes == 0
+
+
+@needs_mosquitto
+def test_leaving_a_hanging_broker_is_quick_and_it_publishes_offline(broker, subscriber):
+    with Sink(sink_argument(broker.port), LIVE_RUN) as sink:
+        sink.write(change(1))
+        subscriber.wait_for("/state", '"count":1')
+        broker.pause()
+        begin = time.monotonic()
+    seconds = time.monotonic() - begin
+    assert not [thread for thread in threading.enumerate() if thread.name == "sink mqtt"]
+    broker.resume()
+    assert seconds < MAX_STOP_SECONDS
+    subscriber.wait_for("/availability", "offline")
+
+
+@pytest.mark.parametrize("address", [f"{HOST}:1", "nowhere.invalid"])
+def test_absent_broker_is_logged_once(address, caplog, wait_for_log, retry_delays):
+    with Sink(address, LIVE_RUN) as sink:
+        sink.write(change(1))
+        wait_until(lambda: len(retry_delays) > 3)
+    assert caplog.text.count(f"edge: mqtt: {options.parse(address).address}: ") == 1
+    assert "2 changes dropped" in caplog.text  # a face came, and went when the run ended
+
+
+def test_slow_name_server_delays_neither_start_nor_end(monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(Client, "connect", lambda *_: answered.wait(TIMEOUT_SECONDS))
+    begin = time.monotonic()
+    with Sink("nas.local", LIVE_RUN):
+        pass
+    assert time.monotonic() - begin < MAX_STOP_SECONDS
+    answered.set()
+
+
+def test_no_image_is_kept_while_the_broker_is_absent():
+    with Sink(f"{HOST}:1", LIVE_RUN) as sink:
+        result = change(1)
+        image = weakref.ref(result.frame.gray)
+        sink.write(result)
+        del result
+        gc.collect()
+        assert image() is None
+
+
+@needs_mosquitto
+def test_ended_run_of_files_still_waits_for_its_broker(broker, subscriber, retry_delays):
+    with FakeNetwork(broker.port) as network:
+        network.disconnect()
+        connecting = threading.Timer(0.3, network.connect)
+        with Sink(sink_argument(network.port), FILES_RUN) as sink:
+            for number in range(1, 31):
+                sink.write(change(number))
+            connecting.start()
+        connecting.join()
+    assert track_ids(subscriber.messages("/results")) == list(range(1, 31))
+
+
+# --- attempts to reconnect ----------------------------------------------------------------------------------------
+
+
+def test_delay_doubles_up_to_a_minute_with_jitter(retry_delays):
+    with Sink(f"{HOST}:1", LIVE_RUN):
+        wait_until(lambda: len(retry_delays) >= 10)
+    limits = [2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
+    fractions = [delay / limit for delay, limit in zip(retry_delays[:10], limits, strict=True)]
+    assert all(0.5 <= fraction <= 1 for fraction in fractions)
+    assert len(set(fractions)) == 10
+
+
+def test_delay_starts_anew_after_a_long_connection(retry_delays, monkeypatch):
+    monkeypatch.setattr(broker_connection, "MAX_RETRY_SECONDS", 0.0)  # from which on a connection was long
+    with Sink(f"{HOST}:1", LIVE_RUN):
+        wait_until(lambda: len(retry_delays) >= 5)
+    assert max(retry_delays) <= 2
+
+
+# --- a broker that refuses ----------------------------------------------------------------------------------------
+
+
+@needs_mosquitto
+def test_client_with_the_same_id_ends_and_connection_returns(broker, subscriber, wait_for_log, retry_delays):
+    with Sink(sink_argument(broker.port, "client-id=twin", "version=5"), LIVE_RUN):
+        subscriber.wait_for("/state")
+        twin = Client(CallbackAPIVersion.VERSION2, client_id="twin", protocol=MQTTProtocolVersion.MQTTv5)
+        twin.connect(HOST, broker.port)
+        twin.loop_start()
+        # Newer brokers give a reason, others close the connection.
+        assert re.search("the connection broke|ended the connection", wait_for_log("the connection is retried"))
+        twin.disconnect()
+        twin.loop_stop()
+        subscriber.wait_for("/availability", "online", start=len(subscriber.received))
+
+
+@needs_mosquitto
+def test_rejected_topic_is_logged_once(tmp_path, connect, wait_for_log, caplog):
+    (tmp_path / "acl").write_text(f"topic write {BASE_TOPIC}/availability\ntopic write {BASE_TOPIC}/state\n")
+    with (
+        MosquittoBroker(tmp_path, "allow_anonymous true", f"acl_file {tmp_path / 'acl'}") as broker,
+        connect(sink_argument(broker.port, "version=5")) as (queue, connection),
+    ):
+        write(queue, connection, 1)
+        write(queue, connection, 2)
+        wait_for_log(f"{BASE_TOPIC}/results is rejected (Not authorized)")
+        wait_until(lambda: not queue.waiting_changes and not connection.in_flight)
+    assert caplog.text.count("is rejected") == 1
+
+
+def test_service_without_network_access_is_logged(wait_for_log, monkeypatch):
+    def refuse(*_):
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    with Sink(f"{HOST}:1", LIVE_RUN):
+        wait_for_log("systemd/network.conf")
+
+
+def test_port_of_another_program_is_no_broker(wait_for_log, monkeypatch):
+    monkeypatch.setattr(session, "CONNACK_TIMEOUT_SECONDS", 0.1)
+    port = free_port()
+    with socket.create_server((HOST, port)), Sink(f"{HOST}:{port}", LIVE_RUN):
+        assert is_retried(wait_for_log("no answer for 0.1 s"))
