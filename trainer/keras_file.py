@@ -29,6 +29,8 @@ class KerasMetadata:
 def load(path: Path) -> Any:
     """Return the Keras model in the file at `path`, whose input must be square gray images (n, size, size, 1).
 
+    A model that was trained with mixed precision computes in float32, as its weights are and as conversion needs it.
+
     Raises ModelError when there is no such file, it is not a Keras model, or its input has another shape.
     """
     if not path.is_file():
@@ -38,6 +40,10 @@ def load(path: Path) -> Any:
 
     try:
         model = keras.saving.load_model(path, compile=False)  # an optimizer of JAX or torch need not fit this backend
+        if "bfloat16" in (config := model.to_json()):
+            weights = model.get_weights()
+            model = keras.models.model_from_json(config.replace("mixed_bfloat16", "float32").replace("bfloat16", "float32"))
+            model.set_weights(weights)
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error
     match model.input_shape:

@@ -33,7 +33,7 @@ class TrainingBatches(keras.utils.PyDataset):
         soft_targets: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__(workers=WORKER_THREADS, max_queue_size=16)
-        self._workers = threading.Semaphore(WORKER_THREADS)
+        self._idle_workers = threading.Semaphore(WORKER_THREADS)
         self._settings, self._dataset = settings, dataset
         self.epoch = epoch  # set by EpochEvaluator: Keras calls on_epoch_end more often than epochs end
         self._targets = [targets.one_hot(dataset) if soft_targets is None else soft_targets]  # (n, classes)
@@ -45,7 +45,7 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], Any]:
         """Return (batch, size, size, 1) pixels and (batch, classes) targets; with FER+ a pair of targets."""
-        with self._workers:
+        with self._idle_workers:
             return self._make_batch(step)
 
     def _make_batch(self, step: int) -> tuple[NDArray[np.uint8], Any]:
@@ -68,7 +68,7 @@ class TrainingBatches(keras.utils.PyDataset):
         After Ctrl-C Keras leaves its threads running. One that is inside OpenCV when Python ends aborts the process.
         """
         for _ in range(WORKER_THREADS):
-            self._workers.acquire()
+            self._idle_workers.acquire()
 
 
 def mix(batch: NDArray[Any], weight: np.float32) -> NDArray[np.float32]:
