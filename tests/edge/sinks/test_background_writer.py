@@ -1,4 +1,4 @@
-"""A live sink's work is done by a thread, in order, bounded, and never waited for; any other's in its caller's time."""
+"""In a live run a thread does the work, in order, bounded, and never waited for; otherwise the caller does it."""
 
 import threading
 import time
@@ -6,146 +6,157 @@ import time
 import pytest
 
 from edge.sinks.background_writer import BackgroundWriter
+from tests.support.kiosk import wait_until
 
-PATIENCE = 10.0  # seconds; only a failing test waits as long
+TIMEOUT_SECONDS = 30.0  # only a failing test waits as long
 
 
-class Gate:
-    """A worker that can be held up: `at` says which item it has in hand."""
+class BlockedWorker:
+    """Works only after `unblock` is set; `started` is set when it gets its first item."""
 
     def __init__(self):
-        self.open, self.arrived = threading.Event(), threading.Event()
+        self.unblock, self.started = threading.Event(), threading.Event()
         self.done, self.threads = [], set()
 
     def __call__(self, item):
-        self.arrived.set()
-        assert self.open.wait(PATIENCE)
-        self.threads.add(threading.current_thread().name)
+        self.started.set()
+        assert self.unblock.wait(TIMEOUT_SECONDS)
+        self.threads.add(threading.current_thread())
         self.done.append(item)
 
 
 @pytest.fixture
-def gate():
-    gate = Gate()
-    yield gate
-    gate.open.set()
+def worker():
+    worker = BlockedWorker()
+    yield worker
+    worker.unblock.set()
 
 
-def test_items_are_worked_on_in_their_order_by_a_thread_of_its_own(gate, capfd):
-    gate.open.set()
-    with BackgroundWriter("x", gate, live=True) as outbox:
+def fail(item):
+    raise OSError(f"no space for {item}")
+
+
+def test_a_thread_handles_the_items_in_order(worker, caplog):
+    worker.unblock.set()
+    with BackgroundWriter("x", worker, live=True, drain_timeout=TIMEOUT_SECONDS) as writer:
         for number in range(100):
-            outbox.put(number)
-    assert gate.done == list(range(100))
-    assert gate.threads == {"sink x"}
-    assert capfd.readouterr().err == ""
+            writer.put(number)
+    assert worker.done == list(range(100))
+    assert [thread.name for thread in worker.threads] == ["sink x"]
+    assert caplog.messages == []
 
 
-def test_of_files_each_item_is_worked_on_at_once_in_the_callers_thread(gate):
-    gate.open.set()
-    with BackgroundWriter("x", gate, live=False) as outbox:
-        outbox.put(1)
-        assert gate.done == [1]
-    assert gate.threads == {threading.current_thread().name}
+def test_without_a_live_source_the_caller_handles_each_item(worker):
+    worker.unblock.set()
+    with BackgroundWriter("x", worker, live=False) as writer:
+        writer.put(1)
+        assert worker.done == [1]
+    assert worker.threads == {threading.current_thread()}
 
 
-def test_a_put_never_waits_and_the_oldest_are_dropped_for_the_newest(gate, capfd):
-    with BackgroundWriter("x", gate, live=True, size=3, what="images") as outbox:
-        outbox.put(0)
-        assert gate.arrived.wait(PATIENCE)
+def test_put_never_blocks_and_the_oldest_items_are_dropped(worker, caplog):
+    with BackgroundWriter("x", worker, live=True, max_items=3, drain_timeout=TIMEOUT_SECONDS, unit="images") as writer:
+        writer.put(0)
+        assert worker.started.wait(TIMEOUT_SECONDS)
         for number in range(1, 11):
-            outbox.put(number)
-        assert gate.done == []
-        gate.open.set()
-    assert gate.done == [0, 8, 9, 10]
-    assert outbox.dropped == 7
-    assert capfd.readouterr().err == "edge: x: 7 images dropped, as they were not taken in time\n"
+            writer.put(number)
+        assert worker.done == []
+        worker.unblock.set()
+    assert worker.done == [0, 8, 9, 10]
+    assert writer.dropped == 7
+    (message,) = caplog.messages
+    assert "x: " in message
+    assert "7 images dropped" in message
 
 
-def test_leaving_waits_for_its_grace_and_tells_what_was_not_taken(gate, capfd):
+def test_leaving_waits_for_the_drain_timeout_and_logs_the_rest(worker, caplog):
     start = time.monotonic()
-    with BackgroundWriter("x", gate, live=True, grace=0.1) as outbox:
-        outbox.put(0)
-        assert gate.arrived.wait(PATIENCE)
-        outbox.put(1)
-        outbox.put(2)
-        assert outbox.stuck
-    assert 0.1 <= time.monotonic() - start < 1
-    assert outbox.stuck
-    assert outbox.dropped == 3  # the one in hand may never arrive either
-    assert "3 lines dropped" in capfd.readouterr().err
+    with BackgroundWriter("x", worker, live=True, drain_timeout=0.1) as writer:
+        writer.put(0)
+        assert worker.started.wait(TIMEOUT_SECONDS)
+        writer.put(1)
+        writer.put(2)
+        assert writer.stuck
+    assert 0.1 <= time.monotonic() - start < TIMEOUT_SECONDS
+    assert writer.stuck
+    assert writer.dropped == 3  # the item in progress may never be done either
+    assert "3 lines dropped" in caplog.text
 
 
-def test_the_item_in_hand_may_be_given_more_time_than_those_that_wait(gate, capfd):
-    threading.Timer(0.2, gate.open.set).start()
-    with BackgroundWriter("x", gate, live=True, grace=0.0, in_hand=PATIENCE) as outbox:
-        outbox.put(0)
-        assert gate.arrived.wait(PATIENCE)
-        outbox.put(1)
-    assert gate.done == [0]
-    assert not outbox.stuck
-    assert (outbox.dropped, "1 lines dropped" in capfd.readouterr().err) == (1, True)
+def test_the_item_in_progress_may_get_more_time(worker, caplog):
+    threading.Timer(0.2, worker.unblock.set).start()
+    with BackgroundWriter("x", worker, live=True, drain_timeout=0.0, finish_timeout=TIMEOUT_SECONDS) as writer:
+        writer.put(0)
+        assert worker.started.wait(TIMEOUT_SECONDS)
+        writer.put(1)
+    assert worker.done == [0]
+    assert not writer.stuck
+    assert writer.dropped == 1
+    assert "1 lines dropped" in caplog.text
 
 
-def failing(item):
-    raise OSError(f"no place for {item}")
+def test_an_error_is_raised_by_the_next_put_and_by_leaving(caplog):
+    writer = BackgroundWriter("x", fail, live=True)
+    with pytest.raises(OSError, match="no space for 0"), writer:  # noqa: PT012 (leaving is tested)
+        writer.put(0)
+        wait_until(lambda: not writer.stuck)
+        with pytest.raises(OSError, match="no space for 0"):
+            writer.put(1)
+    assert caplog.messages == []
 
 
-def test_what_the_work_raises_is_raised_where_the_next_item_is_put_and_by_leaving(capfd):
-    outbox = BackgroundWriter("x", failing, live=True)
-    with pytest.raises(OSError, match="no place for 0"), outbox:  # noqa: PT012 (leaving is what is tested)
-        outbox.put(0)
-        assert outbox._thread
-        outbox._thread.join(PATIENCE)
-        with pytest.raises(OSError, match="no place for 0"):
-            outbox.put(1)
-    assert capfd.readouterr().err == ""  # the error says enough
+def test_items_dropped_because_of_an_error_are_not_logged(worker, caplog):
+    def work_and_fail(item):
+        worker(item)
+        fail(item)
 
-
-def test_of_an_error_what_it_kept_from_being_done_is_not_told_as_well(gate, capfd):
-    def fail(item):
-        gate(item)
-        failing(item)
-
-    with pytest.raises(OSError, match="no place for 0"), BackgroundWriter("x", fail, live=True) as outbox:  # noqa: PT012
+    with pytest.raises(OSError, match="no space for 0"), BackgroundWriter("x", work_and_fail, live=True) as writer:  # noqa: PT012
         for number in range(5):
-            outbox.put(number)
-        gate.open.set()
-    assert outbox.dropped == 4
-    assert capfd.readouterr().err == ""
+            writer.put(number)
+        worker.unblock.set()
+        wait_until(lambda: not writer.stuck)
+    assert writer.dropped == 4
+    assert caplog.messages == []
 
 
 def test_an_error_of_the_last_item_is_raised_by_leaving():
-    with pytest.raises(OSError, match="no place for 0"), BackgroundWriter("x", failing, live=True) as outbox:
-        outbox.put(0)
+    writer = BackgroundWriter("x", fail, live=True, drain_timeout=TIMEOUT_SECONDS)
+    with pytest.raises(OSError, match="no space for 0"), writer:
+        writer.put(0)
 
 
-def test_another_error_that_ends_the_run_is_not_hidden_by_the_works():
-    with pytest.raises(KeyError), BackgroundWriter("x", failing, live=True) as outbox:  # noqa: PT012 (the error comes in between)
-        outbox.put(0)
+def test_an_error_of_the_work_does_not_hide_the_run_s_error():
+    with pytest.raises(KeyError), BackgroundWriter("x", fail, live=True) as writer:  # noqa: PT012
+        writer.put(0)
         raise KeyError
 
 
-def test_of_files_an_error_is_raised_by_the_put_itself():
-    with BackgroundWriter("x", failing, live=False) as outbox, pytest.raises(OSError, match="no place for 0"):
-        outbox.put(0)
+def test_without_a_live_source_put_raises_the_error_itself():
+    with BackgroundWriter("x", fail, live=False) as writer, pytest.raises(OSError, match="no space for 0"):
+        writer.put(0)
 
 
-def test_one_that_failed_can_be_entered_again_and_has_forgotten_everything(capfd):
+def test_a_failed_writer_can_be_entered_again(caplog):
     done: list[int] = []
-    works = iter([failing, done.append])
-    outbox: BackgroundWriter[int] = BackgroundWriter("x", lambda item: next(works)(item), live=True)  # noqa: PLW0108 (another one each time)
-    with pytest.raises(OSError, match="no place"), outbox:
-        outbox.put(0)
-    with outbox:
-        outbox.put(1)
+    workers = iter([fail, done.append])
+    writer: BackgroundWriter[int] = BackgroundWriter(
+        "x",
+        lambda item: next(workers)(item),  # noqa: PLW0108 (a different one each time)
+        live=True,
+        drain_timeout=TIMEOUT_SECONDS,
+    )
+    with pytest.raises(OSError, match="no space"), writer:
+        writer.put(0)
+    with writer:
+        writer.put(1)
     assert done == [1]
-    assert outbox.dropped == 0
-    assert capfd.readouterr().err == ""
+    assert writer.dropped == 0
+    assert caplog.messages == []
 
 
-def test_a_thread_that_never_comes_back_does_not_keep_the_process_from_ending():
-    outbox: BackgroundWriter[int] = BackgroundWriter("x", lambda _: None, live=True)
-    with outbox:
-        assert outbox._thread
-        assert outbox._thread.daemon
+def test_a_stuck_thread_does_not_keep_the_process():
+    threads: list[threading.Thread] = []
+    with BackgroundWriter("x", lambda _: threads.append(threading.current_thread()), live=True) as writer:
+        writer.put(0)
+        wait_until(lambda: threads)
+    assert threads[0].daemon

@@ -1,178 +1,182 @@
-"""One sink's failure is told once and hurts neither a live run nor the other sinks; of files it ends the run."""
+"""A failed sink is logged once and affects neither a live run nor the other sinks; it ends a run over files."""
+
+import logging
 
 import pytest
 
 from edge.errors import SinkError
-from edge.sinks.group import RETRY_SECONDS, TRIAL_SECONDS, SinkGroup
-from tests.support.fakes import frame_result
+from edge.sinks.group import CONFIRM_SECONDS, REOPEN_SECONDS, SinkGroup
+from tests.support.fakes import FakeClock, frame_result
+
+DISK_FULL = SinkError("jsonl:x: cannot be written (No space left on device)")
 
 
-class Note:
-    """A sink that fails where told to: `bad` is what write raises, `shut` what entering raises."""
+class FailingSink:
+    """A sink that logs its calls to `calls`, and raises the errors that are set."""
 
-    def __init__(self, log, name, reopens=False, bad=None, shut=None, late=None):
-        self.log, self.name, self.reopens = log, name, reopens
-        self.bad, self.shut, self.late = bad, shut, late
+    def __init__(self, calls, name, reopens=False, write_error=None, open_error=None, close_error=None):
+        self.calls, self.name, self.reopens = calls, name, reopens
+        self.write_error, self.open_error, self.close_error = write_error, open_error, close_error
 
     def __enter__(self):
-        if self.shut:
-            raise self.shut
-        self.log.append(f"{self.name} open")
+        if self.open_error:
+            raise self.open_error
+        self.calls.append(f"{self.name} open")
         return self
 
-    def write(self, observation):
-        if self.bad:
-            raise self.bad
-        self.log.append(f"{self.name} {observation.frame.index}")
+    def write(self, result):
+        if self.write_error:
+            raise self.write_error
+        self.calls.append(f"{self.name} {result.frame.index}")
 
     def __exit__(self, kind, error, trace):
-        self.log.append(f"{self.name} closed")
-        if self.late:
-            raise self.late
+        self.calls.append(f"{self.name} closed")
+        if self.close_error:
+            raise self.close_error
 
 
-def run(outputs, *indices):
-    with outputs:
+def write_frames(group, *indices):
+    with group:
         for index in indices:
-            outputs.write(frame_result(index=index))
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
+            group.write(frame_result(index=index))
 
 
 @pytest.fixture
-def log():
+def calls():
     return []
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock()
 
 
-FULL = SinkError("jsonl:x: cannot be written (No space left on device)")
+@pytest.fixture(autouse=True)
+def log(caplog):
+    caplog.set_level(logging.INFO)
+    return caplog
 
 
-def test_all_are_opened_written_to_in_their_order_and_closed_the_last_one_first(log):
-    with SinkGroup({name: Note(log, name) for name in "ab"}, live=True) as outputs:
-        outputs.write(frame_result(index=7))
-    assert log == ["a open", "b open", "a 7", "b 7", "b closed", "a closed"]
+def test_sinks_are_opened_and_written_in_order_and_closed_in_reverse(calls):
+    with SinkGroup({name: FailingSink(calls, name) for name in "ab"}, live=True) as group:
+        group.write(frame_result(index=7))
+    assert calls == ["a open", "b open", "a 7", "b 7", "b closed", "a closed"]
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_one_that_cannot_be_opened_ends_the_run_before_it_begins_with_the_others_closed(log, live):
-    outputs = SinkGroup({"a": Note(log, "a"), "b": Note(log, "b", shut=FULL)}, live)
-    with pytest.raises(SinkError), outputs:
+def test_an_error_of_opening_closes_the_open_sinks(calls, live):
+    group = SinkGroup({"a": FailingSink(calls, "a"), "b": FailingSink(calls, "b", open_error=DISK_FULL)}, live)
+    with pytest.raises(SinkError), group:
         pass
-    assert log == ["a open", "a closed"]
+    assert calls == ["a open", "a closed"]
 
 
-def test_of_files_a_failure_ends_the_run_with_everything_closed(log):
-    with (
-        pytest.raises(SinkError),
-        SinkGroup({"a": Note(log, "a", bad=FULL), "b": Note(log, "b")}, live=False) as outputs,
-    ):
-        outputs.write(frame_result())
-    assert log == ["a open", "b open", "b closed", "a closed"]
-
-
-def test_a_live_run_goes_on_without_one_that_fails_and_says_so_once_and_in_the_end(log, capfd):
-    sinks = {"a": Note(log, "a"), "b": Note(log, "b", bad=KeyError("x")), "c": Note(log, "c")}
-    with pytest.raises(KeyError):
-        run(SinkGroup(sinks, live=True), 0, 1)
-    assert log[3:] == ["a 0", "b closed", "c 0", "a 1", "c 1", "c closed", "a closed"]
-    assert capfd.readouterr().err == "edge: error: b: failed (KeyError: 'x'); the run goes on without it\n"
-
-
-def test_two_that_fail_in_the_same_frame_are_both_left_out(log, capfd):
-    sinks = {"a": Note(log, "a", bad=FULL), "b": Note(log, "b", bad=KeyError("x")), "c": Note(log, "c")}
+def test_a_failure_ends_a_run_over_files_with_all_sinks_closed(calls):
+    sinks = {"a": FailingSink(calls, "a", write_error=DISK_FULL), "b": FailingSink(calls, "b")}
     with pytest.raises(SinkError):
-        run(SinkGroup(sinks, live=True), 0, 1)
-    assert [line for line in log if line.startswith("c")] == ["c open", "c 0", "c 1", "c closed"]
-    assert capfd.readouterr().err.count("the run goes on without it") == 2
+        write_frames(SinkGroup(sinks, live=False), 0)
+    assert calls == ["a open", "b open", "b closed", "a closed"]
 
 
-def test_a_live_run_ends_when_none_is_left(log, capfd):
-    with pytest.raises(SinkError, match="No space"), SinkGroup({"a": Note(log, "a", bad=FULL)}, live=True) as outputs:
-        outputs.write(frame_result())
-    assert capfd.readouterr().err == ""  # the command says it
+def test_a_live_run_continues_without_the_failed_sink(calls, log):
+    sinks = {
+        "a": FailingSink(calls, "a"),
+        "b": FailingSink(calls, "b", write_error=KeyError("x")),
+        "c": FailingSink(calls, "c"),
+    }
+    with pytest.raises(KeyError):
+        write_frames(SinkGroup(sinks, live=True), 0, 1)
+    assert calls[3:] == ["a 0", "b closed", "c 0", "a 1", "c 1", "c closed", "a closed"]
+    (message,) = log.messages
+    assert "b: KeyError: 'x'" in message
+    assert log.records[0].levelno == logging.ERROR
+
+
+def test_two_sinks_that_fail_in_one_frame_are_both_removed(calls, log):
+    sinks = {
+        "a": FailingSink(calls, "a", write_error=DISK_FULL),
+        "b": FailingSink(calls, "b", write_error=KeyError("x")),
+        "c": FailingSink(calls, "c"),
+    }
+    with pytest.raises(SinkError):
+        write_frames(SinkGroup(sinks, live=True), 0, 1)
+    assert [call for call in calls if call.startswith("c")] == ["c open", "c 0", "c 1", "c closed"]
+    assert len(log.messages) == 2
+
+
+def test_a_live_run_ends_when_no_sink_is_left(calls, log):
+    with pytest.raises(SinkError, match="No space"):
+        write_frames(SinkGroup({"a": FailingSink(calls, "a", write_error=DISK_FULL)}, live=True), 0)
+    assert log.messages == []  # the command reports it
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_reader_that_goes_ends_any_run(log, live):
-    sinks = {"a": Note(log, "a", bad=BrokenPipeError()), "b": Note(log, "b")}
-    with pytest.raises(BrokenPipeError), SinkGroup(sinks, live) as outputs:
-        outputs.write(frame_result())
-    assert log[-2:] == ["b closed", "a closed"]
+def test_a_reader_that_exits_ends_any_run(calls, live):
+    sinks = {"a": FailingSink(calls, "a", write_error=BrokenPipeError()), "b": FailingSink(calls, "b")}
+    with pytest.raises(BrokenPipeError):
+        write_frames(SinkGroup(sinks, live), 0)
+    assert calls[-2:] == ["b closed", "a closed"]
 
 
-def test_one_that_reopens_is_tried_again_after_a_while_and_works_again_when_it_has_for_a_while(log, clock, capfd):
-    bad = Note(log, "a", reopens=True, bad=FULL)
-    with SinkGroup({"a": bad}, live=True, clock=clock) as outputs:
-        outputs.write(frame_result(index=0))
-        assert "No space left on device); tried again every 60 s" in capfd.readouterr().err
-        bad.bad = None
-        clock.now = RETRY_SECONDS - 1
-        outputs.write(frame_result(index=1))
-        assert log == ["a open", "a closed"]
-        clock.now = RETRY_SECONDS
-        outputs.write(frame_result(index=2))
-        assert log[2:] == ["a open", "a 2"]
-        assert capfd.readouterr().err == ""
-        clock.now += TRIAL_SECONDS
-        outputs.write(frame_result(index=3))
-        assert capfd.readouterr().err == "edge: a works again\n"
-    assert log[4:] == ["a 3", "a closed"]
+def test_a_sink_is_reopened_and_recovers_after_a_while(calls, clock, log):
+    sink = FailingSink(calls, "a", reopens=True, write_error=DISK_FULL)
+    with SinkGroup({"a": sink}, live=True, clock=clock) as group:
+        group.write(frame_result(index=0))
+        assert "60 s" in log.messages[0]
+        sink.write_error = None
+        clock.now = REOPEN_SECONDS - 1
+        group.write(frame_result(index=1))
+        assert calls == ["a open", "a closed"]
+        clock.now = REOPEN_SECONDS
+        group.write(frame_result(index=2))
+        assert calls[2:] == ["a open", "a 2"]
+        assert len(log.messages) == 1
+        clock.now += CONFIRM_SECONDS
+        group.write(frame_result(index=3))
+        assert "a works again" in log.messages[1]
+    assert calls[4:] == ["a 3", "a closed"]
 
 
-def test_a_disk_that_stays_full_is_one_line_however_long_the_run(log, clock, capfd):
-    sinks = {"a": Note(log, "a", reopens=True, bad=FULL), "b": Note(log, "b")}
-    clock.now = -1.0
-
-    def each_second():
-        clock.now += 1
-        return clock.now
-
-    with pytest.raises(SinkError):
-        run(SinkGroup(sinks, live=True, clock=each_second), *range(1000))
-    assert log.count("a open") == 1 + clock.now // RETRY_SECONDS
-    assert capfd.readouterr().err.count("\n") == 1
+def test_a_permanent_failure_is_logged_once(calls, clock, log):
+    sinks = {"a": FailingSink(calls, "a", reopens=True, write_error=DISK_FULL), "b": FailingSink(calls, "b")}
+    with pytest.raises(SinkError), SinkGroup(sinks, live=True, clock=clock) as group:  # noqa: PT012
+        for second in range(1000):
+            clock.now = second
+            group.write(frame_result(index=second))
+    assert calls.count("a open") == 1 + clock.now // REOPEN_SECONDS
+    assert len(log.messages) == 1
 
 
-def test_another_failure_than_the_one_before_is_told(log, clock, capfd):
-    bad = Note(log, "a", reopens=True, bad=FULL)
-    with pytest.raises(SinkError, match="gone"), SinkGroup({"a": bad}, live=True, clock=clock) as outputs:  # noqa: PT012
-        outputs.write(frame_result())
-        bad.bad = SinkError("the stick is gone")
-        clock.now = RETRY_SECONDS
-        outputs.write(frame_result())
-    assert capfd.readouterr().err.count("\n") == 2
+def test_a_different_failure_after_reopening_is_logged(calls, clock, log):
+    sink = FailingSink(calls, "a", reopens=True, write_error=DISK_FULL)
+    with pytest.raises(SinkError, match="gone"), SinkGroup({"a": sink}, live=True, clock=clock) as group:  # noqa: PT012
+        group.write(frame_result())
+        sink.write_error = SinkError("the stick is gone")
+        clock.now = REOPEN_SECONDS
+        group.write(frame_result())
+    assert ["the stick is gone" in message for message in log.messages] == [False, True]
 
 
-def test_one_that_cannot_be_entered_again_is_tried_until_it_can(log, clock):
-    bad = Note(log, "a", reopens=True, bad=FULL)
-    with SinkGroup({"a": bad}, live=True, clock=clock) as outputs:
-        outputs.write(frame_result())
-        bad.bad, bad.shut = None, FULL
-        clock.now = RETRY_SECONDS
-        outputs.write(frame_result())
-        bad.shut = None
-        clock.now = 2 * RETRY_SECONDS
-        outputs.write(frame_result(index=5))
-    assert log[-3:] == ["a open", "a 5", "a closed"]  # and that it never came back is no error then
+def test_a_sink_that_cannot_be_reopened_is_tried_again(calls, clock):
+    sink = FailingSink(calls, "a", reopens=True, write_error=DISK_FULL)
+    with SinkGroup({"a": sink}, live=True, clock=clock) as group:
+        group.write(frame_result())
+        sink.write_error, sink.open_error = None, DISK_FULL
+        clock.now = REOPEN_SECONDS
+        group.write(frame_result())
+        sink.open_error = None
+        clock.now = 2 * REOPEN_SECONDS
+        group.write(frame_result(index=5))
+    assert calls[-3:] == ["a open", "a 5", "a closed"]  # a reopened sink does not make the run fail
 
 
-def test_an_error_while_closing_is_raised_after_all_are_closed(log):
-    sinks = {"a": Note(log, "a"), "b": Note(log, "b", late=FULL)}
+def test_an_error_of_closing_is_raised_after_all_are_closed(calls):
+    sinks = {"a": FailingSink(calls, "a"), "b": FailingSink(calls, "b", close_error=DISK_FULL)}
     with pytest.raises(SinkError), SinkGroup(sinks, live=True):
         pass
-    assert log[-2:] == ["b closed", "a closed"]
+    assert calls[-2:] == ["b closed", "a closed"]
 
 
-def test_the_error_that_ended_the_run_is_not_hidden_by_one_while_closing(log):
-    with pytest.raises(KeyError), SinkGroup({"a": Note(log, "a", late=FULL)}, live=True):
+def test_an_error_of_closing_does_not_hide_the_run_s_error(calls):
+    with pytest.raises(KeyError), SinkGroup({"a": FailingSink(calls, "a", close_error=DISK_FULL)}, live=True):
         raise KeyError
