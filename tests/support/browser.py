@@ -1,4 +1,4 @@
-"""A real Chromium without a window, driven by its own DevTools protocol: no driver, no further package."""
+"""Headless Chromium, driven by the Chrome DevTools Protocol: https://chromedevtools.github.io/devtools-protocol/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 30.0  # seconds to wait for anything: only a failing test waits as long
+TIMEOUT_SECONDS = 30.0  # for anything: only a failing test waits as long
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -29,15 +29,15 @@ FLAGS = [
     "--disable-sync",
     "--disable-extensions",
     "--disable-dev-shm-usage",
-    "--remote-debugging-port=0",  # any that is free
+    "--remote-debugging-port=0",  # any free one
 ]
-TROUBLE = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded", "Network.loadingFailed")
+PROBLEM_EVENTS = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded", "Network.loadingFailed")
 
 
 class Browser:
-    """One tab of a browser that knows nothing from before. A context manager that leaves no process behind.
+    """One tab of a browser with an empty profile. A context manager that leaves no process behind.
 
-    `trouble` is all that its console, its log and its network complained of.
+    `problems` are the errors and warnings of its console, log and network.
     """
 
     def __enter__(self):
@@ -52,14 +52,14 @@ class Browser:
             env={**os.environ, "HOME": self._folder.name},
         )
         assert self._process.stderr
-        said = ""
-        while not (found := re.search(r"DevTools listening on (ws://\S+)", said)):
+        output = ""
+        while not (found := re.search(r"DevTools listening on (ws://\S+)", output)):
             line = self._process.stderr.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         self._runner = asyncio.Runner()
-        self.trouble: list[str] = []
-        self._number, self._events = 0, []
+        self.problems: list[str] = []
+        self._last_id = 0
         self._runner.run(self._attach(found[1]))
         return self
 
@@ -73,11 +73,11 @@ class Browser:
         self._folder.cleanup()
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """Return the result of a command of the protocol."""
-        return self._runner.run(asyncio.wait_for(self._call(method, parameters), PATIENCE))
+        """Return the result of the protocol's command `method`."""
+        return self._runner.run(asyncio.wait_for(self._send(self._socket, method, parameters), TIMEOUT_SECONDS))
 
     def open(self, url: str, width: int = 1280, height: int = 900, phone: bool = False, dark: bool = False) -> None:
-        """Load the page at `url`, on a screen of that size in CSS pixels."""
+        """Load the page at `url` on a screen of `width` x `height` CSS pixels."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -88,86 +88,85 @@ class Browser:
         feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[feature])
         self.call("Page.navigate", url=url)
-        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
-    def value(self, expression: str) -> Any:
-        """Return what the JavaScript `expression` gives, waiting where it is a promise."""
-        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of the JavaScript `expression`, of a promise its result."""
+        response = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in response, response
+        return response["result"].get("value")
 
-    def until(self, expression: str) -> Any:
-        """Wait until the JavaScript `expression` is true, also over a change of the page, and return what it gives."""
-        waiting = f"""new Promise((done) => {{
-            const look = () => {{ const found = {expression}; if (found) done(found); else setTimeout(look, 20); }};
-            look();
+    def wait_for(self, expression: str) -> Any:
+        """Wait until the JavaScript `expression` is true, also across navigations, and return its value."""
+        polling = f"""new Promise((resolve) => {{
+            const poll = () => {{ const value = {expression}; if (value) resolve(value); else setTimeout(poll, 20); }};
+            poll();
         }})"""
         while True:
             try:
-                return self.value(waiting)
-            except LookupError:  # the page that was asked has gone
+                return self.evaluate(polling)
+            except LookupError:  # the page has been left
                 continue
             except TimeoutError:
-                text = self.value("document.body.innerText")
-                raise AssertionError(f"never true: {expression}; {self.trouble}; {text}") from None
+                text = self.evaluate("document.body.innerText")
+                raise AssertionError(f"never true: {expression}; {self.problems}; {text}") from None
 
     def choose_file(self, selector: str, path: Path) -> None:
-        """Choose the file at `path` in the form's field."""
+        """Choose the file at `path` in the file input `selector`."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     def press(self, key: str) -> None:
-        """Press a key that has no letter."""
-        for kind in ("keyDown", "keyUp"):
+        """Press Tab, ArrowRight or ArrowLeft."""
+        for event in ("keyDown", "keyUp"):
             code = {"Tab": 9, "ArrowRight": 39, "ArrowLeft": 37}[key]
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            self.call("Input.dispatchKeyEvent", type=event, key=key, code=key, windowsVirtualKeyCode=code)
 
     def screenshot(self, path: Path) -> None:
-        answer = self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(answer["data"]))
+        """Write the whole page as a PNG file."""
+        response = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(response["data"]))
 
     async def _attach(self, url: str) -> None:
-        tabs = await self._connect(url)
-        found = await self._on(tabs, "Target.getTargets")
-        tab = next(each["targetId"] for each in found["targetInfos"] if each["type"] == "page")
-        tabs.close()
+        browser = await self._connect(url)
+        targets = await self._send(browser, "Target.getTargets", {})
+        tab = next(each["targetId"] for each in targets["targetInfos"] if each["type"] == "page")
+        browser.close()
         self._socket = await self._connect(re.sub(r"/devtools/.*", f"/devtools/page/{tab}", url))
         for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
-            await self._call(f"{domain}.enable", {})
+            await self._send(self._socket, f"{domain}.enable", {})
 
     @staticmethod
     async def _connect(url: str) -> Any:
         return await websocket_connect(HTTPRequest(url), max_message_size=100_000_000)
 
-    async def _call(self, method: str, parameters: dict[str, Any]) -> Any:
-        return await self._on(self._socket, method, parameters)
-
-    async def _on(self, way: Any, method: str, parameters: dict[str, Any] | None = None) -> Any:
-        self._number += 1
-        number = self._number
-        await way.write_message(json.dumps({"id": number, "method": method, "params": parameters or {}}))
+    async def _send(self, connection: Any, method: str, parameters: dict[str, Any]) -> Any:
+        """Send a command, keep the problems reported meanwhile, and return the command's result."""
+        self._last_id += 1
+        request_id = self._last_id
+        await connection.write_message(json.dumps({"id": request_id, "method": method, "params": parameters}))
         while True:
-            told = json.loads(await way.read_message())
-            if told.get("id") == number:
-                if "error" in told:
-                    raise LookupError(told["error"]["message"])
-                return told["result"]
-            self._note(told)
+            message = json.loads(await connection.read_message())
+            if message.get("id") == request_id:
+                if "error" in message:
+                    raise LookupError(message["error"]["message"])
+                return message["result"]
+            self._keep_problem(message)
 
-    def _note(self, event: dict[str, Any]) -> None:
-        method, about = event.get("method"), event.get("params", {})
-        if method not in TROUBLE or about.get("canceled"):
+    def _keep_problem(self, event: dict[str, Any]) -> None:
+        method, details = event.get("method"), event.get("params", {})
+        if method not in PROBLEM_EVENTS or details.get("canceled"):
             return
-        if method == "Log.entryAdded" and about["entry"]["level"] in ("verbose", "info"):
+        if method == "Log.entryAdded" and details["entry"]["level"] in ("verbose", "info"):
             return
-        if method == "Runtime.consoleAPICalled" and about["type"] not in ("error", "warning", "assert"):
+        if method == "Runtime.consoleAPICalled" and details["type"] not in ("error", "warning", "assert"):
             return
-        self.trouble.append(f"{method}: {json.dumps(about)[:500]}")
+        self.problems.append(f"{method}: {json.dumps(details)[:500]}")
 
 
 def visible(selector: str) -> str:
-    """Return JavaScript that gives the visible text of the first element of `selector`, null if it is not shown."""
+    """Return JavaScript for the text of the first element that matches `selector`, null if it is not visible."""
     return (
         f"(e => e && e.checkVisibility() ? e.innerText.trim() : null)(document.querySelector({json.dumps(selector)}))"
     )

@@ -39,7 +39,7 @@ class Response(NamedTuple):
     @property
     def cookie(self) -> str:
         """The cookie that it sets, without its attributes."""
-        return self.headers["Set-Cookie"].split(";")[0]
+        return str(self.headers["Set-Cookie"]).split(";")[0]
 
 
 class WebClient:
