@@ -1,4 +1,4 @@
-"""The files of the log of the day: whole lines on the disk, healed after a power cut, and read back as they were."""
+"""The files of the daily log: complete lines on the disk, repaired after a power failure, and read back unchanged."""
 
 import fcntl
 import os
@@ -12,26 +12,26 @@ from pathlib import Path
 
 import pytest
 
-from edge.sinks.daily_log import HEADER, Span, append, days, file_of, from_line, to_line
+from edge.sinks.daily_log import HEADER, Segment, append, format_line, log_path, logged_days, parse_line
 
 BEGIN = datetime(2026, 11, 21, 14, 3, 20, 21_000, timezone(timedelta(hours=1)))
-SPAN = Span(BEGIN, 9.967, "5f21c0", 3, "calm", 0.873)
+SEGMENT = Segment(BEGIN, 9.967, "5f21c0", 3, "calm", 0.873)
 LINE = "2026-11-21T14:03:20.021+01:00,9.967,5f21c0,3,calm,0.873\n"
 
 
-def test_a_span_is_a_line_of_the_documented_form_and_comes_back_from_it():
-    assert to_line(SPAN) == LINE
-    assert from_line(LINE) == SPAN
-    assert from_line(LINE.rstrip()) == SPAN
+def test_a_segment_is_a_line_as_documented_and_back():
+    assert format_line(SEGMENT) == LINE
+    assert parse_line(LINE) == SEGMENT
+    assert parse_line(LINE.rstrip()) == SEGMENT
 
 
 @pytest.mark.parametrize("label", [None, "müde", "眠い", 'a "b", c', "=1+1", "'", " calm "])
-def test_any_label_comes_back_as_it_was(label):
-    assert from_line(to_line(SPAN._replace(label=label))).label == label
+def test_any_label_is_read_back_unchanged(label):
+    assert parse_line(format_line(SEGMENT._replace(label=label))).label == label
 
 
 def test_a_line_break_in_a_label_does_not_make_two_lines():
-    assert to_line(SPAN._replace(label="a\r\nb")).count("\n") == 1
+    assert format_line(SEGMENT._replace(label="a\r\nb")).count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_line_break_in_a_label_does_not_make_two_lines():
         HEADER,
         LINE[:-9],
         LINE[:30],
-        LINE.replace("+01:00", ""),  # of which nobody knows when it was
+        LINE.replace("+01:00", ""),  # without an offset the time is ambiguous
         LINE.replace("9.967", "-1"),
         LINE.replace("9.967", "nan"),
         LINE.replace("9.967", "inf"),
@@ -54,56 +54,56 @@ def test_a_line_break_in_a_label_does_not_make_two_lines():
         LINE + LINE,
     ],
 )
-def test_what_is_no_span_is_refused(line):
+def test_a_damaged_line_is_refused(line):
     with pytest.raises(ValueError, match=r"."):
-        from_line(line)
+        parse_line(line)
 
 
-def test_lines_are_added_under_one_header(tmp_path):
+def test_lines_are_appended_under_one_header(tmp_path):
     path = tmp_path / "log.csv"
     append(path, [])
     assert path.read_text() == HEADER
-    append(path, [SPAN])
-    append(path, [SPAN, SPAN])
+    append(path, [SEGMENT])
+    append(path, [SEGMENT, SEGMENT])
     assert path.read_text() == HEADER + 3 * LINE
 
 
 @pytest.mark.parametrize(
-    ("left", "healed"),
+    ("before", "repaired"),
     [
         ("", HEADER),
         (HEADER[:10], HEADER),
         (HEADER + LINE + LINE[:20], HEADER + LINE),
         (HEADER + LINE + "\0" * 5000, HEADER + LINE),
         (HEADER + LINE + "\udcff", HEADER + LINE),  # a byte that is no UTF-8
-        (HEADER + LINE + LINE.rstrip(), HEADER + LINE + LINE),  # as an editor may leave it
-        (HEADER + "damaged\n", HEADER + "damaged\n"),  # what stands within is not ours to judge
+        (HEADER + LINE + LINE.rstrip(), HEADER + LINE + LINE),  # complete, but for its line break
+        (HEADER + "damaged\n", HEADER + "damaged\n"),  # only the last line is repaired
     ],
 )
-def test_what_a_power_cut_left_of_a_line_goes_and_all_whole_ones_stay(tmp_path, left, healed):
+def test_a_partial_line_is_removed_and_complete_ones_stay(tmp_path, before, repaired):
     path = tmp_path / "log.csv"
-    path.write_bytes(left.encode(errors="surrogateescape"))
-    append(path, [SPAN])
-    assert path.read_text() == healed + LINE
+    path.write_bytes(before.encode(errors="surrogateescape"))
+    append(path, [SEGMENT])
+    assert path.read_text() == repaired + LINE
 
 
-def test_on_a_full_disk_nothing_is_added_and_nothing_is_lost(tmp_path):
+def test_on_a_full_disk_nothing_is_added_or_lost(tmp_path):
     path = tmp_path / "log.csv"
-    append(path, [SPAN])
+    append(path, [SEGMENT])
     before = path.read_text()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            append(path, [SPAN, SPAN])
+            append(path, [SEGMENT, SEGMENT])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_text() == before
-    append(path, [SPAN])
+    append(path, [SEGMENT])
     assert path.read_text() == before + LINE
 
 
-def test_what_was_added_is_on_the_disk_with_the_name_of_a_new_file(tmp_path, monkeypatch):
+def test_lines_and_a_new_file_s_name_are_synced(tmp_path, monkeypatch):
     synced = []
     real = os.fsync
 
@@ -112,27 +112,27 @@ def test_what_was_added_is_on_the_disk_with_the_name_of_a_new_file(tmp_path, mon
         real(file)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    append(tmp_path / "log.csv", [SPAN])
-    append(tmp_path / "log.csv", [SPAN])
+    append(tmp_path / "log.csv", [SEGMENT])
+    append(tmp_path / "log.csv", [SEGMENT])
     assert synced == [tmp_path / "log.csv", tmp_path, tmp_path / "log.csv"]
 
 
-def test_two_processes_that_log_to_one_file_do_not_spoil_each_others_lines(tmp_path):
+def test_two_processes_can_append_to_one_file(tmp_path):
     path = tmp_path / "log.csv"
     program = (
-        "import sys; from pathlib import Path; from edge.sinks.daily_log import append, from_line\n"
-        "for _ in range(200): append(Path(sys.argv[1]), [from_line(sys.argv[2])] * 5)"
+        "import sys; from pathlib import Path; from edge.sinks.daily_log import append, parse_line\n"
+        "for _ in range(200): append(Path(sys.argv[1]), [parse_line(sys.argv[2])] * 5)"
     )
-    two = [subprocess.Popen([sys.executable, "-c", program, str(path), LINE]) for _ in range(2)]
-    assert [process.wait(60) for process in two] == [0, 0]
+    processes = [subprocess.Popen([sys.executable, "-c", program, str(path), LINE]) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
     assert path.read_text() == HEADER + 2000 * LINE
 
 
-def test_it_waits_for_another_process_that_has_the_file_in_hand(tmp_path):
+def test_append_waits_for_another_process_s_lock(tmp_path):
     path = tmp_path / "log.csv"
     with path.open("wb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        adding = threading.Thread(target=append, args=(path, [SPAN]))
+        adding = threading.Thread(target=append, args=(path, [SEGMENT]))
         adding.start()
         adding.join(0.1)
         assert adding.is_alive()
@@ -141,27 +141,27 @@ def test_it_waits_for_another_process_that_has_the_file_in_hand(tmp_path):
     assert path.read_text() == HEADER + 2 * LINE
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_whole_lines_for_the_next_one(tmp_path):
+def test_a_killed_process_leaves_complete_lines(tmp_path):
     path = tmp_path / "log.csv"
     program = (
-        "import sys; from pathlib import Path; from edge.sinks.daily_log import append, from_line\n"
-        "print(flush=True)\nwhile True: append(Path(sys.argv[1]), [from_line(sys.argv[2])] * 100)"
+        "import sys; from pathlib import Path; from edge.sinks.daily_log import append, parse_line\n"
+        "print(flush=True)\nwhile True: append(Path(sys.argv[1]), [parse_line(sys.argv[2])] * 100)"
     )
     for _ in range(5):
         with subprocess.Popen([sys.executable, "-c", program, str(path), LINE], stdout=subprocess.PIPE) as process:
             assert process.stdout
             process.stdout.readline()
             process.send_signal(signal.SIGKILL)
-    append(path, [SPAN])
+    append(path, [SEGMENT])
     header, *lines = path.read_text().splitlines(keepends=True)
     assert header == HEADER
     assert set(lines) == {LINE}
 
 
-def test_days_are_those_of_files_that_have_exactly_such_a_name(tmp_path):
+def test_only_files_with_exact_names_are_logged_days(tmp_path):
     for day in (date(2026, 11, 21), date(2025, 1, 2)):
-        append(file_of(tmp_path, day), [])
+        append(log_path(tmp_path, day), [])
     for other in ("emotions-2026-02-31.csv", "emotions-2026-11-20.csv.bak", "my-emotions-2026-11-20.csv", "notes.txt"):
         (tmp_path / other).touch()
     (tmp_path / "emotions-2026-11-19.csv").mkdir()
-    assert days(tmp_path) == [date(2025, 1, 2), date(2026, 11, 21)]
+    assert logged_days(tmp_path) == [date(2025, 1, 2), date(2026, 11, 21)]

@@ -1,7 +1,8 @@
-"""One JSON object a frame, of exactly the documented form, each line whole and at once."""
+"""One JSON object for each frame, exactly as documented, each line complete and at once."""
 
 import json
 import resource
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,11 +17,10 @@ def lines(path) -> list[Any]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_frame_is_one_object_of_the_documented_form(capfd):
+def test_a_frame_is_one_object_as_documented(capfd):
+    certain = face_result(track_id=3, box=Box(1, 2, 30, 40), since=0.33333333, age=0.1)
     with Sink() as sink:
-        sink.write(
-            frame_result(face_result(track_id=3, box=Box(1, 2, 30, 40)), face_result(None, share=0.55), time=1.23456789, index=7)
-        )
+        sink.write(frame_result(certain, face_result(None, probability=0.55), time=1.23456789, index=7))
     out = capfd.readouterr().out
     assert out.endswith("\n")
     assert json.loads(out) == {
@@ -28,32 +28,34 @@ def test_a_frame_is_one_object_of_the_documented_form(capfd):
         "frame": 7,
         "faces": [
             {
-                "id": 3,
+                "track_id": 3,
                 "box": [1, 2, 30, 40],
                 "label": "calm",
-                "since": 0.0,
+                "since": 0.3333,
+                "age": 0.1,
                 "confidence": 0.8,
-                "scores": {"calm": 0.8, "cross": 0.2},
+                "probabilities": {"calm": 0.8, "cross": 0.2},
             },
             {
-                "id": 1,
+                "track_id": 1,
                 "box": [10, 12, 20, 24],
                 "label": None,
                 "since": 0.0,
+                "age": 0.0,
                 "confidence": 0.55,
-                "scores": {"calm": 0.55, "cross": 0.45},
+                "probabilities": {"calm": 0.55, "cross": 0.45},
             },
         ],
     }
 
 
-def test_a_frame_without_faces_has_a_line_too(capfd):
+def test_a_frame_without_faces_has_a_line(capfd):
     with Sink() as sink:
         sink.write(frame_result(time=0.5, index=15))
     assert json.loads(capfd.readouterr().out) == {"time": 0.5, "frame": 15, "faces": []}
 
 
-def test_a_file_is_added_to_and_never_overwritten(tmp_path):
+def test_a_file_is_appended_to(tmp_path):
     path = tmp_path / "new" / "folder" / "log.jsonl"
     for index in range(3):
         with Sink(str(path)) as sink:
@@ -69,16 +71,14 @@ def test_each_line_is_in_the_file_at_once(tmp_path):
             assert len(lines(path)) == index + 1
 
 
-def test_labels_of_any_language_are_written_as_they_are(tmp_path):
+def test_labels_of_any_language_are_readable(tmp_path):
     path = tmp_path / "log.jsonl"
-    observation = frame_result(face_result())
-    object.__setattr__(observation.faces[0], "scores", {"müde": 1.0})
     with Sink(str(path)) as sink:
-        sink.write(observation)
+        sink.write(frame_result(replace(face_result(), probabilities={"müde": 1.0})))
     assert "müde" in path.read_text(encoding="utf-8")
 
 
-def test_a_full_disk_is_an_error_that_names_the_file():
+def test_a_full_disk_is_an_error_with_the_file_s_name():
     with (
         pytest.raises(SinkError, match=r"jsonl:/dev/full: cannot be written \(No space left"),
         Sink("/dev/full") as sink,
@@ -87,7 +87,7 @@ def test_a_full_disk_is_an_error_that_names_the_file():
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_a_line_that_a_full_disk_took_half_of_is_taken_back_and_the_next_one_follows_the_last_whole_one(tmp_path, live):
+def test_a_partial_line_on_a_full_disk_is_removed(tmp_path, live):
     path = tmp_path / "log.jsonl"
     sink = Sink(str(path), RunInfo(live))
     with sink:
@@ -105,14 +105,14 @@ def test_a_line_that_a_full_disk_took_half_of_is_taken_back_and_the_next_one_fol
     assert [line["frame"] for line in lines(path)] == [1, 3]
 
 
-def test_a_file_that_cannot_be_opened_is_an_error_that_names_it(tmp_path):
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    for place in (tmp_path, tmp_path / "file" / "log.jsonl"):
-        with pytest.raises(SinkError, match=f"jsonl:{place}: cannot be opened"), Sink(str(place)):
+    for path in (tmp_path, tmp_path / "file" / "log.jsonl"):
+        with pytest.raises(SinkError, match=f"jsonl:{path}: cannot be opened"), Sink(str(path)):
             pass
 
 
-def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     with Sink("~/log.jsonl") as sink:
         sink.write(frame_result())
