@@ -162,7 +162,7 @@ def coverage(curve: CoverageCurve, threshold: float | None = None) -> Figure:
             axis.annotate(f"{mark:.0%}", (covered, accuracy), **offset)
     if threshold is not None:
         covered, accuracy = curve.at(threshold)
-        effect = f"coverage {covered:.1%},\nselective accuracy {accuracy:.1%}" if covered else "coverage 0 %"
+        effect = f"coverage {covered:.1%},\nselective accuracy {accuracy:.1%}" if covered else "coverage 0%"
         text = f"at threshold {threshold:.0%}:\n{effect}"
         axis.plot(covered, accuracy, "o", ms=8, color=RED)
         line = {"arrowstyle": "-", "color": RED}

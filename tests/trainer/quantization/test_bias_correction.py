@@ -1,4 +1,4 @@
-"""Rounding weights to 8 bits shifts a channel's mean; the correction takes that shift back."""
+"""Rounding weights to 8 bits shifts the mean of a channel; the bias correction removes that shift."""
 
 import numpy as np
 import pytest
@@ -7,28 +7,28 @@ pytestmark = pytest.mark.keras
 
 
 @pytest.fixture
-def correction():
-    """The module, imported when Keras has been loaded."""
-    from trainer import keras_backend as framework
+def bias_correction():
+    """The module, imported after Keras was loaded."""
+    from trainer import keras_backend
 
-    framework.load()
-    from trainer.quantization import bias_correction as correction
+    keras_backend.load()
+    from trainer.quantization import bias_correction
 
-    return correction
+    return bias_correction
 
 
 @pytest.fixture
 def pixels():
-    """Bright faces: what a kernel's rounding error answers to is the mean."""
+    """Bright faces: a kernel's rounding error responds to the mean."""
     return np.random.default_rng(0).integers(120, 256, (24, 32, 32, 1)).astype(np.float32)
 
 
 @pytest.fixture
 def model():
     """A network with all kinds of convolution: with and without bias, normalization, activation and depth."""
-    from trainer import keras_backend as framework
+    from trainer import keras_backend
 
-    framework.load()
+    keras_backend.load()
     import keras
 
     layers = keras.layers
@@ -42,9 +42,9 @@ def model():
     x = layers.ReLU()(layers.BatchNormalization(name="separable_norm")(x))
     x = layers.Conv2D(8, 3, activation="relu", name="active")(x)
     x = layers.BatchNormalization(name="active_norm")(x)
-    x = layers.ReLU()(layers.SeparableConv2D(8, 3, name="separable_plain")(x))
+    x = layers.ReLU()(layers.SeparableConv2D(8, 3, name="separable_biased")(x))
     x = layers.Conv2D(8, 1, use_bias=False, name="bare")(x)
-    backbone = keras.Model(planes, layers.Conv2D(6, 1, name="plain")(layers.ReLU()(x)), name="backbone")
+    backbone = keras.Model(planes, layers.Conv2D(6, 1, name="last")(layers.ReLU()(x)), name="backbone")
     rng = np.random.default_rng(1)
     for norm in (layer for layer in backbone.layers if layer.name.endswith("_norm")):
         norm.gamma.assign(rng.uniform(0.5, 2, norm.gamma.shape))
@@ -69,14 +69,12 @@ def kernels(convolution):
         ("depth", "depth_norm", 0, 2),
         ("separable", "separable_norm", 0, 2),
         ("separable", "separable_norm", 1, 3),
-        ("plain", None, 0, 3),
+        ("last", None, 0, 3),
     ],
 )
-def test_the_rounding_error_is_what_is_missing_to_127_steps_of_each_output_channel(
-    name, norm, number, channels, correction, model
-):
+def test_the_rounding_error_is_relative_to_127_steps_per_channel(name, norm, number, channels, bias_correction, model):
     convolution = layer(model, name)
-    errors = correction.rounding_errors(convolution, layer(model, norm) if norm else None)
+    errors = bias_correction.rounding_errors(convolution, layer(model, norm) if norm else None)
     kernel = np.moveaxis(np.asarray(kernels(convolution)[number], np.float64), channels, -1)
     error = np.moveaxis(np.asarray(errors[number]), channels, -1)
     rounded = kernel + error
@@ -86,21 +84,21 @@ def test_the_rounding_error_is_what_is_missing_to_127_steps_of_each_output_chann
     assert np.abs(error).max() > 0
 
 
-def test_a_kernel_that_8_bits_hold_exactly_has_no_error(correction, model):
-    convolution = layer(model, "plain")
+def test_a_kernel_that_fits_8_bits_exactly_has_no_error(bias_correction, model):
+    convolution = layer(model, "last")
     rng = np.random.default_rng(0)
     kernel = rng.integers(-127, 128, convolution.kernel.shape)
     kernel[0, 0, 0] = 127
     convolution.kernel.assign(kernel / 64)
-    assert correction.rounding_errors(convolution, None)[0] == pytest.approx(np.zeros(kernel.shape), abs=1e-6)
+    assert bias_correction.rounding_errors(convolution, None)[0] == pytest.approx(np.zeros(kernel.shape), abs=1e-6)
 
 
-def test_a_channel_that_is_all_zero_has_no_error(correction, model):
-    convolution = layer(model, "plain")
+def test_a_channel_that_is_all_zero_has_no_error(bias_correction, model):
+    convolution = layer(model, "last")
     kernel = np.asarray(convolution.kernel).copy()
     kernel[..., 2] = 0
     convolution.kernel.assign(kernel)
-    assert not correction.rounding_errors(convolution, None)[0][..., 2].any()
+    assert not bias_correction.rounding_errors(convolution, None)[0][..., 2].any()
 
 
 @pytest.mark.parametrize(
@@ -110,11 +108,11 @@ def test_a_channel_that_is_all_zero_has_no_error(correction, model):
         ("depth", "depth_norm"),
         ("separable", "separable_norm"),
         ("active", None),
-        ("separable_plain", None),
-        ("plain", None),
+        ("separable_biased", None),
+        ("last", None),
     ],
 )
-def test_with_rounded_weights_every_channel_keeps_its_mean(name, norm, correction, model, pixels, monkeypatch):
+def test_every_channel_keeps_its_mean_with_rounded_weights(name, norm, bias_correction, model, pixels, monkeypatch):
     import keras
 
     convolution, normalization = layer(model, name), layer(model, norm) if norm else None
@@ -123,52 +121,52 @@ def test_with_rounded_weights_every_channel_keeps_its_mean(name, norm, correctio
 
     def means():
         with monkeypatch.context() as patch:
-            patch.setattr(convolution, "activation", keras.activations.linear)  # what is corrected lies before it
+            patch.setattr(convolution, "activation", keras.activations.linear)  # the correction is before it
             output = convolution(inputs)
         return np.asarray(output if normalization is None else normalization(output)).mean(axis=(0, 1, 2))
 
-    def off():
-        """Return how far the channels' means are from the float model's when the weights are rounded."""
+    def largest_shift():
+        """Return the largest shift of a channel mean when the weights are rounded."""
         exact = [np.asarray(kernel).copy() for kernel in kernels(convolution)]
         for kernel, error in zip(kernels(convolution), errors, strict=True):
             kernel.assign_add(error)
-        found = means()
+        rounded_means = means()
         for kernel, before in zip(kernels(convolution), exact, strict=True):
             kernel.assign(before)
-        return np.abs(found - wanted).max()
+        return np.abs(rounded_means - expected).max()
 
-    wanted, errors = means(), correction.rounding_errors(convolution, normalization)
-    uncorrected = off()
-    correction.correct_biases(model, pixels)
-    assert off() < uncorrected / 100
+    expected, errors = means(), bias_correction.rounding_errors(convolution, normalization)
+    uncorrected = largest_shift()
+    bias_correction.correct_biases(model, pixels)
+    assert largest_shift() < uncorrected / 100
 
 
-@pytest.mark.parametrize("name", ["active", "separable_plain", "plain"])
-def test_a_convolution_without_normalization_is_corrected_in_its_own_bias(name, correction, model, pixels):
+@pytest.mark.parametrize("name", ["active", "separable_biased", "last"])
+def test_without_normalization_the_own_bias_is_corrected(name, bias_correction, model, pixels):
     before = np.asarray(layer(model, name).bias).copy()
-    correction.correct_biases(model, pixels)
+    bias_correction.correct_biases(model, pixels)
     assert not np.array_equal(layer(model, name).bias, before)
 
 
-def test_a_normalization_behind_an_activation_is_no_place_for_the_shift(correction, model, pixels):
+def test_a_normalization_after_an_activation_stays_unchanged(bias_correction, model, pixels):
     before = layer(model, "active_norm").get_weights()
-    correction.correct_biases(model, pixels)
+    bias_correction.correct_biases(model, pixels)
     assert all(map(np.array_equal, layer(model, "active_norm").get_weights(), before))
 
 
-def test_no_kernel_is_changed(correction, model, pixels):
+def test_kernels_stay_unchanged(bias_correction, model, pixels):
     found = [weight for weight in model.weights if weight.name.endswith("kernel")]
     before = [np.asarray(kernel).copy() for kernel in found]
-    correction.correct_biases(model, pixels)
+    bias_correction.correct_biases(model, pixels)
     assert len(found) == 9
     assert all(map(np.array_equal, found, before))
 
 
-def test_the_number_of_faces_at_a_time_does_not_matter(correction, model, pixels, monkeypatch):
+def test_the_chunk_size_does_not_change_the_result(bias_correction, model, pixels, monkeypatch):
     start = model.get_weights()
-    correction.correct_biases(model, pixels)
+    bias_correction.correct_biases(model, pixels)
     expected = model.get_weights()
     model.set_weights(start)
-    monkeypatch.setattr(correction, "CHUNK", 7)
-    correction.correct_biases(model, pixels)
+    monkeypatch.setattr(bias_correction, "FACES_PER_CHUNK", 7)
+    bias_correction.correct_biases(model, pixels)
     assert all(a == pytest.approx(b, abs=1e-5) for a, b in zip(model.get_weights(), expected, strict=True))

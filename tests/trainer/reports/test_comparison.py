@@ -1,4 +1,4 @@
-"""Runs side by side: what was measured of each, as text, Markdown, CSV and an image."""
+"""Several runs in one table: their measurements as text, Markdown, CSV and a plot."""
 
 import csv
 import shutil
@@ -9,9 +9,11 @@ import pytest
 
 from edge.inference.classifier import Classifier
 from tests.support.small import DATA
+from trainer import keras_file
 from trainer.data.dataset import PUBLIC_TEST
 from trainer.errors import TrainingError
-from trainer.evaluation.metrics import evaluate, load_keras
+from trainer.evaluation.evaluate import evaluate
+from trainer.reports.comparison import HEADER, compare_runs, measure_latencies, write_comparison
 
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]
@@ -19,70 +21,85 @@ pytest_plugins = ["tests.support.trained"]
 
 @pytest.fixture(scope="module")
 def runs(run, tmp_path_factory):
-    """Two folders of the same run."""
+    """Two copies of the folder of one run."""
     folder = tmp_path_factory.mktemp("compared")
     return [shutil.copytree(run, folder / name) for name in ("first", "second|b")]
 
 
 @pytest.fixture(scope="module")
-def rows(runs):
-    from trainer.evaluation.comparison import compare
+def compared(runs):
+    """The rows of the two runs, the FlatBuffers that were timed, and their latencies."""
+    measured = []
 
-    return compare(runs, DATA)
+    def record(contents):
+        latencies = measure_latencies(contents)
+        measured.extend(zip(contents, latencies, strict=True))
+        return latencies
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.reports.comparison.measure_latencies", record)
+        rows = compare_runs(runs, DATA)
+    return rows, *zip(*measured, strict=True)
 
 
-def test_a_row_tells_what_the_run_was_told_and_what_was_measured(rows, runs):
+@pytest.fixture
+def rows(compared):
+    return compared[0]
+
+
+def test_a_row_has_the_settings_and_measurements_of_a_run(rows, runs):
     row = rows[0]
     assert (row.name, row.backbone, row.alpha, row.input_size, row.epochs) == ("first", "tiny", 1.0, 32, 5)
-    assert row.parameters == load_keras(runs[0] / "best.keras").count_params()
-    assert row.seconds > 0
-    before = evaluate(runs[0] / "best.keras", DATA, PUBLIC_TEST)
-    assert np.array_equal(row.float_result.confusion, before.confusion)
+    assert row.parameters == keras_file.load(runs[0] / "best.keras").count_params()
+    assert row.training_seconds > 0
+    evaluation = evaluate(runs[0] / "best.keras", DATA, PUBLIC_TEST)
+    assert np.array_equal(row.float_metrics.confusion, evaluation.model.metrics.confusion)
 
 
-def test_each_run_gets_its_int8_file(rows, runs):
+def test_each_run_gets_an_int8_file(rows, runs):
     for row, folder in zip(rows, runs, strict=True):
         file = folder / "best.tflite"
         assert Classifier(file).card.labels == DATA.class_names
-        assert np.array_equal(evaluate(file, DATA, PUBLIC_TEST).confusion, row.int8_result.confusion)
+        evaluation = evaluate(file, DATA, PUBLIC_TEST)
+        assert np.array_equal(evaluation.model.metrics.confusion, row.int8_metrics.confusion)
+        assert row.int8_bytes == pytest.approx(file.stat().st_size, abs=200)
 
 
-def test_the_same_network_twice_takes_the_same_time_within_the_noise(rows):
-    first, second = rows
-    assert first.int8_ms > 0
-    assert 0.2 < first.int8_ms / second.int8_ms < 5
-    assert 0.2 < first.float_ms / second.float_ms < 5
+def test_each_latency_is_that_of_its_own_model(compared, runs):
+    rows, contents, latencies = compared
+    assert min(latencies) > 0
+    assert latencies == tuple(latency for row in rows for latency in (row.float_ms, row.int8_ms))
+    assert contents[1::2] == tuple((folder / "best.tflite").read_bytes() for folder in runs)
+    assert all(
+        len(float_model) > 2 * len(int8) for float_model, int8 in zip(contents[::2], contents[1::2], strict=True)
+    )
 
 
-def test_csv_has_a_line_for_each_run_that_a_program_can_read(rows, tmp_path):
-    from trainer.evaluation import comparison
-
-    comparison.write(rows, tmp_path / "table.csv")
+def test_csv_has_a_line_per_run_with_plain_numbers(rows, tmp_path):
+    write_comparison(rows, tmp_path / "table.csv")
     with (tmp_path / "table.csv").open(newline="") as file:
-        found = list(csv.DictReader(file))
-    assert [line["run"] for line in found] == ["first", "second|b"]
-    assert float(found[0]["int8 accuracy"]) == pytest.approx(rows[0].int8_result.accuracy, abs=1e-4)
-    assert int(found[0]["parameters"]) == rows[0].parameters
+        lines = list(csv.DictReader(file))
+    assert [line["run"] for line in lines] == ["first", "second|b"]
+    assert float(lines[0]["int8 accuracy"]) == pytest.approx(rows[0].int8_metrics.accuracy, abs=1e-4)
+    assert int(lines[0]["parameters"]) == rows[0].parameters
+    assert int(lines[0]["int8 bytes"]) == rows[0].int8_bytes
 
 
-def test_markdown_has_as_many_cells_in_each_line(rows, tmp_path):
-    from trainer.evaluation import comparison
-
-    comparison.write(rows, tmp_path / "table.md")
+def test_markdown_has_the_same_number_of_cells_in_each_line(rows, tmp_path):
+    write_comparison(rows, tmp_path / "table.md")
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert len(lines) == 4
-    assert {line.count("|") for line in lines} == {len(comparison.HEADER) + 1}
+    assert {line.count("|") for line in lines} == {len(HEADER) + 1}
 
 
-def test_the_image_shows_each_run(rows, tmp_path):
-    from trainer.evaluation import comparison
-
-    comparison.write(rows, tmp_path / "table.png")
+def test_any_other_suffix_gives_a_plot(rows, tmp_path):
+    write_comparison(rows, tmp_path / "table.png")
     assert cv2.imread(str(tmp_path / "table.png")) is not None
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path, settings):
-    from trainer.evaluation.comparison import compare
-
-    with pytest.raises(TrainingError, match=r"not a run with a finished epoch; name a folder of 'trainer train'$"):
-        compare([tmp_path], DATA)
+@pytest.mark.parametrize("settings_file", [None, "{}", "[]", "not JSON", '{"settings": {}}'])
+def test_a_folder_that_is_not_a_run_is_named(settings_file, tmp_path):
+    if settings_file is not None:
+        (tmp_path / "settings.json").write_text(settings_file)
+    with pytest.raises(TrainingError, match=f"{tmp_path}: not a run with a finished epoch"):
+        compare_runs([tmp_path], DATA)

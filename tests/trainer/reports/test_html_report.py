@@ -361,7 +361,11 @@ def test_a_model_without_mistakes_is_reported_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("split", "expected"),
-    [(PUBLIC_TEST, "The epoch was chosen"), (PRIVATE_TEST, "Nothing was chosen"), (TRAINING, "was trained on these very faces")],
+    [
+        (PUBLIC_TEST, "The epoch was chosen"),
+        (PRIVATE_TEST, "Nothing was chosen"),
+        (TRAINING, "was trained on these very faces"),
+    ],
 )
 def test_what_the_split_was_used_for_is_said(split, expected, sketch):
     found = sketch(replace(PLAIN, model=replace(MODEL, result=replace(MODEL.result, split=split))))
