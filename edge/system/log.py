@@ -37,9 +37,9 @@ class StderrHandler(logging.Handler):
         except (OSError, ValueError):  # the reader of stderr is gone, or stderr is closed
             self.handleError(record)
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        own = record.name.partition(".")[0] in OWN_LOGGERS
-        return (own or record.levelno >= logging.WARNING) and super().filter(record)
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_own = record.name.partition(".")[0] in OWN_LOGGERS
+        return (is_own or record.levelno >= logging.WARNING) and bool(super().filter(record))
 
 
 def configure() -> None:

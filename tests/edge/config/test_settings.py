@@ -1,53 +1,39 @@
-"""A setting out of its range is refused by name, before anything is opened."""
+"""A setting that is out of range is refused by its name."""
 
 import math
-from dataclasses import FrozenInstanceError, asdict
-from typing import Any
+from dataclasses import FrozenInstanceError
 
 import pytest
-import typer
 
-from edge.capture.frame_rate import IDLE_FPS
-from edge.cli import app
+from edge.config import defaults
 from edge.config.settings import RunSettings
-from edge.detection.haar import MIN_FACE
 from edge.errors import SettingsError
 
 
-def test_the_defaults_are_a_run_of_the_shipped_model_on_the_console():
+def test_by_default_the_shipped_model_runs_without_limits():
     settings = RunSettings()
     assert settings.sinks == ("console",)
     assert settings.model.is_file()
     assert (settings.source, settings.max_frames, settings.duration) == (None, None, None)
 
 
-def test_the_defaults_are_those_of_the_parts_that_they_are_for():
-    assert RunSettings().min_face == MIN_FACE
-    assert RunSettings().half_life == HALF_LIFE
-    assert RunSettings().idle_fps == IDLE_FPS
-
-
-def test_the_defaults_of_the_command_are_the_settings():
-    command: Any = typer.main.get_command(app)
-    defaults = {option.name: option.default for option in command.commands["run"].params}
-    settings = asdict(RunSettings())
-    assert not set(settings) - set(defaults)
-    assert tuple(defaults["sinks"]) == settings["sinks"]
-    for name in set(settings) - {"sinks", "model"}:  # the model that is shipped is looked for when the command runs
-        assert defaults[name] == settings[name], name
+def test_shared_defaults_are_those_of_the_other_parts():
+    assert RunSettings().min_face_size == defaults.MIN_FACE_SIZE
+    assert RunSettings().half_life == defaults.HALF_LIFE_SECONDS
+    assert RunSettings().idle_fps == defaults.IDLE_FPS
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("frames", 0),
-        ("seconds", 0.0),
-        ("seconds", math.nan),
-        ("min_face", 15),
-        ("min_face", 641),
-        ("unsure", -0.01),
-        ("unsure", 1.01),
-        ("unsure", math.nan),
+        ("max_frames", 0),
+        ("duration", 0.0),
+        ("duration", math.nan),
+        ("min_face_size", 15),
+        ("min_face_size", 641),
+        ("min_confidence", -0.01),
+        ("min_confidence", 1.01),
+        ("min_confidence", math.nan),
         ("max_fps", 0.0),
         ("max_fps", 0.09),
         ("max_fps", -5.0),
@@ -63,7 +49,7 @@ def test_the_defaults_of_the_command_are_the_settings():
         ("threads", 65),
     ],
 )
-def test_a_setting_out_of_range_is_named_with_what_was_found_and_expected(name, value):
+def test_a_value_out_of_range_is_named_with_the_range(name, value):
     with pytest.raises(SettingsError, match=f"^{name} is {value}, expected "):
         RunSettings(**{name: value})
 
@@ -71,11 +57,11 @@ def test_a_setting_out_of_range_is_named_with_what_was_found_and_expected(name, 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("frames", 1),
-        ("min_face", 16),
-        ("min_face", 640),
-        ("unsure", 0),
-        ("unsure", 1),
+        ("max_frames", 1),
+        ("min_face_size", 16),
+        ("min_face_size", 640),
+        ("min_confidence", 0),
+        ("min_confidence", 1),
         ("max_fps", None),
         ("max_fps", 0.1),
         ("max_fps", 1000),
@@ -85,11 +71,11 @@ def test_a_setting_out_of_range_is_named_with_what_was_found_and_expected(name, 
         ("threads", 64),
     ],
 )
-def test_the_ends_of_a_range_belong_to_it(name, value):
+def test_the_ends_of_a_range_are_valid(name, value):
     assert getattr(RunSettings(**{name: value}), name) == value
 
 
-def test_settings_do_not_change_during_a_run():
+def test_settings_are_immutable():
     settings = RunSettings()
     with pytest.raises(FrozenInstanceError):
         settings.max_frames = 5  # type: ignore[misc]

@@ -1,0 +1,33 @@
+"""`edge info` shows the card of a model."""
+
+import hashlib
+import json
+
+from edge.config.models import shipped_model
+from edge.inference import model_file
+
+
+def test_the_card_as_text(run_here):
+    card = model_file.load(shipped_model())[1]
+    result = run_here("info")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["labels"] == ", ".join(card.labels)
+    assert lines["sha256"] == hashlib.sha256(shipped_model().read_bytes()).hexdigest()  # as from sha256sum
+    assert lines["bytes"] == str(shipped_model().stat().st_size)
+    assert lines["data"] == card.data
+    assert lines["input"].startswith(f"{card.input_size} x {card.input_size} ")
+    assert set(card.metrics) <= set(lines)
+
+
+def test_the_complete_card_as_json(run_here, tmp_path):
+    path = tmp_path / "own.tflite"
+    card = model_file.ModelCard("own", ("müde", "wach"), 48, 32, metrics={"x": {"n": 1}})
+    attached = model_file.attach(b"\0\0\0\0TFL3", card, path)
+    result = run_here("info", path, "--json")
+    assert result.returncode == 0, result.stderr
+    values = json.loads(result.stdout)
+    assert values.pop("file") == "own.tflite"
+    assert values.pop("bytes") == path.stat().st_size
+    assert values.pop("file_sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert model_file.ModelCard(**{**values, "labels": tuple(values["labels"])}) == attached
