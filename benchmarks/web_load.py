@@ -1,14 +1,15 @@
-"""What viewers of the page cost the loop: measured without and with them, in turn.
+"""Measure what clients of the sink `web` cost the loop.
 
-    .venv-test/bin/python benchmarks/web_load.py [--viewers 50] [--rounds 3] [--duration 10]
+    python -m benchmarks.web_load [--clients 50] [--rounds 3] [--duration 10]
 
-Each round runs `edge run synthetic` (30 frames a second, 640 x 480) four times: without the output `web`, with it and
-nobody there, with viewers of its events, and of events and the camera's image. A third of the viewers read as fast as
-they can, a third a little at a time, a third nothing at all. Viewers are one process of their own. Told are, as the
-median of the rounds, the frames a second, the processor's time of `edge run` and its viewers', and the ratio to the run
-without. A loop of 30 frames a second that has time to spare loses none, so `--source synthetic:fast` takes as many
-frames as it can: that shows what is taken from a loop that has no time to spare. On a machine that others use, too,
-trust the processor's time for a frame (ms/frame, the start-up in it) more than the frames a second.
+Each round runs `edge run synthetic` (30 frames per second, 640 x 480) four times, interleaved: without `web`, with it
+but without clients, with clients of the events, and with clients of the events and of the camera's image. A third of
+the clients reads as fast as possible, a third 8 kB per second, a third nothing. The clients are one separate process.
+
+It prints the medians over the rounds: frames per second and their ratio to the run without `web`, CPU time of
+`edge run` and of the clients in percent of one core, CPU time per frame (start-up included), and the data received. A
+loop of 30 frames per second has spare time; `--source synthetic:fast` shows the cost for one that has none. On a
+machine with other load, CPU time per frame is more reliable than frames per second.
 """
 
 from __future__ import annotations
@@ -27,94 +28,104 @@ from pathlib import Path
 from typing import NamedTuple
 
 EDGE = Path(sys.executable).with_name("edge")
-SLOW_BYTES, SLOW_SECONDS = 2048, 0.25  # what a slow viewer takes at a time: 8 kB a second
-KINDS = ("without web", "web, nobody", "events", "events and image")
+SLOW_BYTES, SLOW_INTERVAL_SECONDS = 2048, 0.25  # that a slow client reads at a time: 8 kB per second
+# Scenario -> (the sink's argument, paths with clients); None: without the sink.
+SCENARIOS: dict[str, tuple[str | None, list[str]]] = {
+    "without web": (None, []),
+    "web, no clients": ("web:0", []),
+    "events": ("web:0", ["events"]),
+    "events and image": ("web:0,image", ["events", "stream.mjpg"]),
+}
 
 
 class Cost(NamedTuple):
     fps: float
-    cpu: float  # of one core, in percent
-    viewers_cpu: float  # likewise
-    received: float  # MB
+    cpu_percent: float  # of one core
+    clients_cpu_percent: float  # likewise
+    received_mb: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--viewers", type=int, default=50)
+    parser.add_argument("--clients", type=int, default=50, help="of each stream")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--duration", type=float, default=10.0)
+    parser.add_argument("--duration", type=float, default=10.0, help="seconds of each run")
     parser.add_argument("--source", default="synthetic")
-    told = parser.parse_args()
-    found: dict[str, list[Cost]] = {kind: [] for kind in KINDS}
-    for number in range(told.rounds):
-        for kind in KINDS:
-            found[kind].append(measure(kind, told.source, told.viewers, told.seconds))
-            print(f"round {number + 1} of {told.rounds}: {kind}: {found[kind][-1].fps:.1f} frames/s", file=sys.stderr)
-    print(f"{told.source}, {told.viewers} viewers, {told.rounds} rounds of {told.seconds:g} s, medians")
-    print(f"{'':20} {'frames/s':>8} {'ratio':>6} {'CPU %':>6} {'ms/frame':>8} {'viewers %':>9} {'MB taken':>8}")
-    base = statistics.median(cost.fps for cost in found[KINDS[0]])
-    for kind, costs in found.items():
-        fps, cpu, viewers, taken = (statistics.median(values) for values in zip(*costs, strict=True))
-        each = statistics.median(10 * cost.cpu / cost.fps for cost in costs)
-        print(f"{kind:20} {fps:8.2f} {fps / base:6.3f} {cpu:6.1f} {each:8.2f} {viewers:9.1f} {taken:8.1f}")
+    options = parser.parse_args()
+    costs: dict[str, list[Cost]] = {scenario: [] for scenario in SCENARIOS}
+    for number in range(options.rounds):
+        for scenario in SCENARIOS:
+            cost = measure(scenario, options.source, options.clients, options.duration)
+            costs[scenario].append(cost)
+            print(f"round {number + 1} of {options.rounds}: {scenario}: {cost.fps:.1f} fps", file=sys.stderr)
+    print(f"{options.source}, {options.clients} clients, {options.rounds} rounds of {options.duration:g} s, medians")
+    print(f"{'':20} {'fps':>8} {'ratio':>6} {'CPU %':>6} {'ms/frame':>8} {'clients %':>9} {'MB':>8}")
+    base = statistics.median(cost.fps for cost in costs["without web"])
+    for scenario, each in costs.items():
+        fps, cpu, clients, received = (statistics.median(values) for values in zip(*each, strict=True))
+        frame_ms = statistics.median(10 * cost.cpu_percent / cost.fps for cost in each)
+        print(f"{scenario:20} {fps:8.2f} {fps / base:6.3f} {cpu:6.1f} {frame_ms:8.2f} {clients:9.1f} {received:8.1f}")
 
 
-def measure(kind: str, source: str, viewers: int, seconds: float) -> Cost:
-    """Return what a run of so many seconds costs with `viewers` of `kind`."""
-    sink = [] if kind == KINDS[0] else ["-s", "web:0" + ",image" * (kind == KINDS[3])]
-    command = [str(EDGE), "run", source, "--duration", str(seconds), "-s", "jsonl:/dev/null", *sink]
+def measure(scenario: str, source: str, clients: int, seconds: float) -> Cost:
+    """Return the cost of a run of `seconds` with `clients` for each path of the scenario."""
+    sink, paths = SCENARIOS[scenario]
+    sinks = ["-s", "jsonl:/dev/null", *(["-s", sink] if sink else [])]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [str(EDGE), "run", source, "--duration", str(seconds), *sinks]
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert run.stderr
-    cpu, taken = 0.0, 0
+    clients_cpu, received_bytes = 0.0, 0
     if sink:
-        found = re.search(r":(\d+)/", run.stderr.readline())
-        assert found, "it did not say where it listens"
-        paths = {KINDS[1]: [], KINDS[2]: ["events"], KINDS[3]: ["events", "image"]}[kind]
-        cpu, taken = look(int(found[1]), paths, viewers, run)
-    said = run.stderr.read()
+        line = run.stderr.readline()
+        found = re.search(r":(\d+)/", line)
+        assert found, line
+        clients_cpu, received_bytes = read_streams(int(found[1]), paths, clients, run)
+    output = run.stderr.read()
     run.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rate = re.search(r"([\d.]+) frames a second", said)
-    assert rate, said
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(float(rate[1]), used / seconds * 100, cpu / seconds * 100, taken / 1e6)
+    rate = re.search(r"([\d.]+) frames per second", output)
+    assert rate, output
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(float(rate[1]), cpu / seconds * 100, clients_cpu / seconds * 100, received_bytes / 1e6)
 
 
-def look(port: int, paths: list[str], viewers: int, run: subprocess.Popen[str]) -> tuple[float, int]:
-    """Look on until `run` ends; return the seconds of processor that it took, and the bytes that came."""
-    start, taken = time.process_time(), 0
-    everybody = [opened(port, path) for path in paths for _ in range(viewers)]
-    fast, slow, dead = everybody[::3], everybody[1::3], everybody[2::3]
+def read_streams(port: int, paths: list[str], clients: int, run: subprocess.Popen[str]) -> tuple[float, int]:
+    """Read with all clients until `run` ends; return their CPU seconds and the bytes received."""
+    start, received = time.process_time(), 0
+    connections = [connect(port, path) for path in paths for _ in range(clients)]
+    fast, slow, stalled = connections[::3], connections[1::3], connections[2::3]
     due = 0.0
     while run.poll() is None:
         ready, _, _ = select.select(fast, [], [], 0.1)
-        taken += sum(received(viewer, 1 << 20, fast) for viewer in ready)
+        received += sum(receive(connection, 1 << 20, fast) for connection in ready)
         if time.monotonic() >= due:
-            due = time.monotonic() + SLOW_SECONDS
+            due = time.monotonic() + SLOW_INTERVAL_SECONDS
             ready, _, _ = select.select(slow, [], [], 0)
-            taken += sum(received(viewer, SLOW_BYTES, slow) for viewer in ready)
-    for viewer in (*fast, *slow, *dead):
-        viewer.close()
-    return time.process_time() - start, taken
+            received += sum(receive(connection, SLOW_BYTES, slow) for connection in ready)
+    for connection in (*fast, *slow, *stalled):
+        connection.close()
+    return time.process_time() - start, received
 
 
-def opened(port: int, path: str) -> socket.socket:
-    viewer = socket.socket()
-    viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-    viewer.connect(("127.0.0.1", port))
-    viewer.sendall(f"GET /api/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    return viewer
+def connect(port: int, path: str) -> socket.socket:
+    """Return a connection that has requested `path` of the API."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(f"GET /api/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return connection
 
 
-def received(viewer: socket.socket, most: int, group: list[socket.socket]) -> int:
-    """Return how many bytes came; one that has ended leaves its group."""
+def receive(connection: socket.socket, max_bytes: int, group: list[socket.socket]) -> int:
+    """Return the number of bytes received; remove a closed connection from its `group`."""
     try:
-        content = viewer.recv(most)
+        content = connection.recv(max_bytes)
     except ConnectionError:
         content = b""
     if not content:
-        group.remove(viewer)
+        group.remove(connection)
+        connection.close()
     return len(content)
 
 

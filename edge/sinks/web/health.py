@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
+from edge import __version__
 from edge.sinks.web.run_in_thread import run_in_thread
 from edge.sinks.web.run_state import RunState
 from edge.system import machine, process
@@ -29,7 +29,7 @@ class HealthMonitor:
     def __init__(self, run_state: RunState, model: str) -> None:
         self._run_state = run_state
         self.model = model
-        self.version = metadata.version("emotion-edge")
+        self.version = __version__
         self.board = BoardStatus()
         self._read_at = float("-inf")
 
