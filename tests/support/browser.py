@@ -124,7 +124,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=event, key=key, code=key, windowsVirtualKeyCode=code)
 
     def screenshot(self, path: Path) -> None:
-        """Write the whole page as a PNG file."""
+        """Write the complete page as a PNG file."""
         response = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(response["data"]))
 

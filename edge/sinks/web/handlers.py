@@ -1,4 +1,4 @@
-"""The request handlers: who may request what, and the responses."""
+"""The request handlers: authentication, validation and responses."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class BaseHandler(RequestHandler):
     async def prepare(self) -> None:
         if not self.context.authenticator.accepts_host(self.request.host):
             raise ApiError(403, "Unknown host name; open the page by the device's address, or set the option host=NAME")
-        # A browser says in Origin which site's page sent the request.
+        # Browsers send the origin of the page that sent the request.
         origin = self.request.headers.get("Origin")
         from_other_site = origin is not None and urlsplit(origin).netloc.lower() != self.request.host.lower()
         if self.request.method not in ("GET", "HEAD") and from_other_site:

@@ -1,4 +1,4 @@
-"""Who is let in: token, session and logout, host names, other sites' pages."""
+"""Authentication by token and session, logout, host names, other sites' pages."""
 
 import re
 import socket
