@@ -67,12 +67,3 @@ def stderr_is_journal() -> bool:
     except OSError:  # closed
         return False
     return stream == f"{status.st_dev}:{status.st_ino}"
-
-
-# The functions below go as soon as the last module uses logging.getLogger.
-ERROR, WARNING, NOTICE, INFO = logging.ERROR, logging.WARNING, logging.INFO, logging.INFO
-
-
-def say(text: str, level: int = INFO) -> None:
-    """Log `text`."""
-    logging.getLogger("edge").log(level, "%s", text)

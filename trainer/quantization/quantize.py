@@ -9,13 +9,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge import __version__
 from edge.config.defaults import MIN_CONFIDENCE
 from edge.inference import model_file
 from edge.inference.classifier import Classifier, runtime
@@ -121,7 +121,7 @@ def quantize(
         crop_padding=crop_padding,
         min_confidence=min_confidence,
         data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
-        version=metadata.version("emotion-edge"),
+        version=__version__,
     )
     result = _measure(float_probabilities, source.stat().st_size, content, card, rows)
     card = replace(card, temperature=result.temperature, metrics=result.card_metrics())
