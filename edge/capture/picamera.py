@@ -132,7 +132,7 @@ def _open(number: int, size: Size | None) -> Any:
     camera = None
     try:
         camera = picamera2.Picamera2(picamera2.Picamera2.global_camera_info().index(modules[number]))
-        camera.configure(_make_configuration(camera, size))
+        camera.configure(make_configuration(camera, size))
         camera.start()
     except (RuntimeError, IndexError, OSError) as error:
         if camera is not None:
@@ -142,7 +142,7 @@ def _open(number: int, size: Size | None) -> Any:
     return camera
 
 
-def _make_configuration(camera: Any, size: Size | None) -> Any:
+def make_configuration(camera: Any, size: Size | None) -> Any:
     """Return the configuration of both streams, with the sensor's full field of view.
 
     Args:

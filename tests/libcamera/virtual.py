@@ -1,12 +1,12 @@
-"""Makes picamera2 take libcamera's virtual camera, which is no Raspberry Pi's.
+"""Makes picamera2 accept libcamera's virtual camera, which is not a Raspberry Pi's.
 
-What is changed of picamera2, and why:
-- its imports of pykms and pidng, which show and store images and are not for every machine: empty stand-ins;
-- the raw modes of the sensor: the virtual camera has none, and picamera2 asks each camera for them;
-- who allocates buffers: libcamera, as the virtual camera needs two planes where picamera2's own buffers have one;
-- how often it looks for images: the virtual camera has the next ones as soon as it is asked, so it is asked seldom.
+What is changed in picamera2, and why:
+- its imports of pykms and pidng, which display and store images and are not available on every machine: empty mocks;
+- the raw modes of the sensor: the virtual camera has none, and picamera2 queries them;
+- buffers are allocated by libcamera, as the virtual camera needs two planes where picamera2's own buffers have one;
+- requests are handled at a limited rate: the virtual camera completes them at once.
 
-Everything else is picamera2's and libcamera's own code, the event loop, requests and time-outs included.
+Everything else is picamera2's and libcamera's own code, including the event loop, requests and timeouts.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from functools import cache
 from typing import Any
 from unittest.mock import MagicMock
 
-TURN = 1 / 30  # seconds between two turns, of as many images as there are buffers
+REQUEST_INTERVAL_SECONDS = 1 / 30  # between two batches of as many images as there are buffers
 
 
 @cache
 def adapt() -> Any:
-    """Return picamera2.Picamera2, ready for the virtual camera."""
+    """Return picamera2.Picamera2, changed for the virtual camera."""
     for name in ("pykms", "pidng", "pidng.core", "pidng.camdefs"):
         sys.modules[name] = MagicMock()
     from picamera2 import Picamera2
     from picamera2.allocators import LibcameraAllocator
     from picamera2.picamera2 import CameraManager
 
-    begin, handle = Picamera2.__init__, CameraManager.handle_request
+    init, handle_request = Picamera2.__init__, CameraManager.handle_request
 
-    def opened(camera: Any, camera_num: int = 0) -> None:
-        begin(camera, camera_num, allocator=object())  # in place of one that wants a Raspberry Pi's memory
+    def init_with_libcamera_buffers(camera: Any, camera_num: int = 0) -> None:
+        init(camera, camera_num, allocator=object())  # the default one needs a Raspberry Pi's memory
         camera.allocator = LibcameraAllocator(camera.camera)
 
-    def paced(manager: Any, *arguments: Any) -> None:
-        time.sleep(TURN)
-        handle(manager, *arguments)
+    def handle_at_limited_rate(manager: Any, *arguments: Any) -> None:
+        time.sleep(REQUEST_INTERVAL_SECONDS)
+        handle_request(manager, *arguments)
 
-    Picamera2.__init__, CameraManager.handle_request = opened, paced
+    Picamera2.__init__, CameraManager.handle_request = init_with_libcamera_buffers, handle_at_limited_rate
     Picamera2._get_raw_modes = lambda _: [{"format": "NV12", "size": (1280, 960)}]
     return Picamera2

@@ -156,7 +156,10 @@ def test_a_failed_writer_can_be_entered_again(caplog):
 
 def test_a_stuck_thread_does_not_keep_the_process():
     threads: list[threading.Thread] = []
-    with BackgroundWriter("x", lambda _: threads.append(threading.current_thread()), live=True) as writer:
+    writer: BackgroundWriter[int] = BackgroundWriter(
+        "x", lambda _: threads.append(threading.current_thread()), live=True
+    )
+    with writer:
         writer.put(0)
         wait_until(lambda: threads)
     assert threads[0].daemon

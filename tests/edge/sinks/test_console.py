@@ -97,7 +97,7 @@ def test_without_a_terminal_there_are_no_control_characters():
     assert "\x1b" not in stream.getvalue()
 
 
-def test_a_terminal_gets_a_status_line_that_is_cleared_at_the_end():
+def test_a_terminal_gets_a_status_line_cleared_at_the_end():
     terminal = FakeTerminal()
     stats = RunStats(frames=2, skipped=0, fps=23.4)
     results = (frame_result(face_result()), replace(frame_result(face_result(), time=0.5), stats=stats))

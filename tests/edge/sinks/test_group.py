@@ -57,7 +57,7 @@ def log(caplog):
     return caplog
 
 
-def test_sinks_are_opened_and_written_in_order_and_closed_in_reverse(calls):
+def test_sinks_are_opened_in_order_and_closed_in_reverse(calls):
     with SinkGroup({name: FailingSink(calls, name) for name in "ab"}, live=True) as group:
         group.write(frame_result(index=7))
     assert calls == ["a open", "b open", "a 7", "b 7", "b closed", "a closed"]
