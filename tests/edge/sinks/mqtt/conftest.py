@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from edge.system.backoff import Backoff
 from tests.support.broker import LIVE_RUN, MosquittoBroker, Subscriber
 from tests.support.kiosk import wait_until
 
@@ -70,7 +71,7 @@ def retry_delays(monkeypatch) -> list[float]:
 
     delays = []
 
-    class RecordingBackoff(broker_connection.Backoff):
+    class RecordingBackoff(Backoff):
         def next(self) -> float:
             delays.append(super().next())
             return 0.05

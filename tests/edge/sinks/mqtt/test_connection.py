@@ -1,6 +1,8 @@
 """The connection: a broker may be absent, hang, refuse or send anything, and no frame waits for it."""
 
+import contextlib
 import gc
+import random
 import re
 import socket
 import statistics
@@ -136,7 +138,7 @@ def test_stalled_network_gets_only_what_its_sockets_buffer(broker, subscriber, c
         subscriber.wait_for("/state", f'"track_id":{newest},')
 
 
-def empties(queue) -> bool:
+def empties(queue):
     """Wait until no change is queued; return False if it takes more than a second."""
     end = time.monotonic() + 1
     while queue.waiting_changes and time.monotonic() < end:
@@ -198,6 +200,19 @@ def test_ended_run_of_files_still_waits_for_its_broker(broker, subscriber, retry
             connecting.start()
         connecting.join()
     assert track_ids(subscriber.messages("/results")) == list(range(1, 31))
+
+
+@needs_mosquitto
+def test_end_of_run_of_files_shortens_a_long_delay(broker, subscriber, wait_for_log, monkeypatch):
+    monkeypatch.setattr(broker_connection, "FIRST_RETRY_SECONDS", 10 * TIMEOUT_SECONDS)
+    monkeypatch.setattr(broker_connection, "FINAL_RETRY_SECONDS", 0.05)
+    with FakeNetwork(broker.port) as network:
+        network.disconnect()
+        with Sink(sink_argument(network.port), FILES_RUN) as sink:
+            sink.write(change(1))
+            wait_for_log("the connection is retried")
+            network.connect()
+    assert track_ids(subscriber.messages("/results")) == [1]
 
 
 # --- attempts to reconnect ----------------------------------------------------------------------------------------
@@ -264,3 +279,45 @@ def test_port_of_another_program_is_no_broker(wait_for_log, monkeypatch):
     port = free_port()
     with socket.create_server((HOST, port)), Sink(f"{HOST}:{port}", LIVE_RUN):
         assert is_retried(wait_for_log("no answer for 0.1 s"))
+
+
+def malformed_packets():
+    """Return what a hostile server may answer: packets that are cut, too long, or random, behind a valid CONNACK."""
+    connack = {"3.1.1": b"\x20\x02\x00\x00", "5": b"\x20\x03\x00\x00\x00"}
+    broken = [
+        b"\x20\x02\x00",
+        b"\x20\x06\x00\x00\x03\x26\x00\x05",  # properties that end early
+        b"\x30\x04\x00\xff\x61\x62",  # a topic longer than its packet
+        b"\x30\x05\x00\x02\xff\xfe\x00",  # a topic that is not UTF-8
+        b"\x30\xff\xff\xff\xff\xff",  # a length that does not end
+        b"\x40\x01\x00",
+        b"\xf0\x00",
+        random.Random(0).randbytes(2000),
+    ]
+    for version, accepted in connack.items():
+        for index, packet in enumerate(broken):
+            yield pytest.param(version, packet, id=f"{version} first {index}")
+            yield pytest.param(version, accepted + packet, id=f"{version} later {index}")
+
+
+@pytest.mark.parametrize(("version", "answer"), list(malformed_packets()))
+def test_malformed_packets_do_not_end_the_connection_thread(version, answer, retry_delays, monkeypatch):
+    monkeypatch.setattr(session, "CONNACK_TIMEOUT_SECONDS", 0.5)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(0.05)
+                    connection.sendall(answer)
+                    while connection.recv(4096):
+                        pass
+
+    with socket.create_server((HOST, 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        port = server.getsockname()[1]
+        with Sink(f"{HOST}:{port},version={version}", LIVE_RUN) as sink:
+            sink.write(change(1))
+            wait_until(lambda: len(retry_delays) >= 3)
+        server.shutdown(socket.SHUT_RDWR)
