@@ -3,8 +3,8 @@
 usage: python3 -m tests.libcamera.check         run all checks, each in its own process, and print a table
        python3 -m tests.libcamera.check NAME    run one check in this process, and print its result
 
-Exit status 1: a check failed. Runs in the system that scripts/libcamera.sh creates. The docstring of a check is its claim;
-it returns what it measured.
+Exit status 1: a check failed. Runs in the system that scripts/libcamera.sh creates. The docstring of a check is its
+claim; it returns what it measured.
 """
 
 from __future__ import annotations
@@ -345,8 +345,8 @@ def failure(*arguments: str, expected: str, before: str = "", **variables: str) 
 
 
 def mode(name: str, *, ours: bool) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the size and the field of view of the mode that picamera2 chooses for sensor `name`: with our configuration,
-    or for 640x480 without a requested mode."""
+    """Return the size and the field of view of the mode that picamera2 chooses for sensor `name`: with our
+    configuration, or for 640x480 without a requested mode."""
     sensor, modes = SENSORS[name]
     picamera2 = adapt()
     picamera2._get_raw_modes = lambda _: [{"format": f"SRGGB{bits}_CSI2P", "size": size} for size, bits, _ in modes]
