@@ -1,32 +1,27 @@
-"""Exponential backoff."""
-
-from itertools import islice
+"""The waiting time doubles up to its maximum."""
 
 from edge.system.backoff import Backoff
 
 
-def delays(backoff, count):
-    return list(islice(iter(backoff.next, None), count))
+def test_the_time_doubles_up_to_the_maximum():
+    backoff = Backoff(1.0, 30.0)
+    assert [backoff.next() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_delay_doubles_up_to_the_maximum():
-    assert delays(Backoff(1.0, 5.0), 5) == [1, 2, 4, 5, 5]
-
-
-def test_reset_starts_with_the_first_delay():
-    backoff = Backoff(1.0, 5.0)
-    delays(backoff, 3)
+def test_a_reset_starts_with_the_first_time():
+    backoff = Backoff(1.0, 30.0)
+    backoff.next()
     backoff.reset()
-    assert delays(backoff, 2) == [1, 2]
+    assert [backoff.next(), backoff.next()] == [1, 2]
 
 
-def test_advance_to_max_continues_with_the_maximum():
-    backoff = Backoff(1.0, 5.0)
+def test_jitter_shortens_the_time_at_random():
+    times = [Backoff(10.0, 10.0, jitter=0.5).next() for _ in range(100)]
+    assert all(5 <= time <= 10 for time in times)
+    assert len(set(times)) > 10
+
+
+def test_advancing_continues_with_the_maximum():
+    backoff = Backoff(1.0, 30.0)
     backoff.advance_to_max()
-    assert delays(backoff, 2) == [5, 5]
-
-
-def test_jitter_shortens_each_delay_at_random():
-    shortened = delays(Backoff(4.0, 4.0, jitter=0.25), 100)
-    assert all(3 <= delay <= 4 for delay in shortened)
-    assert len(set(shortened)) > 50
+    assert [backoff.next(), backoff.next()] == [30, 30]
