@@ -1,11 +1,11 @@
-"""Hold arm64 against x86-64, and count instructions: the figures of docs/arm64.json.
+"""Compare arm64 with x86-64, and count instructions: the figures of docs/arm64.json.
 
 usage: scripts/pi-vm.sh arm64 [--write]      (after scripts/run.sh has made .venv, or with PYTHON=another)
 
-A clip of the synthetic camera's is read here and on an emulated board, and the readings are compared, frame by frame.
-Then the board counts the instructions that search, crop and classification take, a frame. They do not depend on what
-else a machine does, and say when a change made the loop dearer; they do not say how many milliseconds it takes.
-Exit status: 1 if readings differ by more than a tolerance, or instructions by more than 2 % from docs/arm64.json.
+A clip of the synthetic camera is processed here and on an emulated board, and the results are compared frame by frame.
+Then the board counts the instructions of detection, cropping and classification for each frame. They do not depend on
+the machine's load, and show when a change makes the loop more expensive; they do not predict milliseconds.
+Exit status: 1 if results differ by more than a tolerance, or instructions by more than 2 % from docs/arm64.json.
 """
 
 from __future__ import annotations
@@ -21,76 +21,78 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pi_vm.board import ROOT, Board, BoardError, make_bundle, qemu_version, say
+from pi_vm.board import ROOT, Board, BoardError, log, make_bundle, qemu_version
 
 COMMITTED = ROOT / "docs/arm64.json"
 EDGE = "/opt/emotion-edge/current/venv/bin"
 PACKAGES = ("opencv-python-headless", "ai-edge-litert", "numpy")
 PROCESSOR = "cortex-a72"  # of a Raspberry Pi 4
-FRAMES, FPS, NOISE = 240, 10, 4.0  # one period of the synthetic camera; gray levels
-COUNTED = 60  # frames: six seconds, in which both faces move and change
-SLACK = 0.02  # of the instructions that were committed
-SECONDS = 3600.0  # that a run may take: the counting board does one thing at a time
+FRAMES, FPS, NOISE = 240, 10, 4.0  # one period of the synthetic camera; standard deviation in gray levels
+COUNTED_FRAMES = 60  # six seconds, in which both faces move and change
+MAX_INSTRUCTION_CHANGE = 0.02  # relative to the committed figures
+RUN_TIMEOUT_SECONDS = 3600.0  # the counting board runs one thread at a time
 
-# Images are the same on both, crops within a gray level. The kernels of the model round in other places, and fifty
-# int8 layers make more of it: on x86-64 alone the runtime's own two sets of kernels are as far apart.
-PIXELS = 2  # of a side of a box
-SHARE = 0.02  # of a score, at the mean
-FACES_APART = 0.01  # of the frames may have another number of faces
-LABELS_APART = 0.02  # of the readings may have another label: those between two
+# Images are equal on both, crops within a gray level. The model's kernels round differently, and fifty int8 layers
+# amplify it: on x86-64 alone the runtime's own two sets of kernels differ as much.
+MAX_BOX_DIFFERENCE_PIXELS = 2
+MAX_MEAN_PROBABILITY_DIFFERENCE = 0.02
+MAX_OTHER_COUNTS = 0.01  # fraction of the frames with another number of faces
+MAX_OTHER_LABELS = 0.02  # fraction of the face results with another label
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two runs' readings of one clip are apart."""
+    """How much the results of two runs over one clip differ."""
 
     frames: int  # of each
-    readings: int  # held against one another
-    other_faces: int  # frames with another number of faces; left out of what follows
-    other_labels: int  # readings
-    pixels: int  # the most that a side of a box differs
-    share: float  # that a score differs, at the mean
-    most_share: float  # the most that one differs
+    face_results: int  # compared
+    other_counts: int  # frames with another number of faces; excluded from what follows
+    other_labels: int  # face results
+    max_pixels: int  # largest difference of a box's side or position
+    mean_probability: float  # mean absolute difference
+    max_probability: float  # largest absolute difference
 
     @property
-    def good(self) -> bool:
-        """Whether they are the same within the tolerances. Runs without a face show nothing."""
+    def is_small(self) -> bool:
+        """Whether it is within the tolerances. Runs without a face prove nothing."""
         return (
-            self.readings > 0
-            and self.other_faces <= FACES_APART * self.frames
-            and self.other_labels <= LABELS_APART * self.readings
-            and self.pixels <= PIXELS
-            and self.share <= SHARE
+            self.face_results > 0
+            and self.other_counts <= MAX_OTHER_COUNTS * self.frames
+            and self.other_labels <= MAX_OTHER_LABELS * self.face_results
+            and self.max_pixels <= MAX_BOX_DIFFERENCE_PIXELS
+            and self.mean_probability <= MAX_MEAN_PROBABILITY_DIFFERENCE
         )
 
 
 def compare(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> Difference:
-    """Return how far readings, lines of the sink jsonl, are apart. Raises ValueError for other frames."""
+    """Return how much two lists of jsonl objects differ. Raises ValueError unless they are of the same frames."""
     if [line["frame"] for line in ours] != [line["frame"] for line in theirs]:
-        raise ValueError(f"{len(ours)} and {len(theirs)} frames, expected the same ones")
-    both = [(a["faces"], b["faces"]) for a, b in zip(ours, theirs, strict=True)]
-    alike = [(a, b) for one, other in both if len(one) == len(other) for a, b in zip(one, other, strict=True)]
-    pixels = [abs(p - q) for a, b in alike for p, q in zip(a["box"], b["box"], strict=True)]
-    shares = [abs(a["scores"][label] - b["scores"][label]) for a, b in alike for label in a["scores"]]
+        raise ValueError(f"{len(ours)} and {len(theirs)} frames, expected the same frames")
+    frames = [(a["faces"], b["faces"]) for a, b in zip(ours, theirs, strict=True)]
+    pairs = [(a, b) for one, other in frames if len(one) == len(other) for a, b in zip(one, other, strict=True)]
+    pixels = [abs(p - q) for a, b in pairs for p, q in zip(a["box"], b["box"], strict=True)]
+    probabilities = [
+        abs(value - b["probabilities"][label]) for a, b in pairs for label, value in a["probabilities"].items()
+    ]
     return Difference(
-        frames=len(both),
-        readings=len(alike),
-        other_faces=sum(len(one) != len(other) for one, other in both),
-        other_labels=sum(a["label"] != b["label"] for a, b in alike),
-        pixels=max(pixels, default=0),
-        share=round(sum(shares) / max(1, len(shares)), 4),
-        most_share=round(max(shares, default=0.0), 4),
+        frames=len(frames),
+        face_results=len(pairs),
+        other_counts=sum(len(one) != len(other) for one, other in frames),
+        other_labels=sum(a["label"] != b["label"] for a, b in pairs),
+        max_pixels=max(pixels, default=0),
+        mean_probability=round(sum(probabilities) / max(1, len(probabilities)), 4),
+        max_probability=round(max(probabilities, default=0.0), 4),
     )
 
 
-def dearer(found: dict[str, float], before: dict[str, float]) -> list[str]:
-    """Return what takes more or fewer instructions than `before`, by more than SLACK, in words."""
+def changed_instructions(found: dict[str, float], before: dict[str, float]) -> list[str]:
+    """Return, as text, the stages whose instructions differ from `before` by more than MAX_INSTRUCTION_CHANGE."""
     changes = {stage: found.get(stage, 0.0) / count - 1 for stage, count in before.items()}
-    return [f"{stage}: {change:+.1%}" for stage, change in changes.items() if abs(change) > SLACK]
+    return [f"{stage}: {change:+.1%}" for stage, change in changes.items() if abs(change) > MAX_INSTRUCTION_CHANGE]
 
 
 def make_clip(path: Path) -> None:
-    """Write FRAMES of two faces with a sensor's noise, without loss, so that both decode the same."""
+    """Write FRAMES of two faces with sensor noise, losslessly, so that both machines decode the same images."""
     import cv2
     import numpy as np
 
@@ -104,43 +106,43 @@ def make_clip(path: Path) -> None:
     writer.release()
 
 
-def lines(text: str) -> list[dict[str, Any]]:
+def parse_lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def read_here(clip: Path) -> list[dict[str, Any]]:
-    """Return the readings of `clip` by this tree on this machine."""
+def run_here(clip: Path) -> list[dict[str, Any]]:
+    """Return the results of `clip` by this tree on this machine."""
     start = "from edge.cli import main; main()"
     command = [sys.executable, "-c", start, "run", str(clip), "--sink", "jsonl"]
-    return lines(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout)
+    return parse_lines(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout)
 
 
-def read_there(clip: Path, bundle: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Return the readings of `clip` by `bundle` on a board, which keeps both, and the versions there."""
+def run_on_board(clip: Path, bundle: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the results of `clip` by `bundle` on a board, which keeps both, and the versions there."""
     with Board("arm64", fresh=True, PI_VM_CPU=PROCESSOR) as board:
         with board.deploy("--bundle", str(bundle)) as deploying:
             assert deploying.stdout
             for line in deploying.stdout:
-                say(f"    {line.rstrip()}")
+                log(f"    {line.rstrip()}")
         if deploying.returncode:
-            raise BoardError("the release was not deployed; the reason stands above")
-        # Counting wants the processor for itself, also after the next boot.
+            raise BoardError("the release was not deployed; see the output above")
+        # Counting needs the processor for itself, also after the next boot.
         board.run("sudo systemctl disable --now emotion-edge; sudo rm /etc/modules-load.d/camera.conf")
         board.send(clip.read_bytes(), "/home/pi/clip.avi")
-        say("reading the clip on the board")
-        words = board.run(f"{EDGE}/edge run clip.avi --sink jsonl", limit=SECONDS)
-        return lines(words), versions(board)
+        log("processing the clip on the board")
+        output = board.run(f"{EDGE}/edge run clip.avi --sink jsonl", limit=RUN_TIMEOUT_SECONDS)
+        return parse_lines(output), versions(board)
 
 
 def versions(board: Board) -> dict[str, str]:
-    """Return the versions of what decides about the figures."""
-    ask = f"from importlib.metadata import version; print(*map(version, {PACKAGES}), sep='\\n')"
-    words = board.run(f'uname -r; python3 --version; {EDGE}/python -c "{ask}"').splitlines()
-    return dict(zip(["linux", "python", *PACKAGES, "qemu"], [*words, qemu_version()], strict=True))
+    """Return the versions that the figures depend on."""
+    program = f"from importlib.metadata import version; print(*map(version, {PACKAGES}), sep='\\n')"
+    output = board.run(f'uname -r; python3 --version; {EDGE}/python -c "{program}"').splitlines()
+    return dict(zip(["linux", "python", *PACKAGES, "qemu"], [*output, qemu_version()], strict=True))
 
 
-def require_same(there: dict[str, str]) -> None:
-    """Raise BoardError where a package is another version here: then more than the processor differs."""
+def require_same_versions(there: dict[str, str]) -> None:
+    """Raise BoardError if a package has another version here: then more than the processor differs."""
     for name in PACKAGES:
         if metadata.version(name) != there[name]:
             raise BoardError(
@@ -148,46 +150,48 @@ def require_same(there: dict[str, str]) -> None:
             )
 
 
-def count_there() -> dict[str, float]:
-    """Return the instructions of each of the loop's costs, a frame, on the board that has the clip."""
+def count_on_board() -> dict[str, float]:
+    """Return the instructions of each stage for one frame, on the board that has the clip."""
     with Board("arm64", PI_VM_CPU=PROCESSOR, PI_VM_COUNT="1") as board:
         board.send((ROOT / "scripts/pi_vm/count.py").read_bytes(), "/home/pi/count.py")
-        say("counting the instructions of the loop")
-        words = board.run(f"sudo PYTHONHASHSEED=0 {EDGE}/python count.py clip.avi {COUNTED}", limit=SECONDS)
-    counts: dict[str, float] = json.loads(words)
+        log("counting the instructions of the loop")
+        output = board.run(
+            f"sudo PYTHONHASHSEED=0 {EDGE}/python count.py clip.avi {COUNTED_FRAMES}", limit=RUN_TIMEOUT_SECONDS
+        )
+    counts: dict[str, float] = json.loads(output)
     return counts
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="pi-vm.sh arm64", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--write", action="store_true", help=f"replace {COMMITTED.relative_to(ROOT)}")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="pi-vm-arm64-") as folder:
             clip = Path(folder) / "clip.avi"
             make_clip(clip)
-            theirs, about = read_there(clip, make_bundle(ROOT))
-            require_same(about)
-            difference = compare(read_here(clip), theirs)
-        counts = count_there()
+            theirs, board_versions = run_on_board(clip, make_bundle(ROOT))
+            require_same_versions(board_versions)
+            difference = compare(run_here(clip), theirs)
+        counts = count_on_board()
     except BoardError as error:
-        say(f"pi-vm.sh: error: {error}")
+        log(f"pi-vm.sh: error: {error}")
         return 1
     found = {
         "processor": PROCESSOR,
-        "versions": about,
-        "readings": asdict(difference),
+        "versions": board_versions,
+        "results": asdict(difference),
         "instructions": {stage: round(count) for stage, count in sorted(counts.items())},
     }
     print(json.dumps(found, indent=1))
-    changed = [] if given.write else dearer(counts, json.loads(COMMITTED.read_text())["instructions"])
-    if given.write:
+    changed = [] if arguments.write else changed_instructions(counts, json.loads(COMMITTED.read_text())["instructions"])
+    if arguments.write:
         COMMITTED.write_text(json.dumps(found, indent=1) + "\n")
     for change in changed:
-        say(f"pi-vm.sh: instructions of {change} against {COMMITTED.name}")
-    if not difference.good:
-        say(f"pi-vm.sh: readings differ too much from x86-64's, see FACES_APART and the like in {Path(__file__).name}")
-    return 0 if difference.good and not changed else 1
+        log(f"pi-vm.sh: instructions of {change} against {COMMITTED.name}")
+    if not difference.is_small:
+        log(f"pi-vm.sh: results differ too much from x86-64's; see the tolerances in {Path(__file__).name}")
+    return 0 if difference.is_small and not changed else 1
 
 
 if __name__ == "__main__":

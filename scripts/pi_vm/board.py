@@ -1,4 +1,4 @@
-"""The emulated board of scripts/pi-vm.sh, for programs: commands, waits for events, a plug to pull."""
+"""The emulated board of scripts/pi-vm.sh, for programs: run commands, wait for events, cut the power."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from typing import Self
 ROOT = Path(__file__).resolve().parents[2]
 PI_VM = ROOT / "scripts/pi-vm.sh"
 DEPLOY = ROOT / "scripts/deploy.sh"
-PATIENCE = 600.0  # seconds for anything that has no limit of its own: emulated, and on a busy machine
-POLL = 0.5  # seconds between two looks of a wait: each one costs the board a few processes
+COMMAND_TIMEOUT_SECONDS = 600.0  # of whatever has no limit of its own: emulated, and on a busy machine
+POLL_SECONDS = 0.5  # between two checks of a condition: each one starts a few processes on the board
 
 
 class BoardError(Exception):
-    """The board, or a command on it, did not do what it has to do before anything can be tried."""
+    """The board, or a command on it, failed before anything could be tested."""
 
 
 class Board:
-    """A board of its own, new or as it was left. A context manager: it runs inside, and is shut down at the end.
+    """A board, new or in its last state. A context manager: it is started on entry and shut down on exit.
 
     Args:
-        name: of the board; its disk is its own.
-        fresh: throw away what was written to it before.
-        settings: of pi-vm.sh, as PI_VM_CPU.
+        name: of the board; each has its own disk.
+        fresh: discard what was written to the disk before.
+        settings: environment of pi-vm.sh, e.g. PI_VM_CPU.
     """
 
     def __init__(self, name: str, *, fresh: bool = False, **settings: str) -> None:
         self._name, self._fresh = name, fresh
         self._environment = {**os.environ, "PI_VM_BOARD": name, "PI_VM_PORT": str(_free_port()), **settings}
-        self._sockets = Path(tempfile.mkdtemp(prefix="pi-vm-"))  # short: a socket's path has 108 characters at most
+        self._sockets = Path(tempfile.mkdtemp(prefix="pi-vm-"))  # short: a socket's path has at most 108 characters
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self.folder = cache / "emotion-edge/pi-vm/boards" / name  # what is kept until it is made anew
-        # One connection for many commands: shaking hands takes a second under emulation.
+        self.folder = cache / "emotion-edge/pi-vm/boards" / name  # kept until a fresh board is made
+        # One connection for many commands: a handshake takes a second under emulation.
         shared = f"-o ConnectTimeout=10 -o ControlMaster=auto -o ControlPath={self._sockets}/%C -o ControlPersist=60"
-        self._plain_ssh = f"ssh -F {self.folder}/ssh_config"
-        self.ssh = f"{self._plain_ssh} {shared}"
+        self._direct_ssh = f"ssh -F {self.folder}/ssh_config"
+        self.ssh = f"{self._direct_ssh} {shared}"
 
     def __enter__(self) -> Self:
         if self._fresh:
@@ -59,25 +59,25 @@ class Board:
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     def up(self) -> None:
-        """Switch it on; return when it can be reached."""
+        """Start it; return when ssh reaches it."""
         self._pi_vm("up")
 
-    def cut(self) -> None:
-        """Pull its plug."""
+    def cut_power(self) -> None:
+        """End it as a power failure does."""
         self._pi_vm("cut")
 
-    def reboot(self, limit: float = PATIENCE) -> None:
-        """Restart it; return when it can be reached again."""
-        which = "cat /proc/sys/kernel/random/boot_id"
-        before, end = self.run(which), time.monotonic() + limit
+    def reboot(self, limit: float = COMMAND_TIMEOUT_SECONDS) -> None:
+        """Reboot it; return when ssh reaches it again."""
+        boot_id = "cat /proc/sys/kernel/random/boot_id"
+        before, end = self.run(boot_id), time.monotonic() + limit
         self.run("sudo systemctl reboot", check=False)
-        while self.run(which, check=False) in ("", before):
+        while self.run(boot_id, check=False) in ("", before):
             if time.monotonic() > end:
                 raise BoardError(f"no boot within {limit:.0f} s")
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
-    def run(self, command: str, *, check: bool = True, limit: float = PATIENCE) -> str:
-        """Return what the shell `command` prints on the board. Raises BoardError unless it succeeds, if `check`."""
+    def run(self, command: str, *, check: bool = True, limit: float = COMMAND_TIMEOUT_SECONDS) -> str:
+        """Return the output of the shell `command` on the board. If `check`, raises BoardError when it fails."""
         try:
             ended = subprocess.run(
                 [*shlex.split(self.ssh), "pi-vm", command],
@@ -94,27 +94,29 @@ class Board:
         return ended.stdout.strip()
 
     def send(self, content: bytes, path: str) -> None:
-        """Write `content` to `path` on the board, as its administrator."""
+        """Write `content` to `path` on the board, as root."""
         write = f"sudo sh -c {shlex.quote(f'cat >{path}.part && mv {path}.part {path}')}"
-        subprocess.run([*shlex.split(self.ssh), "pi-vm", write], input=content, check=True, timeout=PATIENCE)
+        subprocess.run(
+            [*shlex.split(self.ssh), "pi-vm", write], input=content, check=True, timeout=COMMAND_TIMEOUT_SECONDS
+        )
 
-    def until(self, condition: str, limit: float = PATIENCE) -> float:
+    def until(self, condition: str, limit: float = COMMAND_TIMEOUT_SECONDS) -> float:
         """Wait until the shell `condition` holds on the board; return the seconds. Raises BoardError after `limit`."""
         start = time.monotonic()
-        loop = f"until {condition}; do sleep {POLL}; done"
+        loop = f"until {condition}; do sleep {POLL_SECONDS}; done"
         waiting = f"timeout {limit:.0f} bash -c {shlex.quote(loop)}"
         try:
-            self.run(waiting, limit=limit + PATIENCE)
+            self.run(waiting, limit=limit + COMMAND_TIMEOUT_SECONDS)
         except BoardError:
             raise BoardError(f"not within {limit:.0f} s: {condition}") from None
         return time.monotonic() - start
 
     def deploy(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start scripts/deploy.sh for this board; what it says comes line by line on its stdout."""
-        # Each of its connections is made anew, as anybody's is.
+        """Start scripts/deploy.sh for this board; its stdout has its output line by line."""
+        # With a new connection each time, as users have.
         return subprocess.Popen(
             [str(DEPLOY), *arguments, "pi-vm"],
-            env={**self._environment, "EMOTION_EDGE_SSH": self._plain_ssh},
+            env={**self._environment, "EMOTION_EDGE_SSH": self._direct_ssh},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -129,23 +131,23 @@ class Board:
 
 
 def qemu_version() -> str:
-    """Return the version of QEMU, as 7.2.22."""
+    """Return the version of QEMU, e.g. 7.2.22."""
     program = shutil.which("qemu-system-aarch64") or ""
-    words = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    return words.split("version ")[1].split()[0]
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return output.split("version ")[1].split()[0]
 
 
 def make_bundle(tree: Path, *arguments: str) -> Path:
-    """Return the bundle for the board, made of `tree`."""
+    """Return the bundle for the board, made from `tree`."""
     command = [str(tree / "scripts/bundle.sh"), "--target", "arm64-py3.13", *arguments]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if ended.returncode:
-        raise BoardError(f"no bundle of {tree}; the reason stands above")
+        raise BoardError(f"no bundle of {tree}; see the output above")
     return Path(ended.stdout.splitlines()[-1])
 
 
-def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def log(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def _free_port() -> int:

@@ -1,9 +1,9 @@
-"""Count the instructions that the loop's costs take, as JSON. Runs on the emulated board, with the release's Python.
+"""Count the instructions of each stage of the loop, as JSON. Runs on the emulated board, with the release's Python.
 
-usage: python pi_vm_count.py VIDEO FRAMES
+usage: python count.py VIDEO FRAMES
 
-The counter is the processor's own (instructions retired, of this thread, outside of the kernel), read around each call.
-QEMU has it where the clock is made of instructions: PI_VM_COUNT=1. See scripts/pi_vm/arm64.py.
+The counter is the processor's own (instructions retired, of this thread, user space), read around each call. QEMU
+provides it where the clock is driven by instructions: PI_VM_COUNT=1. See scripts/pi_vm/arm64.py.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 
 # perf_event_open(2), from linux/perf_event.h: type hardware, event instructions, neither kernel nor hypervisor.
-PERF_EVENT_OPEN = 241  # on arm64
-ATTRIBUTES = struct.pack("<IIQQQQQ64x", 0, 112, 1, 0, 0, 0, (1 << 5) | (1 << 6))
-WARM_UP = 30  # frames: the first calls set up buffers
+PERF_EVENT_OPEN = 241  # system call number on arm64
+PERF_ATTRIBUTES = struct.pack("<IIQQQQQ64x", 0, 112, 1, 0, 0, 0, (1 << 5) | (1 << 6))
+WARM_UP_FRAMES = 30  # the first calls allocate buffers
 
 
-class Instructions:
-    """Those of this thread since it was made."""
+class InstructionCounter:
+    """Counts the instructions of this thread since it was made."""
 
     def __init__(self) -> None:
         call = ctypes.CDLL(None, use_errno=True).syscall
-        self._counter = call(PERF_EVENT_OPEN, ATTRIBUTES, 0, -1, -1, 0)
+        self._counter = call(PERF_EVENT_OPEN, PERF_ATTRIBUTES, 0, -1, -1, 0)
         if self._counter < 0:
             number = ctypes.get_errno()
             raise SystemExit(
-                f"no counter of instructions ({os.strerror(number)}); as root, on a board with PI_VM_COUNT=1"
+                f"no instruction counter ({os.strerror(number)}); run as root, on a board with PI_VM_COUNT=1"
             )
 
-    def __call__(self) -> int:
+    def read(self) -> int:
         return int.from_bytes(os.read(self._counter, 8), "little")
 
 
-class Counting:
-    """Stands for `part`, and adds what calls of `stages` (method -> stage) take to `total`."""
+class CountingProxy:
+    """Forwards to `part`, and adds the instructions of its methods in `stages` (method -> stage) to `total`."""
 
-    def __init__(self, part: Any, stages: dict[str, str], total: Counter[str], count: Callable[[], int]) -> None:
-        self._part, self._stages, self._total, self._count = part, stages, total, count
+    def __init__(self, part: Any, stages: dict[str, str], total: Counter[str], read: Callable[[], int]) -> None:
+        self._part, self._stages, self._total, self._read = part, stages, total, read
 
     def __getattr__(self, name: str) -> Any:
         method, stage = getattr(self._part, name), self._stages.get(name)
@@ -60,33 +60,33 @@ class Counting:
             return method
 
         def counted(*arguments: Any, **named: Any) -> Any:
-            start = self._count()
+            start = self._read()
             value = method(*arguments, **named)
-            self._total[stage] += self._count() - start
+            self._total[stage] += self._read() - start
             return value
 
         return counted
 
 
 def main() -> None:
-    video, wanted = sys.argv[1], int(sys.argv[2])
+    video, frame_count = sys.argv[1], int(sys.argv[2])
     total: Counter[str] = Counter()
-    count = Instructions()
+    read = InstructionCounter().read
     classifier = Classifier(shipped_model())
+    card = classifier.card
     pipeline = Pipeline(
-        Counting(Tracker(HaarDetector()), {"update": "detect"}, total, count),
-        Counting(classifier, {"prepare": "crop", "scores": "classify"}, total, count),
-        TemporalSmoother(classifier.card.min_confidence),
-        classifier.card.labels,
+        CountingProxy(Tracker(HaarDetector()), {"update": "detect"}, total, read),
+        CountingProxy(classifier, {"prepare": "crop", "classify": "classify"}, total, read),
+        TemporalSmoother(card.labels, card.min_confidence),
     )
     frames = cameras.frames(video)
-    for frame in islice(frames, WARM_UP):
+    for frame in islice(frames, WARM_UP_FRAMES):
         pipeline.process(frame)
     total.clear()
-    read = len([pipeline.process(frame).faces for frame in islice(frames, wanted)])
-    if read < wanted:
-        raise SystemExit(f"{video}: {WARM_UP + read} frames, expected {WARM_UP + wanted}")
-    print(json.dumps({stage: value / wanted for stage, value in total.items()}))
+    counted = len([pipeline.process(frame).faces for frame in islice(frames, frame_count)])
+    if counted < frame_count:
+        raise SystemExit(f"{video}: {WARM_UP_FRAMES + counted} frames, expected {WARM_UP_FRAMES + frame_count}")
+    print(json.dumps({stage: value / frame_count for stage, value in total.items()}))
 
 
 if __name__ == "__main__":

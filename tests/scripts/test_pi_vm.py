@@ -1,4 +1,4 @@
-"""What of the emulated board can be tried without one: its commands, the face before its camera, and the reports."""
+"""What can be tested without an emulated board: its commands, its camera's image, and the reports."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from edge.inference.classifier import Classifier
 from edge.types import Box
 from tests.support.paths import ROOT
 
-KIOSK = cast("pi_vm_e2e.Kiosk", None)  # of no board: these cases do not ask it
+KIOSK = cast("pi_vm_e2e.Kiosk", None)  # no board: these cases do not use it
 EMOTIONS = {"happy": 0.9, "sad": 0.1}
 
 
@@ -36,12 +36,18 @@ def pi_vm(*arguments, path=os.environ["PATH"], **environment):
     )
 
 
-def case(name="kill", seen="a new process"):
-    return pi_vm_e2e.Case(name, "kill -9", "comes back", lambda _: (seen, 3.4))
+def case(name="kill", observed="a new process"):
+    return pi_vm_e2e.Case(name, "kill -9", "recovers", lambda _: (observed, 3.4))
 
 
-def face(box=(10, 20, 100, 100), label="happy", **scores):
-    return {"id": 1, "box": list(box), "label": label, "confidence": 0.9, "scores": {**EMOTIONS, **scores}}
+def face(box=(10, 20, 100, 100), label="happy", **probabilities):
+    return {
+        "track_id": 1,
+        "box": list(box),
+        "label": label,
+        "confidence": 0.9,
+        "probabilities": {**EMOTIONS, **probabilities},
+    }
 
 
 def line(frame, *faces):
@@ -61,20 +67,20 @@ def line(frame, *faces):
         (["ssh", "true"], 1, "start it with 'scripts/pi-vm.sh up'"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line_with_a_fitting_status(arguments, status, words, tmp_path):
+def test_a_refused_command_is_one_line_with_its_exit_status(arguments, status, words, tmp_path):
     ended = pi_vm(*arguments, XDG_CACHE_HOME=str(tmp_path))
     assert ended.returncode == status
     assert words in ended.stderr
     assert not ended.stdout
 
 
-def test_a_name_that_is_a_path_is_refused_before_anything_is_removed(tmp_path):
+def test_a_board_name_that_is_a_path_is_refused(tmp_path):
     ended = pi_vm("reset", XDG_CACHE_HOME=str(tmp_path), PI_VM_BOARD="../..")
     assert ended.returncode == 2
     assert "PI_VM_BOARD is '../..'" in ended.stderr
 
 
-def test_programs_that_are_missing_are_named_with_the_packages_that_have_them(tmp_path):
+def test_missing_programs_are_named_with_their_packages(tmp_path):
     bare = tmp_path / "bin"
     bare.mkdir()
     for program in ("dirname", "grep", "cat"):
@@ -84,7 +90,7 @@ def test_programs_that_are_missing_are_named_with_the_packages_that_have_them(tm
     assert "sudo apt install qemu-system-arm qemu-utils openssh-client" in ended.stderr
 
 
-def test_the_process_of_another_program_is_never_taken_for_the_board(tmp_path):
+def test_another_process_is_never_taken_for_the_board(tmp_path):
     board = tmp_path / "emotion-edge/pi-vm/boards/pi-vm"
     board.mkdir(parents=True)
     with subprocess.Popen(["sleep", "60"]) as other:
@@ -94,65 +100,68 @@ def test_the_process_of_another_program_is_never_taken_for_the_board(tmp_path):
         other.kill()
 
 
-# ---- the face
+# ---- the camera's image
 
 
-def test_the_face_before_the_camera_is_found_and_read_as_what_it_is():
+def test_the_camera_image_has_a_happy_face():
     raw = np.frombuffer(pi_vm_face.yuyv(pi_vm_face.read_face("happy")), np.uint8)
     gray = raw.reshape(pi_vm_face.HEIGHT, pi_vm_face.WIDTH, 2)[..., 0]
-    finds = HaarDetector().find(gray)
-    assert [find.box.iou(Box(200, 120, 240, 240)) > 0.6 for find in finds] == [True]
+    detections = HaarDetector().detect(gray)
+    assert [detection.box.iou(Box(200, 120, 240, 240)) > 0.6 for detection in detections] == [True]
     model = Classifier(shipped_model())
-    scores = model.classify(model.prepare(gray, finds[0].box))
-    assert model.card.labels[int(scores.argmax())] == "happy"
+    probabilities = model.classify(model.prepare(gray, detections[0].box))
+    assert model.card.labels[int(probabilities.argmax())] == "happy"
     assert cv2.cvtColor(raw.reshape(480, 640, 2), cv2.COLOR_YUV2GRAY_YUYV).tolist() == gray.tolist()
 
 
-def test_the_face_is_enlarged_smoothly_and_fades_into_the_wall():
+def test_the_face_is_enlarged_and_fades_into_the_background():
     levels, side = pi_vm_face.read_face("happy")
     raw = np.frombuffer(pi_vm_face.yuyv((levels, side)), np.uint8)
     shown = raw.reshape(480, 640, 2)[120:360, 200:440, 0].astype(int)
     face = np.frombuffer(levels, np.uint8).reshape(side, side)
     expected = cv2.resize(face, (240, 240), interpolation=cv2.INTER_LINEAR).astype(int)
     inside = np.s_[60:180, 60:180]
-    assert np.abs(shown - expected)[inside].mean() < 4  # OpenCV lays the grids upon each other a bit otherwise
-    assert set(shown[0]) | set(shown[-1]) | set(shown[:, 0]) | set(shown[:, -1]) == {pi_vm_face.WALL}
+    assert np.abs(shown - expected)[inside].mean() < 4  # OpenCV aligns the grids slightly differently
+    assert set(shown[0]) | set(shown[-1]) | set(shown[:, 0]) | set(shown[:, -1]) == {pi_vm_face.BACKGROUND}
 
 
 # ---- the table
 
 
-def test_the_table_has_a_row_for_each_case_and_hides_no_failure():
+def test_the_table_has_a_row_for_each_case_and_failure():
     rows = [
         pi_vm_e2e.try_case(case(), KIOSK),
         pi_vm_e2e.Row(case(), "not within 300 s: a | b", None, passed=False),
     ]
     lines = pi_vm_e2e.table(rows).splitlines()
-    assert lines[2] == "| kill -9 | comes back | a new process | 3 | as expected |"
-    assert lines[3] == r"| kill -9 | comes back | not within 300 s: a \| b |  | **NOT** |"
+    assert lines[2] == "| kill -9 | recovers | a new process | 3 | as expected |"
+    assert lines[3] == r"| kill -9 | recovers | not within 300 s: a \| b |  | **NOT** |"
     assert "1 of 2 as expected" in pi_vm_e2e.report(rows, "On a board.")
 
 
-@pytest.mark.parametrize("error", [pi_vm_e2e.Unexpected("2 restarts"), pi_vm_board.BoardError("no end\nafter 300 s")])
-def test_a_case_that_goes_wrong_is_a_row_that_says_what_was_seen(error):
+@pytest.mark.parametrize(
+    "error", [pi_vm_e2e.UnexpectedError("2 restarts"), pi_vm_board.BoardError("no end\nafter 300 s")]
+)
+def test_a_failed_case_is_a_row_with_the_observed_error(error):
     def act(kiosk):
         raise error
 
-    row = pi_vm_e2e.try_case(pi_vm_e2e.Case("kill", "kill -9", "comes back", act), KIOSK)
+    row = pi_vm_e2e.try_case(pi_vm_e2e.Case("kill", "kill -9", "recovers", act), KIOSK)
     assert not row.passed
-    assert row.seen == str(error).replace("\n", " ")
+    assert row.observed == str(error).replace("\n", " ")
 
 
-def test_a_deployment_that_ends_otherwise_than_expected_is_unexpected():
-    went = pi_vm_e2e.Deployment(1, ["deploy.sh: making the bundle", "pi-vm: install.sh: error: no room at /opt"], 3.0)
-    assert went.end == "no room at /opt"
-    went.require(1, "no room")
-    for status, words in ((0, "no room"), (1, "it runs")):
-        with pytest.raises(pi_vm_e2e.Unexpected, match=f"exit status 1, expected {status} and '{words}'"):
-            went.require(status, words)
+def test_a_deployment_with_another_result_is_unexpected():
+    output = ["deploy.sh: making the bundle", "pi-vm: install.sh: error: not enough space at /opt"]
+    deployment = pi_vm_e2e.Deployment(1, output, 3.0)
+    assert deployment.last_message == "not enough space at /opt"
+    deployment.require(1, "not enough space")
+    for status, words in ((0, "not enough space"), (1, "running: ")):
+        with pytest.raises(pi_vm_e2e.UnexpectedError, match=f"exit status 1, expected {status} and '{words}'"):
+            deployment.require(status, words)
 
 
-def test_a_run_that_was_stopped_goes_on_with_the_case_that_was_not_done(tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_with_the_next_case(tmp_path, monkeypatch):
     done: list[str] = []
 
     def act(name, error=None):
@@ -161,7 +170,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_case_that_was_not_done(tmp_path
                 done.append(name)
                 raise error
             done.append(name)
-            return f"saw {name}", 1.0
+            return f"observed {name}", 1.0
 
         return acted
 
@@ -173,29 +182,29 @@ def test_a_run_that_was_stopped_goes_on_with_the_case_that_was_not_done(tmp_path
         pi_vm_e2e.try_cases(KIOSK, None, tmp_path / "rows.json")
     rows = pi_vm_e2e.try_cases(KIOSK, None, tmp_path / "rows.json")
     assert done == ["deploy", "kill", "hang", "hang"]
-    assert [(row.case.name, row.seen, row.passed) for row in rows] == [
-        ("deploy", "saw deploy", True),
-        ("kill", "no", False),  # what went wrong stays: it is a result
-        ("hang", "saw hang", True),
+    assert [(row.case.name, row.observed, row.passed) for row in rows] == [
+        ("deploy", "observed deploy", True),
+        ("kill", "no", False),  # a failure stays: it is a result
+        ("hang", "observed hang", True),
     ]
 
 
-def test_what_is_tried_alone_leaves_the_rows_of_a_whole_run_alone(tmp_path, monkeypatch):
+def test_a_single_case_keeps_the_rows_of_a_complete_run(tmp_path, monkeypatch):
     monkeypatch.setattr(pi_vm_e2e, "CASES", [case("kill"), case("hang")])
     rows = pi_vm_e2e.try_cases(KIOSK, ["hang"], tmp_path / "rows.json")
     assert [row.case.name for row in rows] == ["hang"]
     assert not list(tmp_path.iterdir())
 
 
-def test_the_other_model_reads_as_the_shipped_one_and_the_cut_off_one_is_refused(tmp_path):
-    other, cut_off = pi_vm_e2e.make_models(tmp_path)
+def test_the_copied_model_loads_and_the_truncated_one_does_not(tmp_path):
+    other, truncated = pi_vm_e2e.make_models(tmp_path)
     assert other.read_bytes() != shipped_model().read_bytes()
     assert Classifier(other).card == Classifier(shipped_model()).card
     with pytest.raises(ModelError):
-        Classifier(cut_off)
+        Classifier(truncated)
 
 
-def test_names_of_cases_are_told_when_one_is_misspelt():
+def test_a_misspelled_case_lists_the_names():
     ended = pi_vm("e2e", "--only", "explosion")
     assert ended.returncode == 2
     assert re.search("'deploy'?, .*'?rollback", ended.stderr)
@@ -209,36 +218,39 @@ def test_a_release_is_named_as_its_bundle():
 # ---- arm64 and x86-64
 
 
-def test_the_same_readings_are_good_and_none_at_all_are_not():
+def test_equal_results_pass_and_missing_results_fail():
     ours = [line(0), line(1, face()), line(2, face(), face())]
     same = pi_vm_arm64.compare(ours, ours)
     assert same == pi_vm_arm64.Difference(3, 3, 0, 0, 0, 0.0, 0.0)
-    assert same.good
-    assert not pi_vm_arm64.compare([line(0)], [line(0)]).good
+    assert same.is_small
+    assert not pi_vm_arm64.compare([line(0)], [line(0)]).is_small
 
 
 @pytest.mark.parametrize(
     ("other", "expected"),
     [
-        ([face(box=(10, 23, 100, 100))], {"pixels": 3}),
-        ([face(happy=0.8)], {"share": pytest.approx(0.025), "most_share": pytest.approx(0.1)}),
+        ([face(box=(10, 23, 100, 100))], {"max_pixels": 3}),
+        ([face(happy=0.8)], {"mean_probability": pytest.approx(0.025), "max_probability": pytest.approx(0.1)}),
         ([face(label=None)], {"other_labels": 1}),
-        ([], {"other_faces": 1, "readings": 1}),
+        ([], {"other_counts": 1, "face_results": 1}),
     ],
 )
-def test_each_way_in_which_readings_differ_is_told_and_is_too_much(other, expected):
+def test_each_kind_of_difference_is_reported_and_fails(other, expected):
     found = pi_vm_arm64.compare([line(0, face()), line(1, face())], [line(0, face()), line(1, *other)])
     assert {name: getattr(found, name) for name in expected} == expected
-    assert not found.good
+    assert not found.is_small
 
 
-def test_readings_of_other_frames_are_not_compared():
+def test_results_of_other_frames_are_not_compared():
     with pytest.raises(ValueError, match="2 and 1 frames"):
         pi_vm_arm64.compare([line(0), line(1)], [line(0)])
 
 
-def test_instructions_may_change_by_two_percent_either_way():
+def test_instructions_may_change_by_two_percent():
     before = {"detect": 1000.0, "crop": 100.0}
-    assert pi_vm_arm64.dearer({"detect": 1019.0, "crop": 98.1}, before) == []
-    assert pi_vm_arm64.dearer({"detect": 1021.0, "crop": 97.9}, before) == ["search: +2.1%", "crop: -2.1%"]
-    assert pi_vm_arm64.dearer({"crop": 100.0}, before) == ["search: -100.0%"]
+    assert pi_vm_arm64.changed_instructions({"detect": 1019.0, "crop": 98.1}, before) == []
+    assert pi_vm_arm64.changed_instructions({"detect": 1021.0, "crop": 97.9}, before) == [
+        "detect: +2.1%",
+        "crop: -2.1%",
+    ]
+    assert pi_vm_arm64.changed_instructions({"crop": 100.0}, before) == ["detect: -100.0%"]
