@@ -119,7 +119,7 @@ BACKBONES = {
     # Chollet, CVPR 2017
     "xception": _application(keras.applications.Xception, *MINUS_ONE_TO_ONE, min_size=71, **_FIXED_WIDTH),
     "small_cnn": Backbone(_small_cnn, *MINUS_ONE_TO_ONE, min_size=16, imagenet_alphas=()),
-    "small_vgg": Backbone(_small_vgg, *MINUS_ONE_TO_ONE, min_size=16, imagenet_alphas=()),
+    "small_vgg": Backbone(_small_vgg, *MINUS_ONE_TO_ONE, min_size=8, imagenet_alphas=()),
 }
 
 

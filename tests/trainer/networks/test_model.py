@@ -1,4 +1,4 @@
-"""Raw gray pixels go in, one share a label comes out, and the scaling lies inside."""
+"""The network: raw gray pixels in, one probability per label out, scaling included; freezing and initial weights."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,16 @@ pytestmark = pytest.mark.keras
 
 
 @pytest.fixture(scope="module")
-def model():
+def network():
+    """The module, imported after Keras was loaded."""
     add_tiny_backbone()
-    from trainer.networks import model as network
+    from trainer.networks import model
 
+    return model
+
+
+@pytest.fixture(scope="module")
+def model(network):
     return network.build("tiny", 32, 5, alpha=1.0, weights="none", momentum=0.9, dropout=0.5)
 
 
@@ -22,160 +28,160 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (6, 32, 32, 1), dtype=np.uint8)
 
 
-def test_the_model_goes_from_gray_pixels_to_one_share_a_class(model, pixels):
+def test_model_maps_gray_pixels_to_probabilities(model, pixels):
     assert model.input_shape == (None, 32, 32, 1)
-    shares = model.predict(pixels, verbose=0)
-    assert shares.shape == (6, 5)
-    assert shares.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+    probabilities = model.predict(pixels, verbose=0)
+    assert probabilities.shape == (6, 5)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
 
 
-def test_the_backbone_sees_three_equal_planes_scaled_to_what_it_was_pretrained_on(model):
+def test_backbone_gets_three_equal_scaled_channels(model, network):
     import keras
 
-    inside = keras.Model(model.input, model.get_layer("three_planes").output)
-    seen = np.asarray(inside(np.array([0, 127.5, 255]).reshape(3, 1, 1, 1) * np.ones((1, 32, 32, 1))))
-    assert seen[:, 0, 0] == pytest.approx(np.array([[-1] * 3, [0] * 3, [1] * 3]), abs=1e-6)
+    scaling = keras.Model(model.input, network.backbone_input(model))
+    channels = np.asarray(scaling(np.array([0, 127.5, 255]).reshape(3, 1, 1, 1) * np.ones((1, 32, 32, 1))))
+    assert channels[:, 0, 0] == pytest.approx(np.array([[-1] * 3, [0] * 3, [1] * 3]), abs=1e-6)
 
 
-def test_dropout_is_for_training_alone(model, pixels):
-    once, twice = (np.asarray(model(pixels, training=False)) for _ in range(2))
-    assert np.array_equal(once, twice)
-    once, twice = (np.asarray(model(pixels, training=True)) for _ in range(2))
-    assert not np.array_equal(once, twice)
+def test_dropout_is_active_only_in_training(model, pixels):
+    first, second = (np.asarray(model(pixels, training=False)) for _ in range(2))
+    assert np.array_equal(first, second)
+    first, second = (np.asarray(model(pixels, training=True)) for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_probabilities_are_float32_with_mixed_precision(network):
+    import keras
+
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        mixed = network.build("tiny", 32, 5, alpha=1.0, weights="none", momentum=0.9, dropout=0.5)
+        mixed = network.with_ferplus_head(mixed, 10)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert mixed.get_layer("backbone").compute_dtype == "bfloat16"
+    assert [output.dtype for output in mixed.outputs] == ["float32", "float32"]
+    assert {variable.dtype for variable in mixed.trainable_variables} == {"float32"}
 
 
 # --- freezing -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def fresh():
-    """A network with a second head whose backbone has four layers with weights, and the module."""
-    add_tiny_backbone()
-    from trainer.networks import model as network
-
+def fresh(network):
+    """A new model with a second head; its backbone has four layers with weights."""
     built = network.build("tiny", 32, 5, alpha=1.0, weights="none", momentum=0.9, dropout=0.5)
-    return network.with_votes(built, 10), network
+    return network.with_ferplus_head(built, 10)
 
 
 LAYERS = ("patches", "patches_norm", "whole", "whole_norm")
-HEAD = ("scores", "votes")
+HEADS = ("probabilities", "ferplus")
 
 
-def trainable(model):
+def trainable_layers(model):
     """Return the names of the layers that own the trainable variables, in the variables' order."""
     return list(dict.fromkeys(variable.path.split("/")[-2] for variable in model.trainable_variables))
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3, 4, 5, None])
-def test_the_last_layers_of_the_backbone_that_have_weights_are_free_and_the_head_always(last, fresh):
-    model, network = fresh
-    network.unfreeze(model, last)
-    free = LAYERS if last is None else LAYERS[max(0, 4 - last) :]
-    assert trainable(model) == [*free, *HEAD]
+def test_unfreeze_frees_the_last_layers_and_the_heads(last, fresh, network):
+    network.unfreeze(fresh, last)
+    expected = LAYERS if last is None else LAYERS[max(0, 4 - last) :]
+    assert trainable_layers(fresh) == [*expected, *HEADS]
 
 
-def test_freezing_and_freeing_again_changes_no_order(fresh):
-    model, network = fresh
-    model.set_weights([np.random.default_rng(0).random(weight.shape) for weight in model.weights])
-    everything, weights = list(model.trainable_variables), model.get_weights()
+def test_unfreeze_keeps_weights_and_the_order_of_variables(fresh, network):
+    fresh.set_weights([np.random.default_rng(0).random(weight.shape) for weight in fresh.weights])
+    variables, weights = list(fresh.trainable_variables), fresh.get_weights()
     for last in (0, 2, 3, 1, None):
-        network.unfreeze(model, last)
-        places = [next(n for n, other in enumerate(everything) if other is one) for one in model.trainable_variables]
-        assert places == sorted(places)
-        assert all(map(np.array_equal, model.get_weights(), weights))
-    assert places == list(range(len(everything)))
+        network.unfreeze(fresh, last)
+        order = [next(n for n, other in enumerate(variables) if other is one) for one in fresh.trainable_variables]
+        assert order == sorted(order)
+        assert all(map(np.array_equal, fresh.get_weights(), weights))
+    assert order == list(range(len(variables)))
 
 
-def test_a_head_that_was_frozen_is_freed(fresh):
-    model, network = fresh
-    model.trainable = False
-    network.unfreeze(model, 0)
-    assert trainable(model) == list(HEAD)
+def test_unfreeze_frees_a_frozen_head(fresh, network):
+    fresh.trainable = False
+    network.unfreeze(fresh, 0)
+    assert trainable_layers(fresh) == list(HEADS)
 
 
-@pytest.mark.parametrize(("last", "moved"), [(0, []), (2, ["whole_norm"]), (None, ["patches_norm", "whole_norm"])])
-def test_only_a_free_batch_normalization_learns_statistics(last, moved, fresh, pixels):
-    model, network = fresh
-    network.unfreeze(model, last)
-    backbone = model.get_layer("backbone")
-    norms = {name: backbone.get_layer(name) for name in ("patches_norm", "whole_norm")}
-    before = {name: np.asarray(norm.moving_mean).copy() for name, norm in norms.items()}
-    model(pixels, training=True)
-    assert [name for name, norm in norms.items() if not np.array_equal(norm.moving_mean, before[name])] == moved
+@pytest.mark.parametrize(("last", "updated"), [(0, []), (2, ["whole_norm"]), (None, ["patches_norm", "whole_norm"])])
+def test_only_unfrozen_batch_normalization_updates_statistics(last, updated, fresh, network, pixels):
+    network.unfreeze(fresh, last)
+    backbone = fresh.get_layer("backbone")
+    normalizations = {name: backbone.get_layer(name) for name in ("patches_norm", "whole_norm")}
+    before = {name: np.asarray(layer.moving_mean).copy() for name, layer in normalizations.items()}
+    fresh(pixels, training=True)
+    changed = [name for name, layer in normalizations.items() if not np.array_equal(layer.moving_mean, before[name])]
+    assert changed == updated
 
 
-def test_a_frozen_backbone_gives_in_training_what_it_gives_in_use(fresh, pixels):
-    model, network = fresh
-    planes = np.repeat(pixels / np.float32(127.5) - 1, 3, axis=3)
-    backbone = model.get_layer("backbone")
-    network.unfreeze(model, None)
-    assert not np.allclose(backbone(planes, training=True), backbone(planes, training=False))
-    network.unfreeze(model, 0)
-    assert np.array_equal(backbone(planes, training=True), backbone(planes, training=False))
+def test_frozen_backbone_runs_in_inference_mode_in_training(fresh, network, pixels):
+    channels = np.repeat(pixels / np.float32(127.5) - 1, 3, axis=3)
+    backbone = fresh.get_layer("backbone")
+    network.unfreeze(fresh, None)
+    assert not np.allclose(backbone(channels, training=True), backbone(channels, training=False))
+    network.unfreeze(fresh, 0)
+    assert np.array_equal(backbone(channels, training=True), backbone(channels, training=False))
 
 
-def test_training_moves_only_what_is_free(fresh, pixels):
-    model, network = fresh
-    network.unfreeze(model, 2)
-    before = [np.asarray(variable).copy() for variable in model.trainable_variables + model.non_trainable_variables]
+def test_training_changes_only_unfrozen_layers(fresh, network, pixels):
+    network.unfreeze(fresh, 2)
+    before = [np.asarray(variable).copy() for variable in fresh.trainable_variables + fresh.non_trainable_variables]
     targets = np.eye(5, dtype=np.float32)[np.arange(6) % 5], np.full((6, 10), 0.1, np.float32)
-    model.compile("sgd", ["categorical_crossentropy"] * 2)
-    model.fit(pixels, targets, epochs=1, verbose=0)
-    now = model.trainable_variables + model.non_trainable_variables
-    moved = {
+    fresh.compile("sgd", ["categorical_crossentropy"] * 2)
+    fresh.fit(pixels, targets, epochs=1, verbose=0)
+    after = fresh.trainable_variables + fresh.non_trainable_variables
+    changed = {
         variable.path.split("/")[-2]
-        for variable, old in zip(now, before, strict=True)
+        for variable, old in zip(after, before, strict=True)
         if not np.array_equal(variable, old) and "seed" not in variable.path
     }
-    assert moved == {"whole", "whole_norm", *HEAD}
+    assert changed == {"whole", "whole_norm", *HEADS}
 
 
-def test_less_than_no_layer_is_refused(fresh):
-    model, network = fresh
-    with pytest.raises(TrainingError, match=r"^cannot unfreeze -1 layers, expected at least 0$"):
-        network.unfreeze(model, -1)
+def test_negative_number_of_layers_is_an_error(fresh, network):
+    with pytest.raises(TrainingError, match=r"-1 layers, expected at least 0"):
+        network.unfreeze(fresh, -1)
 
 
-# --- starting from an earlier run -----------------------------------------------------------------------------------
-
-
-def build(size, classes, alpha=0.25):
-    add_tiny_backbone()
-    from trainer.networks import model as network
-
-    return network.build("small_cnn", size, classes, alpha=alpha, weights="none", momentum=0.9, dropout=0.0)
+# --- weights of an earlier run --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def earlier(tmp_path_factory):
-    model, path = build(32, 5), tmp_path_factory.mktemp("earlier") / "best.keras"
+def build_small_cnn(network):
+    def build(size, classes, alpha=0.25):
+        return network.build("small_cnn", size, classes, alpha=alpha, weights="none", momentum=0.9, dropout=0.0)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def earlier(build_small_cnn, tmp_path_factory):
+    """A model of an earlier run, and its file."""
+    model, path = build_small_cnn(32, 5), tmp_path_factory.mktemp("earlier") / "best.keras"
     model.save(path)
     return model, path
 
 
-@pytest.mark.parametrize(("classes", "head"), [(5, True), (4, False)])
-def test_an_earlier_runs_weights_come_along_whatever_the_size_and_its_head_where_it_fits(classes, head, earlier):
-    from trainer.networks import model as network
-
-    old, path = earlier
-    model = build(48, classes)
-    network.start_from(model, path)
-    backbones = (one.get_layer("backbone").get_weights() for one in (model, old))
+@pytest.mark.parametrize(("classes", "copies_head"), [(5, True), (4, False)])
+def test_weights_are_copied_whatever_the_input_size(classes, copies_head, earlier, build_small_cnn, network):
+    source, path = earlier
+    model = build_small_cnn(48, classes)
+    network.load_weights(model, path)
+    backbones = (one.get_layer("backbone").get_weights() for one in (model, source))
     assert all(map(np.array_equal, *backbones))
-    kernels = [one.get_layer("scores").get_weights()[0] for one in (model, old)]
-    assert np.array_equal(*kernels) == head
+    kernels = [network.head(one).get_weights()[0] for one in (model, source)]
+    assert np.array_equal(*kernels) == copies_head
 
 
-def test_an_earlier_run_of_another_width_is_refused(earlier):
-    from trainer.networks import model as network
-
-    with pytest.raises(TrainingError, match=r"best\.keras: not a small_cnn of the same width; "):
-        network.start_from(build(32, 5, alpha=0.5), earlier[1])
+def test_weights_of_another_width_are_an_error(earlier, build_small_cnn, network):
+    with pytest.raises(TrainingError, match=r"best\.keras: not a small_cnn of the same width"):
+        network.load_weights(build_small_cnn(32, 5, alpha=0.5), earlier[1])
 
 
-def test_an_earlier_run_that_is_not_there_is_refused_in_one_line(model, tmp_path):
-    from trainer.networks import model as network
-
-    said = r"no\.keras': no such file; expected 'imagenet', 'none', a weights file or a run's \.keras file$"
-    with pytest.raises(TrainingError, match=said):
-        network.start_from(model, tmp_path / "no.keras")
+def test_missing_file_is_an_error_in_one_line(model, network, tmp_path):
+    with pytest.raises(TrainingError, match=r"^[^\n]*no\.keras': no such file; [^\n]*$"):
+        network.load_weights(model, tmp_path / "no.keras")
