@@ -12,7 +12,7 @@ from edge.capture.frame_rate import POLL_SECONDS
 from edge.errors import CameraError
 from edge.types import Frame
 
-CLOSE_TIMEOUT_SECONDS = 0.6  # for the frame that the camera is reading at the end: a stop takes less than a second
+CLOSE_TIMEOUT_SECONDS = 0.6  # for the frame that the camera is reading at the end: a run stops within a second
 # Without a frame, after which the camera is considered stuck. Cameras that detect it themselves give up before;
 # OpenCV's V4L2 reader does after 10 s.
 STUCK_TIMEOUT_SECONDS = 20.0

@@ -1,6 +1,6 @@
 """A camera that may be absent, in use or unplugged: it is opened again until it works.
 
-The wait between two attempts is announced with its end, so that a watchdog can tell it from a camera that is stuck.
+The wait between two attempts is announced with its end, so that a watchdog can distinguish it from a stuck camera.
 """
 
 from __future__ import annotations

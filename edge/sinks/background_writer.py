@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar
 Item = TypeVar("Item")
 
 MAX_QUEUED_ITEMS = 1000
-DRAIN_TIMEOUT_SECONDS = 0.5  # a stop of the whole run takes less than a second
+DRAIN_TIMEOUT_SECONDS = 0.5  # a run stops within a second
 
 _log = logging.getLogger(__name__)
 

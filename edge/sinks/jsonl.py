@@ -46,7 +46,7 @@ class Sink:
         else:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                # Opening a FIFO only for writing would block until somebody reads it.
+                # Opening a FIFO only for writing would block until a reader opens it.
                 access = os.O_RDWR if self._live and self._path.is_fifo() else os.O_WRONLY
                 flags = access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
                 self._file = os.open(self._path, flags, JSONL_FILE_MODE)
