@@ -28,14 +28,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def _check_sinks(specs: list[str]) -> None:
-    """Raise UsageError or SettingsError if one of the sinks does not exist or does not accept its options."""
-    for spec in specs:
-        sink_registry.find(spec)(RunInfo())
-
-
 # Setting -> checks the names in its value, and raises an error before anything is opened; see edge.config.toml_file.
-NAME_CHECKS: dict[str, Callable[[Any], object]] = {"source": cameras.parse, "sinks": _check_sinks}
+NAME_CHECKS: dict[str, Callable[[Any], object]] = {
+    "source": cameras.parse,
+    "sinks": lambda specs: [sink_registry.find(spec)(RunInfo()) for spec in specs],
+}
 
 
 def run(settings: RunSettings) -> Summary:
@@ -178,17 +175,17 @@ class StopSignals:
         return self._received
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        def receive(number: int, _: Any) -> None:
+            if self._received:
+                sys.exit(128 + number)
+            self._received = True
+
+        self._before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    def _receive(self, number: int, _: Any) -> None:
-        if self._received:
-            sys.exit(128 + number)
-        self._received = True
 
 
 class RunLimit:

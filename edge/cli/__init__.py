@@ -27,7 +27,7 @@ def _show_version(requested: bool) -> None:
 
 
 @app.callback()
-def _options(
+def edge(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,

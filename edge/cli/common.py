@@ -26,7 +26,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 # Typer's errors of the command line have no public base class; this is it.
 _CommandLineError: Any = typer.BadParameter.__mro__[2]
 # Errors that are shown as one line. Anything else is a defect of the program.
-EXPECTED_ERRORS = EmotionEdgeError, OSError, _CommandLineError
+EXPECTED_ERRORS = (EmotionEdgeError, OSError, _CommandLineError)
 
 
 def new_app(name: str, description: str) -> typer.Typer:
@@ -52,25 +52,21 @@ def run_app(app: typer.Typer, name: str) -> None:
         status = app(prog_name=name, standalone_mode=False)
     except typer.Abort:
         sys.exit(130)  # Ctrl-C: 128 + SIGINT, as in a shell
-    except Exception as error:
-        is_expected = isinstance(error, EXPECTED_ERRORS)
-        if not is_expected and log.stderr_is_journal():
-            _log.exception("%s: unexpected error", name)
-            sys.exit(1)
-        if not is_expected or "--debug" in sys.argv:
+    except EXPECTED_ERRORS as error:
+        if "--debug" in sys.argv:
             raise
-        sys.exit(_report(error, name))
+        if not isinstance(error, _CommandLineError):
+            _log.error("%s: error: %s", name, error)
+            sys.exit(error.exit_status if isinstance(error, EmotionEdgeError) else 1)
+        if len(sys.argv) == 1:
+            error.show()  # without arguments, the "error" is the help
+        else:
+            command = error.ctx.command_path if getattr(error, "ctx", None) else name
+            _log.error("%s: error: %s (see '%s --help')", name, error.format_message().rstrip("."), command)
+        sys.exit(int(error.exit_code))
+    except Exception:
+        if not log.stderr_is_journal():
+            raise
+        _log.exception("%s: unexpected error", name)
+        sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _report(error: Any, name: str) -> int:
-    """Log `error` in one line and return the exit status."""
-    if not isinstance(error, _CommandLineError):
-        _log.error("%s: error: %s", name, error)
-        return error.exit_status if isinstance(error, EmotionEdgeError) else 1
-    if len(sys.argv) == 1:
-        error.show()  # without arguments, the "error" is the help
-        return 2
-    command = error.ctx.command_path if getattr(error, "ctx", None) else name
-    _log.error("%s: error: %s (see '%s --help')", name, error.format_message().rstrip("."), command)
-    return int(error.exit_code)

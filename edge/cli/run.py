@@ -60,9 +60,9 @@ def run(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Detect faces in a camera or in files, and classify their emotions.
+    """Detect faces and classify their emotions.
 
-    Runs until the source ends, a limit is reached, or Ctrl-C is pressed; then prints a summary.
+    Reads a camera or files until the source ends, a limit is reached, or Ctrl-C is pressed; then prints a summary.
 
     \b
     Examples:

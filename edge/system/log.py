@@ -43,7 +43,7 @@ class StderrHandler(logging.Handler):
 
 
 def configure() -> None:
-    """Show log messages on stderr; a second call only checks anew whether stderr is the journal."""
+    """Show log messages on stderr; a second call only checks again whether stderr is the journal."""
     root = logging.getLogger()
     handler = next((each for each in root.handlers if isinstance(each, StderrHandler)), None)
     if handler is None:

@@ -52,7 +52,7 @@ def notifier(manager, clock):
     return SystemdNotifier(manager, lambda: manager.messages.append("warm up"), clock, lambda: 61.4)
 
 
-# --- whole runs ---------------------------------------------------------------------------------------------------
+# --- complete runs ------------------------------------------------------------------------------------------------
 
 
 def test_a_run_reports_ready_alive_status_and_stopping(socket_manager):
