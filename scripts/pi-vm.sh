@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # A Raspberry Pi without a Raspberry Pi: Debian trixie for arm64 with systemd and a camera, in QEMU.
 #
-#   scripts/pi-vm.sh up             boot it; the first time makes it (8 minutes; interrupted, it goes on where it was)
+#   scripts/pi-vm.sh up             boot it; the first call makes it (8 minutes; an interrupted call is resumed)
 #   scripts/pi-vm.sh ssh [COMMAND]  a shell on it, or one command
 #   scripts/pi-vm.sh status         what runs, and how to deploy to it
-#   scripts/pi-vm.sh down           shut it down; what was written stays for the next time
-#   scripts/pi-vm.sh cut            pull its plug: what it has not made sure of is lost
-#   scripts/pi-vm.sh reset          throw away all that was written to it
+#   scripts/pi-vm.sh down           shut it down; its disk is kept
+#   scripts/pi-vm.sh cut            power failure: unflushed writes are lost
+#   scripts/pi-vm.sh reset          discard its disk
 #   scripts/pi-vm.sh e2e            every fault that a kiosk must survive, on a fresh board: docs/pi-vm.md
-#   scripts/pi-vm.sh arm64          readings and instructions of arm64: docs/pi-vm.md
+#   scripts/pi-vm.sh arm64          results and instruction counts of arm64: docs/pi-vm.md
 #
-# The camera is the kernel's test camera (vivid), a USB camera to programs, with a face before it that is nobody's. The
-# board reaches no network, as many a kiosk; it can only be reached by ssh.
+# The camera is the kernel's test camera (vivid), a USB camera to programs, which shows a synthetic face. The board has no
+# network, as many kiosks; only ssh reaches it.
 #
-#   $PI_VM_MEMORY  MB of memory: 1024      $PI_VM_PORT   of ssh on this machine: 2222
-#   $PI_VM_CPUS    processors: 2           $PI_VM_CPU    their kind: cortex-a72 (Raspberry Pi 4); cortex-a76 (5)
-#   $PI_VM_BOARD   a name: each is a board of its own, with its own disk: pi-vm
-#   $PI_VM_COUNT   1: one processor whose clock are its instructions, so that they can be counted; slow
+#   $PI_VM_MEMORY  MB of memory: 1024      $PI_VM_PORT   ssh port on this machine: 2222
+#   $PI_VM_CPUS    processors: 2           $PI_VM_CPU    their model: cortex-a72 (Raspberry Pi 4); cortex-a76 (5)
+#   $PI_VM_BOARD   a name: each name is a board with its own disk: pi-vm
+#   $PI_VM_COUNT   1: one processor whose clock is driven by instructions, so that they can be counted; slow
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -34,7 +34,7 @@ fail() {
     exit "${2:-1}"
 }
 
-say() { echo "pi-vm.sh: $1" >&2; }
+log() { echo "pi-vm.sh: $1" >&2; }
 
 main() {
     local command=${1:-}
@@ -55,7 +55,7 @@ main() {
 
 up() {
     if running; then
-        say "$name runs already"
+        log "$name runs already"
         status
         return
     fi
@@ -76,11 +76,11 @@ arm64() {
     exec env PYTHONPATH="$here/scripts" "$python" -m pi_vm.arm64 "$@"
 }
 
-# The threads of a QEMU that was killed may hold it a moment longer.
+# The threads of a killed QEMU may hold it a moment longer.
 wait_for_port() {
     local tries=50
     while (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do
-        [ $((tries -= 1)) -gt 0 ] || fail "port $port is taken; name another one: PI_VM_PORT=2223 scripts/pi-vm.sh up"
+        [ $((tries -= 1)) -gt 0 ] || fail "port $port is taken; name another: PI_VM_PORT=2223 scripts/pi-vm.sh up"
         sleep 0.1
     done
 }
@@ -99,11 +99,11 @@ make_image() {
         command -v sudo >/dev/null || fail "making the board takes root; run 'scripts/pi_vm/image.sh $folder' as root"
         as_root=(sudo "PI_VM_MIRROR=${PI_VM_MIRROR:-}")
     fi
-    say "the board is made once; it goes to $folder"
+    log "making the board, once, in $folder"
     "${as_root[@]}" nice "$here/scripts/pi_vm/image.sh" "$folder"
 }
 
-# The image stays as it was made: a board's disk holds what differs.
+# The image is never written: a board's disk holds the differences.
 make_disk() {
     qemu-img create -q -f qcow2 -b "$folder/disk.img" -F raw "$board/disk.part"
     mv "$board/disk.part" "$board/disk.qcow2"
@@ -125,32 +125,32 @@ Host pi-vm
 END
 }
 
-# cache=none: QEMU keeps what the board has not flushed in its own memory, as a card's cache does. Killed, it loses
-# that, and nothing that the board has made sure of.
+# cache=none: QEMU keeps unflushed writes in its own memory, as an SD card's cache does. Killed, it loses those, and nothing
+# that the board has flushed.
 start() {
     local processor=(-accel "tcg,thread=multi" -smp "${PI_VM_CPUS:-2}")
     [ "${PI_VM_COUNT:-}" != 1 ] || processor=(-accel "tcg,thread=single" -smp 1 -icount "shift=0,sleep=off")
-    say "booting $name; about a minute"
+    log "booting $name; about a minute"
     rm -f "$board/pid"
     nice -n 10 qemu-system-aarch64 -M virt -cpu "${PI_VM_CPU:-cortex-a72}" "${processor[@]}" -m "${PI_VM_MEMORY:-1024}" \
         -kernel "$folder/kernel" -initrd "$folder/initrd" -append "console=ttyAMA0 quiet panic=5" \
         -drive "if=none,id=disk,file=$board/disk.qcow2,format=qcow2,cache=none" -device virtio-blk-pci,drive=disk \
         -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-pci,netdev=net,romfile= \
         -device virtio-rng-pci -display none -serial "file:$board/console.log" -monitor none \
-        -pidfile "$board/pid" -daemonize || fail "QEMU does not start; the reason stands above"
+        -pidfile "$board/pid" -daemonize || fail "QEMU does not start; see the output above"
 }
 
 wait_for_ssh() {
     local start=$SECONDS
     until over_ssh -o ConnectTimeout=5 true 2>/dev/null; do
-        running || fail "the board is gone; its console: $board/console.log"
+        running || fail "the board has ended; its console: $board/console.log"
         [ $((SECONDS - start)) -lt $BOOT_SECONDS ] || fail "no ssh after $BOOT_SECONDS s; its console: $board/console.log"
         sleep 0.5
     done
-    say "up after $((SECONDS - start)) s"
+    log "up after $((SECONDS - start)) s"
 }
 
-# A number that is left from before this machine was started may be another process today.
+# A process ID from before this machine's boot may be another process today.
 running() { [ -s "$board/pid" ] && grep -qsF "$board/pid" "/proc/$(cat "$board/pid")/cmdline"; }
 
 # over_ssh [OPTIONS] [COMMAND]
@@ -167,7 +167,7 @@ status() {
     fi
     cat <<END
 $name runs (process $(cat "$board/pid")); its console: $board/console.log
-user pi, who may use sudo; ssh port $port on this machine, key $folder/key
+user pi, with sudo; ssh port $port on this machine, key $folder/key
     scripts/pi-vm.sh ssh
     EMOTION_EDGE_SSH="ssh -F $board/ssh_config" scripts/deploy.sh pi-vm
 END
@@ -179,7 +179,7 @@ down() {
     local start=$SECONDS
     while running; do
         if [ $((SECONDS - start)) -ge $DOWN_SECONDS ]; then
-            say "it does not shut down within $DOWN_SECONDS s: its plug is pulled"
+            log "it does not shut down within $DOWN_SECONDS s: it is killed"
             cut
         fi
         sleep 0.2

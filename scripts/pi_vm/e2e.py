@@ -207,10 +207,8 @@ def deployed(kiosk: Kiosk) -> tuple[str, float]:
 
 def configured(kiosk: Kiosk) -> tuple[str, float]:
     # Also because detecting small faces takes an emulated processor seconds.
-    kiosk.board.run(
-        f"sudo sed --in-place 's/^# {EDITED_LINE.partition(' ')[0]} =.*/{EDITED_LINE}/' {CONFIG}; grep -x
-        '{EDITED_LINE}' {CONFIG}"
-    )
+    key = EDITED_LINE.partition(" ")[0]
+    kiosk.board.run(f"sudo sed --in-place 's/^# {key} =.*/{EDITED_LINE}/' {CONFIG}; grep -x '{EDITED_LINE}' {CONFIG}")
     start = time.monotonic()
     kiosk.board.run(f"sudo systemctl restart {UNIT}")
     result, seconds = kiosk.wait_for_result(), since(start)

@@ -3,14 +3,14 @@
 #
 #   scripts/pi_vm/image.sh FOLDER        as root, for files of other owners; pi-vm.sh up calls it
 #
-# FOLDER gets: disk.img, kernel, initrd, key (of user pi, who may use sudo), host-key.pub. Each appears when it is whole:
-# interrupted, the same command goes on after the last whole step. 8 minutes, nearly all in the second step.
-# $PI_VM_MIRROR: where Debian's packages come from, else whence this machine has its own.
+# FOLDER gets: disk.img, kernel, initrd, key (of user pi, with sudo), host-key.pub. Each file appears when it is complete: an
+# interrupted call is resumed after the last complete step. 8 minutes, nearly all in the second step.
+# $PI_VM_MIRROR: Debian mirror; default: this machine's own.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 SUITE=trixie
-IMAGE=1 # raised when what is in the image changes: an image of another number is made anew
+IMAGE_VERSION=1 # increased when the image's content changes: an image of another version is made again
 DISK_SIZE=4G
 PACKAGES=(
     systemd systemd-sysv libpam-systemd dbus udev kmod procps iproute2 busybox-static
@@ -23,7 +23,7 @@ fail() {
     exit 1
 }
 
-say() { echo "pi-vm.sh: $1" >&2; }
+log() { echo "pi-vm.sh: $1" >&2; }
 
 main() {
     [ $# -eq 1 ] || fail "usage: scripts/pi_vm/image.sh FOLDER"
@@ -32,14 +32,14 @@ main() {
     check_machine
     exec 9>image.lock
     flock --nonblock 9 || fail "another command is making the image in $1; wait for it"
-    [ "$(cat image.version 2>/dev/null)" = $IMAGE ] || start_anew
+    [ "$(cat image.version 2>/dev/null)" = $IMAGE_VERSION ] || discard_image
     umask 022
     step 1 key "a key of user pi" make_key
     step 2 root "Debian $SUITE for arm64 (some minutes, under emulation)" make_root
-    step 3 host-key.pub "how the board is set up" set_up_root
-    step 4 kernel "kernel and its modules" take_kernel
-    step 5 initrd "what mounts the disk" make_initrd
-    step 6 disk.img "the disk" make_disk
+    step 3 host-key.pub "configuration of the board" configure_root
+    step 4 kernel "kernel and its modules" extract_kernel
+    step 5 initrd "initial RAM disk" make_initrd
+    step 6 disk.img "disk image" make_disk
     remove root
 }
 
@@ -55,31 +55,31 @@ check_machine() {
         fail "no signing keys of Debian $SUITE; 'sudo apt install debian-archive-keyring' (2023.3+deb12u2 or newer)"
 }
 
-# remove FOLDER...: also where a build that was killed has left something mounted in it.
+# remove FOLDER...: also if a killed build has left a mount in it.
 remove() {
     local folder mounted
     for folder in "$@"; do
         while read -r mounted; do
-            umount "$mounted" || fail "$PWD/$folder: $mounted is in use; stop what uses it, and start again"
+            umount "$mounted" || fail "$PWD/$folder: $mounted is in use; stop what uses it, and run this again"
         done < <(awk -v within="$PWD/$folder/" 'index($2, within) == 1 { print $2 }' /proc/mounts | sort -r)
         rm -rf --one-file-system "$folder"
     done
 }
 
-start_anew() {
+discard_image() {
     remove root root.part
     rm -f disk.img kernel initrd host-key.pub
-    rm -rf boards # their disks hold what differs from the image
-    echo $IMAGE >image.version
+    rm -rf boards # their disks hold differences from the image
+    echo $IMAGE_VERSION >image.version
 }
 
-# step NUMBER RESULT WORDS COMMAND: run COMMAND, which makes RESULT whole at its end, unless it is there or not needed any more.
+# step NUMBER RESULT TITLE COMMAND: run COMMAND, which creates RESULT at its end, unless RESULT exists or is no longer needed.
 step() {
     if [ -e "$2" ] || [ -e disk.img ]; then return; fi
-    say "step $1 of 6: $3"
+    log "step $1 of 6: $3"
     local start=$SECONDS
     "$4"
-    say "step $1 of 6: done after $((SECONDS - start)) s"
+    log "step $1 of 6: done after $((SECONDS - start)) s"
 }
 
 make_key() {
@@ -94,12 +94,12 @@ make_root() {
     [ -n "$mirror" ] || fail "this machine has no Debian mirror of its own; name one: PI_VM_MIRROR=http://... $0 ..."
     run_arm64_programs
     remove root.part
-    # TMPDIR of the caller does not exist in the new root.
+    # The caller's TMPDIR does not exist in the new root.
     env -u TMPDIR mmdebstrap --mode=root --architectures=arm64 --variant=minbase --keyring="$KEYRING" \
         --include="$(IFS=,; echo "${PACKAGES[*]}")" --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --customize-hook="$(declare -f fetch_kernel); fetch_kernel \"\$1\"" \
-        "$SUITE" root.part "$mirror" || fail "Debian could not be unpacked; the reason stands above. The same command tries again"
+        "$SUITE" root.part "$mirror" || fail "Debian could not be installed; see the output above. Run this again to retry"
     mv root.part root
 }
 
@@ -108,32 +108,32 @@ own_mirror() {
     apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Identifier: Packages' | sed -n 's/^Debian Debian //p' | head -n 1
 }
 
-# The kernel's own package would make an initial file system under emulation, which takes minutes: it is only unpacked.
+# Installing the kernel's package would make an initial RAM disk under emulation, which takes minutes: it is only extracted.
 fetch_kernel() {
     # shellcheck disable=SC2016 # the inner shell's
     chroot "$1" sh -euc 'cd /root
         apt-get download "$(apt-cache depends --important linux-image-arm64 | sed -n "s/ *Depends: //p" | head -n 1)"'
 }
 
-# The kernel starts arm64 programs by qemu-user.
+# Lets the kernel start arm64 programs by qemu-user.
 run_arm64_programs() {
     local binfmt=/proc/sys/fs/binfmt_misc
     [ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt || fail "binfmt_misc cannot be mounted on $binfmt"
     [ -e $binfmt/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64 || fail "update-binfmts knows no qemu-aarch64"
 }
 
-# Each of the next steps may find what it has half done before.
-set_up_root() {
+# Each of the next steps can be repeated after an interruption.
+configure_root() {
     chroot root id pi >/dev/null 2>&1 || chroot root useradd --create-home --groups adm,video,systemd-journal --shell /bin/bash pi
     put 0440 /etc/sudoers.d/pi <<<"pi ALL=(ALL) NOPASSWD: ALL"
     put 0644 /etc/hostname <<<"pi-vm"
     put 0644 /etc/hosts <<<"127.0.0.1 localhost pi-vm"
     put 0644 /etc/fstab <<<"/dev/vda / ext4 defaults,noatime 0 1"
     put 0644 /etc/systemd/network/wired.network <<<$'[Match]\nType=ether\n\n[Network]\nDHCP=ipv4'
-    # A start that takes a Raspberry Pi seconds takes an emulated processor up to some minutes, on a busy machine.
+    # A start that takes seconds on a Raspberry Pi can take minutes on an emulated processor on a busy machine.
     put 0644 /etc/systemd/system/emotion-edge.service.d/emulated.conf <<<$'[Service]\nTimeoutStartSec=600'
     set_up_camera
-    # Journals on a Raspberry Pi survive a boot; so do these.
+    # The journal survives a boot, as on a Raspberry Pi.
     mkdir -p root/var/log/journal
     mkdir -p root/etc/systemd/system/multi-user.target.wants
     ln -sf /usr/lib/systemd/system/systemd-networkd.service root/etc/systemd/system/multi-user.target.wants/
@@ -146,9 +146,9 @@ set_up_root() {
     mv host-key.part host-key.pub
 }
 
-# The kernel's test camera, as /dev/video0. It takes its image from an output that it also has, /dev/video1, and there
-# a face is shown whenever the camera is plugged in. 40 frames a second are the fewest that the driver has a timing for,
-# and more than an emulated processor should be busy with: three of four are dropped.
+# The kernel's test camera is /dev/video0. It shows what is written to the test driver's output, /dev/video1: a face, from the
+# moment the camera is plugged in. 40 frames per second is the lowest rate of the driver's timings, and too much for an
+# emulated processor: three of four frames are dropped.
 set_up_camera() {
     local timing="--set-dv-bt-timings cvt,width=640,height=480,fps=40" dropped="percentage_of_dropped_buffers=75"
     put 0644 /etc/modules-load.d/camera.conf <<<"vivid"
@@ -159,7 +159,7 @@ set_up_camera() {
     python3 "$here/face.py" | put 0644 /usr/local/share/pi-vm/face.yuyv
     put 0644 /etc/systemd/system/face.service <<END
 [Unit]
-Description=A face before the camera
+Description=Show a face to the test camera
 BindsTo=dev-video1.device
 After=dev-video1.device
 
@@ -180,7 +180,7 @@ put() {
     chmod "$1" "root$2"
 }
 
-take_kernel() {
+extract_kernel() {
     rm -rf kernel.deb.part
     dpkg-deb -x root/root/linux-image-*.deb kernel.deb.part
     local modules=(kernel.deb.part/usr/lib/modules/* kernel.deb.part/lib/modules/*) each
@@ -205,7 +205,7 @@ make_initrd() {
     rm -rf $folder
     mkdir -p $folder/{bin,dev,proc,sys,root,modules}
     cp root/usr/bin/busybox $folder/bin/busybox
-    # A module may be built into the kernel, which is no error; its own needs come before it.
+    # A module may be built into the kernel, which is no error; its dependencies come before it.
     for name in virtio_pci virtio_mmio virtio_blk ext4; do
         modprobe --dirname root --set-version "$version" --show-depends "$name" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
     done | awk '!seen[$0]++' | while read -r path; do

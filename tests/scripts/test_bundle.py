@@ -1,4 +1,4 @@
-"""A bundle holds all that a board needs, is the same each time, and gives a release that reads faces."""
+"""A bundle has everything that a board needs, is reproducible, and installs a release that classifies faces."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ import pytest
 
 from edge.config.models import shipped_model
 from edge.inference import model_file
-from tests.support.board import TARGET, Board, stand_ins
+from tests.support.board import TARGET, Board, fake_programs
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.scripts
 
 LOCKS = sorted((ROOT / "scripts" / "locks").glob("*.txt"))
-LINE = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) --hash=sha256:[0-9a-f]{64}")
+LOCK_LINE = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) --hash=sha256:[0-9a-f]{64}")
 
 
 def make(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -36,30 +36,30 @@ def make(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
     )
 
 
-def locked(path: Path) -> dict[str, str]:
-    """Return name -> version of the packages that a target's bundle is made of."""
+def read_lock(path: Path) -> dict[str, str]:
+    """Return name -> version of a target's packages."""
     lines = path.read_text().splitlines()
-    found = [LINE.fullmatch(line) for line in lines]
+    found = [LOCK_LINE.fullmatch(line) for line in lines]
     return {line["name"]: line["version"] for line in found if line or pytest.fail(f"{path}: a line without a hash")}
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
-def test_a_bundle_brings_the_versions_that_are_tested(path):
+def test_a_lock_has_the_tested_versions(path):
     lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
-    assert locked(path).items() >= pinned.items()
+    assert read_lock(path).items() >= pinned.items()
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
-def test_a_bundle_brings_what_the_outputs_need(path):
+def test_a_lock_has_the_packages_of_all_sinks(path):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     wanted = [package for name, packages in extras.items() if name != "trainer" for package in packages]
-    assert {re.split("[<>=]", package)[0] for package in wanted} <= locked(path).keys()
+    assert {re.split("[<>=]", package)[0] for package in wanted} <= read_lock(path).keys()
 
 
-def test_the_boards_targets_are_locked_and_bring_the_same_packages():
+def test_every_target_of_a_board_has_the_same_lock():
     assert {path.stem for path in LOCKS} >= {"arm64-py3.11", "arm64-py3.13"}
-    assert len({frozenset(locked(path).items()) for path in LOCKS}) == 1
+    assert len({frozenset(read_lock(path).items()) for path in LOCKS}) == 1
 
 
 @pytest.mark.parametrize(
@@ -67,28 +67,28 @@ def test_the_boards_targets_are_locked_and_bring_the_same_packages():
     [
         ([], "target is ''"),
         (["--target", "armv6-py3.9"], "target is 'armv6-py3.9', expected arm64-py3.11"),
-        (["--target"], "--target wants a value"),
-        (["--color"], "unknown: --color"),
+        (["--target"], "--target needs a value"),
+        (["--color"], "unknown option --color"),
     ],
 )
-def test_a_wrong_command_line_is_told(arguments, words):
+def test_a_usage_error_is_reported(arguments, words):
     result = make(*arguments)
     assert result.returncode == 2
     assert words in result.stderr
 
 
-def test_a_target_without_chosen_versions_says_how_to_choose_them(tmp_path):
+def test_a_target_without_a_lock_says_how_to_make_it(tmp_path):
     result = make("--target", "arm64-py3.12", "--out", tmp_path)
     assert result.returncode == 1
     assert "make it with: scripts/bundle.sh --target arm64-py3.12 --lock" in result.stderr
 
 
-def test_a_model_without_a_card_is_refused_before_anything_is_fetched(tmp_path):
+def test_a_model_without_a_card_is_refused_before_downloads(tmp_path):
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(shipped_model().read_bytes()[:5000])
     result = make("--target", "arm64-py3.13", "--model", bad, "--out", tmp_path)
     assert result.returncode == 78
-    assert "without a card, or cut short" in result.stderr
+    assert "without a card" in result.stderr
 
 
 # ---- with the packages, from the network or pip's cache
@@ -98,7 +98,7 @@ def test_a_model_without_a_card_is_refused_before_anything_is_fetched(tmp_path):
 def bundles(tmp_path_factory):
     """Two bundles of this tree, each made on its own."""
     if not (ROOT / "scripts" / "locks" / f"{TARGET}.txt").exists():
-        pytest.skip(f"no versions are chosen for {TARGET}")
+        pytest.skip(f"no lock for {TARGET}")
     made = []
     for name in ("once", "twice"):
         result = make("--target", TARGET, "--out", tmp_path_factory.mktemp(name))
@@ -124,7 +124,7 @@ def test_the_same_tree_gives_the_same_bytes(bundles):
 
 
 @pytest.mark.slow
-def test_its_files_are_nobodys_and_are_all_that_its_sums_name(bundles, unpacked):
+def test_a_bundle_has_root_owned_files_with_checksums(bundles, unpacked):
     with tarfile.open(bundles[0]) as archive:
         members = archive.getmembers()
     assert {(member.uid, member.gid, member.uname) for member in members} == {(0, 0, "")}
@@ -142,10 +142,10 @@ def test_the_version_names_the_commit_and_the_wheel_has_it(unpacked):
     commit = subprocess.run(
         ["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    about = dict(line.split("=") for line in (unpacked / "manifest").read_text().splitlines())
-    assert re.fullmatch(rf"[0-9.]+\+g{commit.stdout.strip()}(\.dirty\.[0-9a-f]{{7}})?", about["version"])
-    assert unpacked.name == f"emotion-edge-{about['version']}-{TARGET}"
-    assert (unpacked / "wheelhouse" / f"emotion_edge-{about['version']}-py3-none-any.whl").exists()
+    manifest = dict(line.split("=") for line in (unpacked / "manifest").read_text().splitlines())
+    assert re.fullmatch(rf"[0-9.]+\+g{commit.stdout.strip()}(\.dirty\.[0-9a-f]{{7}})?", manifest["version"])
+    assert unpacked.name == f"emotion-edge-{manifest['version']}-{TARGET}"
+    assert (unpacked / "wheelhouse" / f"emotion_edge-{manifest['version']}-py3-none-any.whl").exists()
 
 
 @pytest.mark.slow
@@ -170,8 +170,8 @@ def test_another_tree_is_another_release(bundles, tmp_path):
 
 @pytest.fixture(scope="module")
 def board(unpacked, tmp_path_factory):
-    """A board on which the bundle is installed, in a real environment, with the stand-in for systemd alone."""
-    found = Board(tmp_path_factory.mktemp("board"), stand_ins(tmp_path_factory.mktemp("tools"), real=True))
+    """A board with the bundle installed, in a real virtual environment; only systemctl is a fake."""
+    found = Board(tmp_path_factory.mktemp("board"), fake_programs(tmp_path_factory.mktemp("tools"), real=True))
     result = found.installer("install", script=unpacked / "install.sh")
     assert result.returncode == 0, result.stdout
     return found
@@ -192,31 +192,31 @@ def edge(board: Board, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_release_made_of_it_reads_faces(board):
+def test_an_installed_bundle_classifies_faces(board):
     result = edge(board, "run", "synthetic:fast", "--max-frames", "30", "--sink", "jsonl")
     assert result.returncode == 0, result.stderr
-    readings = [json.loads(line) for line in result.stdout.splitlines()]
-    assert any(reading["faces"] for reading in readings)
+    results = [json.loads(line) for line in result.stdout.splitlines()]
+    assert any(each["faces"] for each in results)
 
 
 @pytest.mark.slow
-def test_the_room_that_it_says_it_takes_is_what_it_takes(board, unpacked):
-    about = dict(line.split("=") for line in (unpacked / "manifest").read_text().splitlines())
+def test_the_manifest_states_the_installed_size(board, unpacked):
+    manifest = dict(line.split("=") for line in (unpacked / "manifest").read_text().splitlines())
     folder = (board.home / "current").resolve()
     taken = sum(path.lstat().st_size for path in folder.rglob("*"))
-    assert 0.9 < taken / int(about["installed_bytes"]) < 1.1
+    assert 0.9 < taken / int(manifest["installed_bytes"]) < 1.1
 
 
 @pytest.mark.slow
-def test_another_model_is_used_by_the_service_and_a_cut_one_is_refused(board, tmp_path):
-    model, about = model_file.load(shipped_model())
-    model_file.attach(model, replace(about, name="another"), tmp_path / "another.tflite")
+def test_another_model_is_used_and_a_truncated_one_refused(board, tmp_path):
+    model, card = model_file.load(shipped_model())
+    model_file.attach(model, replace(card, name="another"), tmp_path / "another.tflite")
     result = board.installer("model", tmp_path / "another.tflite")
     assert result.returncode == 0, result.stdout
     assert edge(board, "info").stdout.splitlines()[2].split() == ["name", "another"]
     now = board.current
-    (tmp_path / "cut.tflite").write_bytes((tmp_path / "another.tflite").read_bytes()[:-100])
-    result = board.installer("model", tmp_path / "cut.tflite")
+    (tmp_path / "truncated.tflite").write_bytes((tmp_path / "another.tflite").read_bytes()[:-100])
+    result = board.installer("model", tmp_path / "truncated.tflite")
     assert result.returncode == 78
     assert "the model is refused, nothing was changed" in result.stdout
     assert board.current == now

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import board as boards
-from tests.support.board import DEPLOY, Board, bundle, packed, fake_programs, with_wheel
-from tests.support.kiosk import until
+from tests.support.board import DEPLOY, Board, bundle, fake_programs, packed, with_wheel
+from tests.support.kiosk import wait_until
 
 pytestmark = [pytest.mark.scripts, pytest.mark.slow]
 
@@ -701,5 +701,5 @@ def test_a_lost_connection_does_not_interrupt_the_board(sshd, release):
             process.wait()
             (board.root / "go").unlink()
             go.write("\n")
-        until(lambda: not board.pending)
+        wait_until(lambda: not board.pending)
     assert (board.current, board.starts) == ("1", ["1", "2", "1"])

@@ -1,4 +1,4 @@
-"""The camera module's code holds what it promises with real picamera2 on real libcamera, where that can be run."""
+"""The camera module's code keeps its promises with real picamera2 on real libcamera, where that can run."""
 
 import subprocess
 
@@ -14,7 +14,7 @@ def libcamera(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # a minute where nothing else runs
-def test_all_that_is_promised_of_the_camera_module_holds_with_real_picamera2_on_real_libcamera():
+def test_every_check_holds_on_real_libcamera():
     made = libcamera("--made")
     if made.returncode:
         pytest.skip(made.stderr.strip())
@@ -23,7 +23,7 @@ def test_all_that_is_promised_of_the_camera_module_holds_with_real_picamera2_on_
     assert "15 of 15 hold" in checked.stdout
 
 
-def test_an_option_that_there_is_not_is_refused_with_those_that_there_are():
+def test_an_unknown_option_lists_the_options():
     refused = libcamera("--help-me")
     assert refused.returncode == 2
-    assert refused.stderr == "libcamera.sh: error: unknown option --help-me; there are --record, --setup and --made\n"
+    assert {"--help-me;", "--record,", "--setup"} <= set(refused.stderr.split())

@@ -1,4 +1,4 @@
-"""scripts/run.sh asks for what the named outputs need, in a fresh clone and in one that has some already."""
+"""scripts/run.sh installs the extras of the named sinks, in a fresh clone and in one that has some already."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ from tests.support.paths import ROOT
 pytestmark = pytest.mark.scripts
 
 SCRIPT = ROOT / "scripts" / "run.sh"
-# In place of scripts/venv.sh: says what is to be installed, and installs a command that says what it is told.
-STUB = f"""
+# Replaces scripts/venv.sh: prints what would be installed, and installs an `edge` that prints its arguments.
+FAKE_VENV = f"""
 find_python() {{ echo {sys.executable}; }}
 is_32_bit() {{ false; }}
 make_venv() {{
@@ -30,7 +30,7 @@ make_venv() {{
 def clone(tmp_path):
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPT, tmp_path / "scripts")
-    (tmp_path / "scripts" / "venv.sh").write_text(STUB)
+    (tmp_path / "scripts" / "venv.sh").write_text(FAKE_VENV)
     return tmp_path
 
 
@@ -41,7 +41,7 @@ def run(clone: Path, *arguments: str) -> list[str]:
     return result.stdout.splitlines()
 
 
-def test_a_fresh_clone_runs_with_the_base_package_alone(clone):
+def test_a_fresh_clone_installs_only_the_base_package(clone):
     assert run(clone, "synthetic", "--max-frames", "5") == ["installs .", "edge run synthetic --max-frames 5"]
 
 
@@ -54,11 +54,11 @@ def test_a_fresh_clone_runs_with_the_base_package_alone(clone):
         (("web.mp4",), "."),
     ],
 )
-def test_an_output_that_is_named_gets_what_it_needs(clone, arguments, extras):
+def test_a_named_sink_gets_its_extra(clone, arguments, extras):
     assert run(clone, *arguments)[0] == f"installs {extras}"
 
 
-def test_what_an_output_needed_once_stays(clone):
+def test_installed_extras_are_kept(clone):
     run(clone, "--sink", "web")
     assert run(clone, "synthetic")[0] == "installs .[web]"
     assert run(clone, "--sink", "mqtt:nas.local")[0] == "installs .[mqtt,web]"
