@@ -85,9 +85,8 @@ def _warp(face: Faces, matrix: NDArray[np.float64], flags: int = 0) -> Faces:
     return warped.astype(np.uint8, copy=False)
 
 
-# Name, as in reports and in JSON -> corruption. The first is the reference of the others.
+# Name, as in reports and in JSON -> corruption.
 CORRUPTIONS: Mapping[str, Corruption] = {
-    "original": lambda faces: faces,
     "box jitter 10 %": jitter,
     "rotation 15 degrees": rotate,
     "low light (1/4)": darken,

@@ -6,12 +6,11 @@ image, and the content of the detected box is classified once per padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
@@ -44,10 +43,16 @@ def measure_crop_paddings(
     classifier: Classifier, dataset: Dataset, paddings: Sequence[float] = CROP_PADDINGS
 ) -> CropPaddingResult:
     """Return the accuracy of `classifier` on Haar boxes in the faces of `dataset` for each padding (-0.4 to 1)."""
-    detections = list(_detect_single_faces(dataset))
-    labels = dataset.labels[[row for row, _, _ in detections]]
-    images = [image for _, image, _ in detections]
-    boxes = [box for _, _, box in detections]
+    detector, border = HaarDetector(), (BORDER_PIXELS,) * 4
+    rows, images, boxes = [], [], []
+    for row, face in enumerate(dataset.faces):
+        enlarged = cv2.resize(face, (FACE_PIXELS, FACE_PIXELS), interpolation=cv2.INTER_LINEAR)
+        image = cv2.copyMakeBorder(enlarged, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+        detections = detector.detect(image)
+        if len(detections) == 1:
+            rows.append(row)
+            images.append(image)
+            boxes.append(detections[0].box)
     card = classifier.card
 
     def accuracy(boxes: Sequence[Box], padding: float) -> float:
@@ -59,7 +64,7 @@ def measure_crop_paddings(
             for image, box in zip(images, boxes, strict=True)
         ]
         predicted = np.array([classifier.classify(face).argmax() for face in inputs])
-        return float((predicted == labels).mean())
+        return float((predicted == dataset.labels[rows]).mean())
 
     return CropPaddingResult(
         faces=len(dataset),
@@ -68,15 +73,3 @@ def measure_crop_paddings(
         baseline_accuracy=accuracy([Box(BORDER_PIXELS, BORDER_PIXELS, FACE_PIXELS, FACE_PIXELS)] * len(images), 0.0),
         accuracy={padding: accuracy(boxes, padding) for padding in paddings},
     )
-
-
-def _detect_single_faces(dataset: Dataset) -> Iterator[tuple[int, NDArray[np.uint8], Box]]:
-    """Yield row, search image and box of each face of `dataset` that has exactly one detection."""
-    detector = HaarDetector()
-    border = (BORDER_PIXELS,) * 4
-    for row, face in enumerate(dataset.faces):
-        enlarged = cv2.resize(face, (FACE_PIXELS, FACE_PIXELS), interpolation=cv2.INTER_LINEAR)
-        image = cv2.copyMakeBorder(enlarged, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-        detections = detector.detect(image)
-        if len(detections) == 1:
-            yield row, image, detections[0].box

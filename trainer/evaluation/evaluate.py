@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from trainer.data.dataset import FER2013_LABELS, Dataset
 from trainer.evaluation.calibration import coverage_curve, reliability_diagram
 from trainer.evaluation.corruptions import CORRUPTIONS, apply_corruption
 from trainer.evaluation.metrics import Metrics, compute_metrics
-from trainer.evaluation.prediction import EvaluatedModel, open_model
+from trainer.evaluation.prediction import open_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Evaluation:
     dataset: Dataset  # the rows of the split
     models: tuple[ModelResult, ...]
     min_confidence: float  # below which the first model gives no label, 0 to 1
-    corruptions: dict[str, dict[str, Metrics]] = field(default_factory=dict)  # model -> corruption -> metrics
+    corruptions: dict[str, dict[str, Metrics]] = field(default_factory=dict)  # model -> original and corruptions
     ferplus: Metrics | None = None  # of the first model against the majority of FER+'s votes
     flip_tta: Metrics | None = None  # of the first model with flip test-time augmentation
 
@@ -116,7 +116,8 @@ def evaluate(
 
     Args:
         path: a .keras file, or a .tflite file, which is run as the device runs it.
-        dataset: with rows of `split`. With FER+'s votes the model is also evaluated against their majority.
+        dataset: with rows of `split`. With FER+'s votes a model of FER2013's labels is also evaluated against their
+            majority.
         split: one of trainer.data.dataset.SPLITS.
         compare_to: a second model with the same labels, for example the float model of an int8 one.
         corruptions: evaluate both models also on corrupted faces, see trainer.evaluation.corruptions.
@@ -132,50 +133,27 @@ def evaluate(
     if compare_to:
         models.append(open_model(compare_to, rows))
         label_mapping.match_labels(rows, models[1].labels)
+    names = [model.path.name for model in models]
+    if len(set(names)) < len(names):
+        names = [str(model.path) for model in models]
     results, by_model = [], {}
-    for name, model in zip(_display_names(models), models, strict=True):
+    for name, model in zip(names, models, strict=True):
         report_progress(f"evaluating {name} on {len(rows)} {split} faces")
         probabilities = model.predict(rows)
         results.append(ModelResult(name, probabilities, compute_metrics(probabilities, rows)))
         if corruptions:
-            by_model[name] = _evaluate_corruptions(model, rows, results[-1].metrics)
-    return Evaluation(
-        dataset=rows,
-        models=tuple(results),
-        min_confidence=model_file.load(path)[1].min_confidence if path.suffix == ".tflite" else MIN_CONFIDENCE,
-        corruptions=by_model,
-        ferplus=_evaluate_ferplus(first, dataset, split),
-        flip_tta=_evaluate_flip_tta(first, rows, results[0].probabilities) if tta else None,
-    )
-
-
-def _display_names(models: Sequence[EvaluatedModel]) -> list[str]:
-    """Return the file names of `models`, as paths where two file names are equal."""
-    names = [model.path.name for model in models]
-    return names if len(set(names)) == len(names) else [str(model.path) for model in models]
-
-
-def _evaluate_corruptions(model: EvaluatedModel, rows: Dataset, original: Metrics) -> dict[str, Metrics]:
-    found = {}
-    for name, corruption in CORRUPTIONS.items():
-        corrupted = apply_corruption(rows, corruption)
-        unchanged = corrupted.faces is rows.faces
-        found[name] = original if unchanged else compute_metrics(model.predict(corrupted), corrupted)
-    return found
-
-
-def _evaluate_flip_tta(model: EvaluatedModel, rows: Dataset, probabilities: NDArray[np.float32]) -> Metrics:
-    """Return the metrics of the mean of `probabilities` (n, labels) and the predictions for the flipped crops."""
-    flipped = apply_corruption(rows, lambda faces: np.stack([flip_crop(face) for face in faces]))
-    return compute_metrics(((probabilities + model.predict(flipped)) / 2).astype(np.float32), rows)
-
-
-def _evaluate_ferplus(model: EvaluatedModel, dataset: Dataset, split: str) -> Metrics | None:
-    """Return the metrics against FER+'s majority, for a model of FER2013's seven labels and a data set with votes."""
-    if dataset.ferplus_votes is None or model.labels != FER2013_LABELS or dataset.class_names != FER2013_LABELS:
-        return None
-    rows = label_mapping.ferplus_majority_as_fer2013(dataset.split(split))
-    return compute_metrics(model.predict(rows), rows)
+            by_model[name] = {"original": results[-1].metrics} | {
+                key: model.evaluate(apply_corruption(rows, corruption)) for key, corruption in CORRUPTIONS.items()
+            }
+    flip_tta = ferplus = None
+    if tta:
+        flipped = apply_corruption(rows, lambda faces: np.stack([flip_crop(face) for face in faces]))
+        mean = (results[0].probabilities + first.predict(flipped)) / 2
+        flip_tta = compute_metrics(mean.astype(np.float32), rows)
+    if dataset.ferplus_votes is not None and first.labels == dataset.class_names == FER2013_LABELS:
+        ferplus = first.evaluate(label_mapping.ferplus_majority_as_fer2013(dataset.split(split)))
+    min_confidence = model_file.load(path)[1].min_confidence if path.suffix == ".tflite" else MIN_CONFIDENCE
+    return Evaluation(rows, tuple(results), min_confidence, by_model, ferplus, flip_tta)
 
 
 def describe_model(path: Path) -> dict[str, str]:

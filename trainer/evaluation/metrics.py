@@ -55,6 +55,13 @@ class Metrics:
         """(classes,) harmonic mean of precision and recall."""
         return _ratio(2 * np.diag(self.confusion), self.confusion.sum(axis=0) + self.support)
 
+    def most_frequent_mistake(self, label: int) -> tuple[str, float]:
+        """Return the class that faces of the class `label` are most often mistaken for, and the fraction of them."""
+        wrong = self.confusion[label].copy()
+        wrong[label] = 0
+        most = int(wrong.argmax())
+        return self.class_names[most], float(wrong[most] / max(self.support[label], 1))
+
     @property
     def macro_f1(self) -> float:
         """Unweighted mean F1 of the classes that have faces in the split."""

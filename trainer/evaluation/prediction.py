@@ -16,6 +16,7 @@ from edge.inference.preprocess import resample
 from trainer import keras_file
 from trainer.data.dataset import Dataset
 from trainer.errors import DataError
+from trainer.evaluation.metrics import Metrics, compute_metrics
 
 KERAS_BATCH_SIZE = 256  # faces per call of predict
 
@@ -28,6 +29,10 @@ class EvaluatedModel:
     labels: tuple[str, ...]
     input_size: int  # pixels a side
     predict: Callable[[Dataset], NDArray[np.float32]]  # n faces -> (n, labels) probabilities, each row summing to 1
+
+    def evaluate(self, dataset: Dataset) -> Metrics:
+        """Return the metrics of the predictions for `dataset`, the faces of one split."""
+        return compute_metrics(self.predict(dataset), dataset)
 
 
 def open_model(path: Path, dataset: Dataset) -> EvaluatedModel:

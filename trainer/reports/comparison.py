@@ -134,7 +134,17 @@ def _read_run(folder: Path) -> tuple[dict[str, Any], int, float]:
 
 def measure_latencies(contents: Sequence[bytes]) -> list[float]:
     """Return for each FlatBuffer the median milliseconds of one inference on one thread, measured interleaved."""
-    interpreters = [_warm_interpreter(content) for content in contents]
+    interpreters = []
+    for content in contents:
+        with suppress_native_output(2):
+            interpreter = runtime().Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
+        (details,) = interpreter.get_input_details()
+        gray: NDArray[Any] = np.full(details["shape"], 128, details["dtype"])
+        interpreter.set_tensor(details["index"], gray)
+        for _ in range(CALLS_PER_ROUND):  # warm-up
+            interpreter.invoke()
+        interpreters.append(interpreter)
     milliseconds: list[list[float]] = [[] for _ in interpreters]
     for _ in range(LATENCY_ROUNDS):
         for interpreter, samples in zip(interpreters, milliseconds, strict=True):
@@ -143,19 +153,6 @@ def measure_latencies(contents: Sequence[bytes]) -> list[float]:
                 interpreter.invoke()
             samples.append((time.perf_counter() - start) / CALLS_PER_ROUND * 1000)
     return [float(np.median(samples)) for samples in milliseconds]
-
-
-def _warm_interpreter(content: bytes) -> Any:
-    """Return an interpreter of the FlatBuffer `content` with a gray input, after some calls."""
-    with suppress_native_output(2):
-        interpreter = runtime().Interpreter(model_content=content, num_threads=1)
-        interpreter.allocate_tensors()
-    (details,) = interpreter.get_input_details()
-    pixels: NDArray[Any] = np.full(details["shape"], 128, details["dtype"])
-    interpreter.set_tensor(details["index"], pixels)
-    for _ in range(CALLS_PER_ROUND):
-        interpreter.invoke()
-    return interpreter
 
 
 def as_markdown(rows: Sequence[ComparedRun]) -> str:

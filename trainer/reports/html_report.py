@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,13 +21,9 @@ from edge.system.atomic_file import atomic_write
 from trainer.data.dataset import FER2013_LABELS
 from trainer.evaluation.calibration import CALIBRATION_BINS, coverage_curve, reliability_diagram
 from trainer.evaluation.evaluate import Evaluation
-from trainer.evaluation.metrics import Metrics
 from trainer.reports import plots
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-TEMPLATE = "report.html.j2"
+TEMPLATE_FILE = "report.html.j2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +47,6 @@ def write_report(report: HtmlReport, path: Path) -> None:
         FileError: `path` cannot be written. UsageError: `report.history` is not the history of a run.
         EmotionEdgeError: Jinja2 or Matplotlib is not installed.
     """
-    atomic_write(path, _load_template().render(_variables(report)).encode(errors="replace"))
-
-
-def _load_template() -> Template:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:
@@ -68,177 +60,51 @@ def _load_template() -> Template:
     )
     environment.filters |= {
         "anchor": lambda title: title.lower().replace(" ", "-"),
-        "interval": _interval,
-        "percent": _percent,
+        "interval": lambda metrics: "{:.1%} to {:.1%}".format(*metrics.accuracy_interval),
+        "decimal": lambda value, digits=3: f"{value:.{digits}f}",
+        "percent": lambda fraction, digits=1: f"{fraction:.{digits}%}",
         "thousands": lambda count: f"{count:,}",
+        "png_uri": _png_uri,
+        "svg_uri": _svg_uri,
     }
-    return environment.get_template(TEMPLATE)
+    page = environment.get_template(TEMPLATE_FILE).render(_variables(report))
+    atomic_write(path, page.encode(errors="replace"))
 
 
 def _variables(report: HtmlReport) -> dict[str, Any]:
-    """Return the variables of the template; `sections` are the titles of the sections that it renders."""
+    """Return the variables of the template, which formats them."""
     evaluation = report.evaluation
-    model, dataset = evaluation.model, evaluation.dataset
-    metrics = model.metrics
-    majority = int(metrics.support.argmax())
-    optional = {
-        "Corruptions": bool(evaluation.corruptions),
-        "Training": report.history is not None,
-        "Most confident mistakes": report.show_faces,
-    }
-    sections = [
-        "Summary",
-        "Classes",
-        "Confusion matrix",
-        "Confidence",
-        *(name for name, there in optional.items() if there),
-    ]
-    confusion = zip(metrics.class_names, metrics.confusion.tolist(), strict=True)
+    selective = [evaluation.coverage(model) for model in evaluation.models]
+    probabilities, labels = evaluation.model.probabilities, evaluation.dataset.labels
     return {
-        "title": f"{model.name} on {metrics.split}",
-        "sections": [*sections, "Limitations", "Model and command"],
-        "model": model,
-        "names": [each.name for each in evaluation.models],
-        "dataset_name": Path(dataset.source).name,
-        "split": metrics.split,
-        "class_names": list(metrics.class_names),
-        "is_fer2013": dataset.class_names == FER2013_LABELS,
-        "majority": {"name": metrics.class_names[majority], "fraction": metrics.support[majority] / metrics.n},
-        "summary": _summary_rows(evaluation),
-        "classes": _classes(evaluation),
-        "confusion": [(name, *row) for name, row in confusion],
-        "mean_confidence": float(model.probabilities.max(axis=1).mean()),
-        "calibration_error": f"{evaluation.calibration_error(model):.3f}",
-        "min_confidence": evaluation.min_confidence,
-        "corruptions": _corruptions(evaluation.corruptions),
-        "mistakes": _mistakes(evaluation) if report.show_faces else [],
-        "show_faces": report.show_faces,
-        "figures": _figures(report),
-        "description": list(report.description.items()),
-        "command": report.command,
+        "report": report,
+        "evaluation": evaluation,
+        "model": evaluation.model,
+        "metrics": evaluation.model.metrics,
+        "class_names": list(evaluation.model.metrics.class_names),
+        "compared": evaluation.compared,
+        "dataset_name": Path(evaluation.dataset.source).name,
+        "is_fer2013": evaluation.dataset.class_names == FER2013_LABELS,
+        "calibration_bins": CALIBRATION_BINS,
+        "calibration_errors": [evaluation.calibration_error(model) for model in evaluation.models],
+        "selective": selective,
+        "selective_accuracies": [f"{accuracy:.1%}" if coverage else "none" for coverage, accuracy in selective],
+        "reliability": reliability_diagram(probabilities, labels),
+        "coverage": coverage_curve(probabilities, labels),
+        "mistakes": plots.most_confident_mistakes(probabilities, labels) if report.show_faces else (),
+        "plots": plots,
     }
 
 
-def _summary_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Return the rows of the first table: a metric and its value for each model."""
-    models = evaluation.models
-    selective = [evaluation.coverage(model) for model in models]
-    threshold = f"threshold {_percent(evaluation.min_confidence, 0)}"
-    rows = [
-        ("accuracy", *(_percent(model.metrics.accuracy) for model in models)),
-        ("95% confidence interval of the accuracy", *(_interval(model.metrics) for model in models)),
-        ("macro-F1", *(f"{model.metrics.macro_f1:.3f}" for model in models)),
-        ("negative log likelihood", *(f"{model.metrics.loss:.3f}" for model in models)),
-        (
-            f"expected calibration error, {CALIBRATION_BINS} bins",
-            *(f"{evaluation.calibration_error(model):.3f}" for model in models),
-        ),
-        (f"coverage at {threshold}", *(_percent(coverage) for coverage, _ in selective)),
-        (
-            f"selective accuracy at {threshold}",
-            *(_percent(accuracy) if coverage else "none" for coverage, accuracy in selective),
-        ),
-    ]
-    empty = ("",) * (len(models) - 1)
-    if evaluation.ferplus:
-        ferplus = evaluation.ferplus
-        rows.append((f"accuracy against FER+'s majority, {ferplus.n:,} faces", _percent(ferplus.accuracy), *empty))
-        rows.append(("95% confidence interval of that accuracy", _interval(ferplus), *empty))
-    if evaluation.compared:
-        rows.append((f"agreement with {evaluation.compared.name}", _percent(evaluation.agreement), ""))
-    return rows
-
-
-def _classes(evaluation: Evaluation) -> dict[str, Any]:
-    """Return head and rows of the table of the classes, and the F1 of each in words."""
-    metrics, other = evaluation.model.metrics, evaluation.compared
-    other_f1 = [f"F1 of {other.name}"] if other else []
-    rows = []
-    for label, name in enumerate(metrics.class_names):
-        values = [metrics.precision[label], metrics.recall[label], metrics.f1[label]]
-        if other:
-            values.append(other.metrics.f1[label])
-        confused = metrics.confusion[label].copy()
-        confused[label] = 0
-        most = int(confused.argmax())
-        mistake = f"{metrics.class_names[most]} ({_percent(confused[most] / metrics.support[label], 0)})"
-        cells = (f"{metrics.support[label]:,}", mistake if confused.any() else "none")
-        rows.append((name, *(f"{value:.3f}" for value in values), *cells))
-    return {
-        "head": ["class", "precision", "recall", "F1", *other_f1, "faces", "most frequent mistake"],
-        "rows": rows,
-        "f1": [f"{name} {f1:.2f}" for name, f1 in zip(metrics.class_names, metrics.f1, strict=True)],
-    }
-
-
-def _corruptions(by_model: Mapping[str, Mapping[str, Metrics]]) -> dict[str, Any]:
-    """Return head and rows of the table of the corruptions, and the accuracies of the first model in words."""
-    if not by_model:
-        return {}
-    first_model = next(iter(by_model.values()))
-    rows = []
-    for name in first_model:
-        cells = []
-        for model in by_model.values():
-            metrics, original = model[name], next(iter(model.values()))
-            change = f" ({100 * (metrics.accuracy - original.accuracy):+.1f})" if metrics is not original else ""
-            cells += [f"{_percent(metrics.accuracy)}{change}", f"{metrics.macro_f1:.3f}"]
-        rows.append((name, *cells))
-    head = [f"{model}: {metric}" for model in by_model for metric in ("accuracy", "macro-F1")]
-    accuracies = [f"{name} {_percent(metrics.accuracy)}" for name, metrics in first_model.items()]
-    return {"head": ["corruption", *head], "rows": rows, "accuracies": accuracies}
-
-
-def _mistakes(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Return the most confident mistakes: face (a data URI), label, predicted, confidence (0 to 1)."""
-    model, dataset = evaluation.model, evaluation.dataset
-    return [
-        {
-            "face": _png_uri(dataset.faces[row]),
-            "label": dataset.class_names[dataset.labels[row]],
-            "predicted": dataset.class_names[model.predicted[row]],
-            "confidence": float(model.probabilities[row].max()),
-        }
-        for row in plots.most_confident_mistakes(model.probabilities, dataset.labels)
-    ]
-
-
-def _figures(report: HtmlReport) -> dict[str, str]:
-    """Return the plots as data URIs of SVG images; an optional one that has no data is ''."""
-    evaluation = report.evaluation
-    metrics, probabilities, labels = evaluation.model.metrics, evaluation.model.probabilities, evaluation.dataset.labels
-    figures = {
-        "per_class": plots.per_class(metrics),
-        "confusion_matrix": plots.confusion_matrix(metrics),
-        "reliability": plots.reliability(reliability_diagram(probabilities, labels)),
-        "coverage": plots.coverage(coverage_curve(probabilities, labels), evaluation.min_confidence),
-        "corruptions": plots.corruptions(evaluation.corruptions) if evaluation.corruptions else None,
-        "training_curves": plots.training_curves(report.history) if report.history else None,
-    }
-    uris = {}
-    for name, figure in figures.items():
-        stream = io.BytesIO()
-        if figure is not None:
-            plots.save(figure, stream)
-        uris[name] = _data_uri("image/svg+xml", stream.getvalue()) if figure is not None else ""
-    return uris
+def _svg_uri(figure: plots.Figure) -> str:
+    """Return `figure` as a data URI."""
+    stream = io.BytesIO()
+    plots.save(figure, stream)
+    return f"data:image/svg+xml;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _png_uri(face: NDArray[np.uint8]) -> str:
+    """Return `face` (side, side) as a data URI."""
     encoded, content = cv2.imencode(".png", face)
     assert encoded
-    return _data_uri("image/png", content.tobytes())
-
-
-def _data_uri(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
-
-
-def _percent(fraction: float, digits: int = 1) -> str:
-    return f"{fraction:.{digits}%}"
-
-
-def _interval(metrics: Metrics) -> str:
-    """Return the 95 % confidence interval of the accuracy as text."""
-    low, high = metrics.accuracy_interval
-    return f"{_percent(low)} to {_percent(high)}"
+    return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"

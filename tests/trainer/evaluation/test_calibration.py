@@ -47,7 +47,7 @@ def test_an_int8_probability_of_0_means_rarely_not_never():
 
 
 @pytest.mark.parametrize(("correct", "limit"), [(True, 0.2), (False, 5.0)])
-def test_always_correct_or_always_wrong_gives_a_limit_of_the_range(correct, limit):
+def test_always_correct_or_always_wrong_gives_a_limit(correct, limit):
     probabilities, labels = two_classes([0.7] * 50, [correct] * 50)
     assert fit_temperature(probabilities, labels) == pytest.approx(limit, rel=1e-3)
 

@@ -79,7 +79,7 @@ def test_the_threshold_is_that_of_the_card(strict):
 
 def test_both_models_are_evaluated_on_every_corruption(full):
     assert list(full.corruptions) == ["emotion.tflite", "strict.tflite"]
-    assert all(list(by_name) == list(CORRUPTIONS) for by_name in full.corruptions.values())
+    assert all(list(by_name) == ["original", *CORRUPTIONS] for by_name in full.corruptions.values())
     dark = predict_tflite(Classifier(faces.SHIPPED), apply_corruption(ROWS, darken))
     found = full.corruptions["emotion.tflite"]["low light (1/4)"]
     assert found.as_json() == compute_metrics(dark, ROWS).as_json()
@@ -147,7 +147,7 @@ def test_json_adds_calibration_and_coverage_to_the_metrics(evaluation):
 def test_json_has_everything_that_was_measured(full):
     values = json.loads(json.dumps(full.as_json()))
     assert set(values) == set(full.model.metrics.as_json()) | SELECTIVE | OPTIONAL
-    assert set(values["corruptions"]["strict.tflite"]) == set(CORRUPTIONS)
+    assert set(values["corruptions"]["strict.tflite"]) == {"original", *CORRUPTIONS}
     accuracy = full.corruptions["strict.tflite"]["blur (sigma 1.5 px)"].accuracy
     assert values["corruptions"]["strict.tflite"]["blur (sigma 1.5 px)"]["accuracy"] == accuracy
     assert values["flip_tta"] == {"accuracy": full.flip_tta.accuracy, "macro_f1": full.flip_tta.macro_f1}

@@ -44,6 +44,10 @@ def test_precision_recall_and_f1_of_each_class(metrics):
     assert metrics.f1 == pytest.approx([4 / 7, 1 / 2, 2 / 3])
 
 
+def test_the_most_frequent_mistake_of_a_class(metrics):
+    assert [metrics.most_frequent_mistake(label) for label in range(3)] == [("b", 0.25), ("a", 0.5), ("a", 0)]
+
+
 def test_macro_f1_weights_all_classes_equally(metrics):
     assert metrics.macro_f1 == pytest.approx((4 / 7 + 1 / 2 + 2 / 3) / 3)
 

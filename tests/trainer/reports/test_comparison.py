@@ -29,7 +29,7 @@ def runs(run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def compared(runs):
     """The rows of the two runs, the FlatBuffers that were timed, and their latencies."""
-    measured = []
+    measured: list[tuple[bytes, float]] = []
 
     def record(contents):
         latencies = measure_latencies(contents)

@@ -86,7 +86,7 @@ def test_the_confusion_matrix_of_a_class_without_faces():
     assert axis.images[0].get_array().tolist() == [[1, 0], [0, 0]]
 
 
-def test_bars_of_each_class_are_precision_recall_and_f1_from_the_top():
+def test_bars_of_each_class_are_precision_recall_and_f1():
     figure = plots.per_class(GOOD)
     (axis,) = figure.axes
     widths = [[bar.get_width() for bar in bars] for bars in axis.containers]
@@ -116,7 +116,7 @@ def test_bars_of_each_corruption_are_accuracies_with_intervals():
     ]
 
 
-def test_the_tradeoff_has_a_dot_per_model_with_the_area_of_its_file():
+def test_the_tradeoff_has_a_dot_per_model_as_large_as_its_file():
     (axis,) = plots.tradeoff([("small", 0.2, 0.6, 1_000_000), ("large", 5.0, 0.7, 4_000_000)]).axes
     (dots,) = axis.collections
     assert dots.get_offsets().tolist() == [[0.2, 0.6], [5, 0.7]]
@@ -165,7 +165,7 @@ def test_mistakes_are_sorted_by_confidence():
     predicted = [0, 1, 3, 3, 5, 5, 6, 1, 1, 2, 3, 4, 5, 6]  # wrong in rows 2, 4 and 7
     confidence = np.full(14, 0.9, np.float32)
     confidence[[2, 4, 7]] = 0.5, 0.8, 0.7
-    probabilities = np.repeat((1 - confidence)[:, np.newaxis] / 6, 7, axis=1)
+    probabilities = np.repeat((1 - confidence)[:, np.newaxis] / np.float32(6), 7, axis=1)
     probabilities[np.arange(14), predicted] = confidence
     assert plots.most_confident_mistakes(probabilities, rows.labels).tolist() == [4, 7, 2]
     assert plots.most_confident_mistakes(probabilities, rows.labels, count=2).tolist() == [4, 7]
