@@ -34,7 +34,7 @@ def write_files(root: Path, files: dict[str, str]) -> Path:
 @pytest.fixture
 def add_devices(tmp_path, monkeypatch):
     """Return a function that creates devices, name -> what its driver answers, and returns the root folder."""
-    answers = {}
+    answers: dict[str, tuple[bytes, bytes, int, int, tuple[bytes, ...]]] = {}
 
     def ioctl(device, request, buffer):
         driver, card, capabilities, node_capabilities, formats = answers[Path(device.name).name]
