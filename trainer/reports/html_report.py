@@ -60,10 +60,11 @@ def write_report(report: HtmlReport, path: Path) -> None:
     )
     environment.filters |= {
         "anchor": lambda title: title.lower().replace(" ", "-"),
+        "decimal": "{:.3f}".format,
         "interval": lambda metrics: "{:.1%} to {:.1%}".format(*metrics.accuracy_interval),
-        "decimal": lambda value, digits=3: f"{value:.{digits}f}",
-        "percent": lambda fraction, digits=1: f"{fraction:.{digits}%}",
-        "thousands": lambda count: f"{count:,}",
+        "percent": "{:.1%}".format,
+        "thousands": "{:,}".format,
+        "whole_percent": "{:.0%}".format,
         "png_uri": _png_uri,
         "svg_uri": _svg_uri,
     }
