@@ -151,7 +151,7 @@ class TemporalSmoother:
         return tuple(results)
 
     def _add(self, track_id: int, probabilities: NDArray[np.float32], now: float) -> None:
-        """Add one inference to the state of a face."""
+        """Add one inference to the state of a face: to its average and, if that is in use, to its evidence."""
         state = self._states.get(track_id)
         if state is None:
             label = strongest_label(probabilities, self._min_confidence)
@@ -163,20 +163,13 @@ class TemporalSmoother:
         state.probabilities = (weight * state.probabilities + (1 - weight) * probabilities).astype(np.float32)
         state.inferred_at, state.flip_next = now, not state.flip_next
         if self._half_life > 0:
-            self._detect_change(state, probabilities, now)
+            current = self._min_confidence if state.label is None else float(probabilities[state.label])
+            state.cusum.add(probabilities, current)
+            label, mean = state.cusum.change() or (None, state.probabilities)
+            if label == int(mean.argmax()) and mean[label] >= self._min_confidence - HYSTERESIS:
+                state.assign(label, now)
+                state.probabilities = mean
         self._update_label(state, now)
-
-    def _detect_change(self, state: SmootherState, probabilities: NDArray[np.float32], now: float) -> None:
-        """Assign another label, and start the average again, once there is enough evidence for it."""
-        current = self._min_confidence if state.label is None else float(probabilities[state.label])
-        state.cusum.add(probabilities, current)
-        change = state.cusum.change()
-        if change is None:
-            return
-        label, mean = change
-        if int(mean.argmax()) == label and mean[label] >= self._min_confidence - HYSTERESIS:
-            state.assign(label, now)
-            state.probabilities = mean
 
     def _update_label(self, state: SmootherState, now: float) -> None:
         """Assign the label of the averaged probabilities: another one only by a clear lead, none only after a while."""

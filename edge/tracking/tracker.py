@@ -133,7 +133,10 @@ class Tracker:
         return detections
 
     def _confirm(self, state: _TrackState, detection: Detection, gray: NDArray[np.uint8], now: float) -> None:
-        """Give `state` the box of its `detection`, the size averaged, and an identity once it is confirmed."""
+        """Give `state` the box of its `detection`, the size averaged, and an identity once it is confirmed.
+
+        The identity is that of the face lost nearest to it a moment ago, or a new one.
+        """
         box = detection.box
         if state.hits:
             weight = 0.5 ** (max(0.0, now - state.detected_at) / SIZE_HALF_LIFE_SECONDS)
@@ -143,18 +146,15 @@ class Tracker:
         state.detected_at = state.searched_at = now
         state.hits += 1
         state.scored |= detection.score >= CONFIRM_SCORE
-        if state.confirmed and not state.track_id:
-            state.track_id = self._identify(state.box)
-
-    def _identify(self, box: Box) -> int:
-        """Return the identity of the face that was lost nearest to `box` a moment ago, or a new one."""
-        near = [state for state in self._lost if _distance(state.box, box) <= REIDENTIFY_RADIUS]
-        if near:
-            returned = min(near, key=lambda state: _distance(state.box, box))
-            self._lost.remove(returned)
-            return returned.track_id
-        self._last_id += 1
-        return self._last_id
+        if state.track_id or not state.confirmed:
+            return
+        lost = min(self._lost, key=lambda other: _distance(other.box, box), default=None)
+        if lost is not None and _distance(lost.box, box) <= REIDENTIFY_RADIUS:
+            self._lost.remove(lost)
+            state.track_id = lost.track_id
+        else:
+            self._last_id += 1
+            state.track_id = self._last_id
 
     def _drop_lost(self, now: float) -> None:
         """Drop tracks that are lost, and of two tracks of one face the one that was detected less recently."""
