@@ -45,7 +45,7 @@ def _parse_rotation(text: str) -> int:
     return int(text)
 
 
-OPTIONS: dict[str, Any] = {
+OPTION_TYPES: dict[str, Any] = {
     "no-image": bool,
     "rotate": _parse_rotation,
     "mirror": bool,
@@ -61,9 +61,9 @@ class Sink:
     reopens = True
 
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
-        first, options = sink_options.parse("window", argument, OPTIONS)
+        first, options = sink_options.parse("window", argument, OPTION_TYPES)
         if first:
-            raise UsageError(f"sink window: no option {first!r}; there are {', '.join(OPTIONS)}")
+            raise UsageError(f"sink window: unknown option {first!r}; options are {', '.join(OPTION_TYPES)}")
         if importlib.util.find_spec("pygame") is None:
             install = "pip install 'emotion-edge[window]', or apt install python3-pygame"
             raise UsageError(f"sink window needs pygame: {install}")
