@@ -26,7 +26,7 @@ class ImageAnalyzer:
         detector: None: the built-in cascade.
         classifier: None: the shipped model.
         min_face_size: side of the smallest face to detect, see edge.detection.tile_scheduler.TileScheduler.
-        min_confidence: probability below which a face gets no label, 0 to 1; None: what the model file says.
+        min_confidence: probability below which a face gets no label, 0 to 1; None: that of the model's card.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ class Summary:
 
     @property
     def fps(self) -> float:
-        """Frames a second over the whole run."""
+        """Frames per second over the run."""
         return self.stats.frames / self.seconds if self.seconds else 0.0
 
     @property

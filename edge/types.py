@@ -91,7 +91,7 @@ class RunStats:
 
     frames: int = 0  # processed, this one included
     skipped: int = 0  # of the source that never arrived: damaged, or late in a live source
-    fps: float = 0.0  # processed frames a second, over the last second or so
+    fps: float = 0.0  # processed frames per second, over the last second or so
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -115,7 +115,7 @@ def _check_tensors(path: Path, card: model_file.ModelCard, inputs: dict[str, Any
     if dtype != "uint8":
         raise ModelError(f"{path}: input is {dtype}, expected uint8 (raw pixels); make it with 'trainer quantize'")
     if shape != expected:
-        raise ModelError(f"{path}: input shape is {shape}, its card says {expected}")
+        raise ModelError(f"{path}: input shape is {shape}, its card has {expected}")
     scale, zero_point = inputs["quantization"]
     if not (0.98 <= scale <= 1.02 and zero_point == 0):
         # Raw pixels are the input; with any other scale the model expects pixels that were preprocessed in another way.

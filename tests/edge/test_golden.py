@@ -67,7 +67,7 @@ class Tolerance:
 
 
 def environment() -> dict[str, str]:
-    """Return what the output depends on, apart from this project."""
+    """Return what the output depends on besides this project."""
     runtime = DISTRIBUTIONS[classifier.runtime().__name__]
     return {
         "machine": platform.machine(),

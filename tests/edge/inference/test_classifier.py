@@ -155,7 +155,7 @@ def test_temperature_of_the_card_is_applied(path, model, classifier, face):
 # --- models that do not match their card --------------------------------------------------------------------------
 
 
-def test_card_with_another_input_size_is_refused_with_both_shapes(path, model, classifier):
+def test_card_with_another_input_size_is_refused(path, model, classifier):
     size = classifier.card.input_size
     message = refusal(path, model, replace(classifier.card, input_size=size // 2))
     assert f"(1, {size}, {size}, 1)" in message

@@ -70,7 +70,7 @@ def test_runtimes_agree_within_two_steps_with_the_same_kernels(faces, of_tflite_
         assert np.abs(actual - expected).max() <= 2 * OUTPUT_STEP + 1e-6
 
 
-def test_xnnpack_agrees_on_labels_and_within_two_steps_on_average(faces, of_tflite_runtime):
+def test_xnnpack_agrees_within_two_steps_on_average(faces, of_tflite_runtime):
     classifier = Classifier(shipped_model())
     classifier.card = replace(classifier.card, temperature=1.0)
     actual = np.stack([classifier.classify(face) for face in faces])
