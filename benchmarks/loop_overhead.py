@@ -1,155 +1,174 @@
-"""Show where the loop's time goes: by stage, and in each what OpenCV and the TFLite runtime take and what Python does.
+"""Measure where the loop's time goes: by stage, and in each of them by native code and by Python.
 
-usage: .venv/bin/python benchmarks/loop_overhead.py [SOURCE...]     (after scripts/run.sh has made .venv)
+Each frame is written as a JSON line to /dev/null, as a service would. Measured is the processor time of the loop's
+own thread, so that other programs do not count; capture (waiting, drawing, decoding) and the sinks' own threads are
+left out. Native is the time in OpenCV and in the model; the rest is Python's: the interpreter, NumPy, copying. In a
+live run the processor's caches are cold after each wait, which makes Python's lines several times slower than at full
+speed.
 
-Without a SOURCE: the synthetic camera, as fast as it goes and live, with 30 frames of 640 x 480 a second. Each frame is
-written as a JSON line to /dev/null, as a service would. Measured is the processor's time of the loop's own thread, so
-that other programs' turns do not count; waiting for a frame and drawing or decoding it are left out, and so is what a
-sink's own thread does. Native are calls of OpenCV and of the model; the rest is Python's own: the interpreter, numpy's
-arithmetic, copying. After a wait of
-30 ms a processor has to fetch code and data anew, which makes Python's lines several times slower than at full speed.
-
-Overhead is all that is neither search nor crop nor classification: the steadying of labels, the making of readings,
-sinks, sums, pace.
+Overhead is all but detect, crop and classify: smoothing, results, sinks, counters, frame rate limit.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from types import SimpleNamespace, TracebackType
+from typing import Any, ClassVar, Self
 
 import cv2
 
+from benchmarks.common import make_parser, make_pipeline
 from edge import pipeline
 from edge.capture import registry as cameras
 from edge.capture.frame_rate import FrameRateLimiter
 from edge.capture.latest_frame import LatestFrame
+from edge.config.defaults import IDLE_FPS
 from edge.config.models import shipped_model
-from edge.detection.haar import HaarDetector
+from edge.diagnostics.stage_recorder import WORK_STAGES
 from edge.inference import classifier
 from edge.inference.classifier import Classifier
-from edge.inference.smoothing import TemporalSmoother
-from edge.pipeline import STAGES, Pipeline
+from edge.pipeline import STAGES
 from edge.sinks import registry as sinks
-from edge.tracking.tracker import Tracker
-from edge.types import Frame, FrameResult, RunInfo
+from edge.types import Frame, FrameResult, RunInfo, Sink
 
 SOURCES = ("synthetic:fast", "synthetic")
-SECONDS, WARM_UP = 15.0, 60  # of a run, and frames of it that do not count
-WORK = ("detect", "crop", "classify")
-CALLS = ("resize", "matchTemplate", "minMaxLoc", "copyMakeBorder")  # of OpenCV's, that the loop makes
+WARM_UP_FRAMES = 60
+CV2_FUNCTIONS = ("resize", "matchTemplate", "minMaxLoc", "copyMakeBorder")  # that the loop calls
 
 
-def main() -> None:
-    timed = Native()
-    timed.install()
-    for source in sys.argv[1:] or SOURCES:
-        print(measured(source, timed), flush=True)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = make_parser("loop_overhead", __doc__)
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        default=SOURCES,
+        help="default: the synthetic camera at full speed, and live at 30 frames per second",
+    )
+    parser.add_argument("--duration", type=float, default=15.0, help="seconds per source")
+    options = parser.parse_args(arguments)
+    timer = NativeTimer()
+    timer.install()
+    for source in options.sources:
+        print(measure(source, options.duration, timer), flush=True)
 
 
-class Native:
-    """Adds up the seconds that native calls of the loop's thread take; a camera's thread calls OpenCV, too."""
+class NativeTimer:
+    """Sums up the seconds of native calls in the main thread; a camera's thread calls OpenCV, too."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def install(self) -> None:
-        """Put a clock around every native call that the loop makes, before its parts are built."""
-        for name in CALLS:
-            setattr(cv2, name, self.around(getattr(cv2, name)))
-        cascade, runtime = cv2.CascadeClassifier, classifier.runtime
+        """Time every native call of the loop; called before its parts are built."""
+        for name in CV2_FUNCTIONS:
+            setattr(cv2, name, self.timed(getattr(cv2, name)))
+        make_cascade, runtime = cv2.CascadeClassifier, classifier.runtime
 
-        def interpreter(**options: Any) -> Wrapped:
-            return Wrapped(runtime().Interpreter(**options), "invoke", self)
+        def make_interpreter(**options: Any) -> TimedObject:
+            return TimedObject(runtime().Interpreter(**options), "invoke", self)
 
-        cv2.CascadeClassifier = lambda: Wrapped(cascade(), "detectMultiScale2", self)  # type: ignore[misc, assignment]
-        classifier.runtime = lambda: SimpleNamespace(Interpreter=interpreter)
+        cv2.CascadeClassifier = lambda: TimedObject(make_cascade(), "detectMultiScale2", self)  # type: ignore[misc, assignment]
+        classifier.runtime = lambda: SimpleNamespace(Interpreter=make_interpreter)
 
-    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any, **options: Any) -> Any:
+    def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
             start = time.thread_time()
             try:
-                return call(*arguments, **options)
+                return function(*arguments, **options)
             finally:
                 if threading.current_thread() is threading.main_thread():
                     self.seconds += time.thread_time() - start
 
-        return timed
+        return call
 
 
-class Wrapped:
-    """An object of a native library, with a clock around the method that does the work."""
+class TimedObject:
+    """An object of a native library whose method `method` is timed."""
 
-    def __init__(self, inner: Any, method: str, native: Native) -> None:
+    def __init__(self, inner: Any, method: str, timer: NativeTimer) -> None:
         self._inner = inner
-        setattr(self, method, native.around(getattr(inner, method)))
+        setattr(self, method, timer.timed(getattr(inner, method)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-class Laps:
-    """In place of the pipeline's own clock: the thread's time of each stage, and the native part of it."""
+class ThreadStageTimer:
+    """Replaces the pipeline's StageTimer: processor time of the thread in each stage, and its native part."""
 
     seconds: ClassVar[dict[str, float]] = defaultdict(float)
     native_seconds: ClassVar[dict[str, float]] = defaultdict(float)
-    native: ClassVar[Native]
+    native_timer: ClassVar[NativeTimer]
 
     def __init__(self, **known: float) -> None:
         self.timings = dict.fromkeys(STAGES, 0.0) | known
-        self._ended, self._before = time.thread_time(), self.native.seconds
+        self._ended, self._native_before = time.thread_time(), self.native_timer.seconds
 
     def end(self, stage: str) -> None:
         self.seconds[stage] += time.thread_time() - self._ended
-        self.native_seconds[stage] += self.native.seconds - self._before
-        self._ended, self._before = time.thread_time(), self.native.seconds
+        self.native_seconds[stage] += self.native_timer.seconds - self._native_before
+        self._ended, self._native_before = time.thread_time(), self.native_timer.seconds
 
 
-class Timed:
-    """The JSON lines' sink, with a clock around it."""
+class TimedSink:
+    """A sink whose `write` counts as stage `sinks`."""
 
-    def __init__(self, live: bool) -> None:
-        self.sink = sinks.make("jsonl:/dev/null", RunInfo(live=live))
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
 
-    def write(self, seen: FrameResult) -> None:
+    def __enter__(self) -> Self:
+        self._sink.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sink.__exit__(kind, error, trace)
+
+    def write(self, result: FrameResult) -> None:
         start = time.thread_time()
-        self.sink.write(seen)
-        Laps.seconds["sinks"] += time.thread_time() - start
+        self._sink.write(result)
+        ThreadStageTimer.seconds["sinks"] += time.thread_time() - start
 
 
-class Counted:
-    """Hands frames on; notes the thread's time outside of them, and begins anew after the warm-up."""
+class TimedFrames:
+    """Forwards frames; counts them and the thread's processor seconds between them, after the warm-up."""
 
     def __init__(self, frames: Iterator[Frame]) -> None:
-        self._frames, self._left = frames, 0.0
-        self.count, self.seconds = -WARM_UP, 0.0
+        self._frames = frames
+        self._returned_at: float | None = None  # thread seconds
+        self.count, self.seconds = -WARM_UP_FRAMES, 0.0
 
-    def __iter__(self) -> Counted:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Frame:
-        self.seconds += time.thread_time() - self._left
+        self.end_frame()
+        frame = next(self._frames)
+        self._returned_at = time.thread_time()
+        return frame
+
+    def end_frame(self) -> None:
+        """Count the frame that was returned last."""
+        if self._returned_at is None:
+            return
+        self.seconds += time.thread_time() - self._returned_at
+        self._returned_at = None
         self.count += 1
         if self.count == 0:
             self.seconds = 0.0
-            Laps.seconds.clear()
-            Laps.native_seconds.clear()
-        frame = next(self._frames)
-        self._left = time.thread_time()
-        return frame
+            ThreadStageTimer.seconds.clear()
+            ThreadStageTimer.native_seconds.clear()
 
 
-def measured(source: str, native: Native) -> str:
+def measure(source: str, duration: float, timer: NativeTimer) -> str:
     """Return the table of one source."""
-    pipeline.StageTimer, Laps.native = Laps, native  # type: ignore[assignment, misc] # noqa: SLF001
-    model = Classifier(shipped_model())
-    loop = Pipeline(Tracker(HaarDetector()), model, TemporalSmoother(model.card.min_confidence), model.card.labels)
+    pipeline.StageTimer, ThreadStageTimer.native_timer = ThreadStageTimer, timer  # type: ignore[assignment, misc]
     live = cameras.is_live(source)
     with ExitStack() as stack:
         frames: Iterator[Frame] = (
@@ -157,28 +176,33 @@ def measured(source: str, native: Native) -> str:
             if live
             else stack.enter_context(closing(cameras.frames(source)))
         )
-        counted, sink = Counted(frames), Timed(live)
-        stack.enter_context(sink.sink)
-        loop.run(counted, [sink], max_seconds=SECONDS, pace=FrameRateLimiter(None, 5.0 if live else None))  # type: ignore[list-item]
-    return table(source, counted)
+        timed_frames = TimedFrames(frames)
+        sink = stack.enter_context(TimedSink(sinks.find("jsonl:/dev/null")(RunInfo(live=live))))
+        pipeline.run(
+            make_pipeline(Classifier(shipped_model())),
+            timed_frames,
+            [sink],
+            max_seconds=duration,
+            limiter=FrameRateLimiter(None, IDLE_FPS if live else None),
+        )
+        timed_frames.end_frame()
+    return format_table(source, timed_frames)
 
 
-def table(source: str, counted: Counted) -> str:
-    each = 1000 / counted.count  # ms a frame
-    rows = {stage: (Laps.seconds[stage], Laps.native_seconds[stage]) for stage in (*WORK, "smooth", "sinks")}
-    rows["the rest"] = counted.seconds - sum(taken for taken, _ in rows.values()), 0.0
-    whole = counted.seconds
+def format_table(source: str, frames: TimedFrames) -> str:
+    seconds, native_seconds, total = ThreadStageTimer.seconds, ThreadStageTimer.native_seconds, frames.seconds
+    rows = {stage: (seconds[stage], native_seconds[stage]) for stage in (*WORK_STAGES, "smooth", "sinks")}
+    rows["other"] = total - sum(spent for spent, _ in rows.values()), 0.0
+    overhead = 1 - sum(rows[stage][0] for stage in WORK_STAGES) / total
+    rows["total"] = total, sum(native for _, native in rows.values())
     lines = [
-        f"{source}, {counted.count} frames",
-        f"{'stage':12} {'ms a frame':>10} {'share':>7} {'native':>8} {'Python':>8}",
+        f"{source}, {frames.count} frames",
+        f"{'stage':12} {'ms per frame':>12} {'fraction':>8} {'native':>8} {'Python':>8}",
     ]
-    for stage, (taken, native) in rows.items():
-        shares = f"{taken / whole:7.1%} {native / whole:8.1%} {(taken - native) / whole:8.1%}"
-        lines.append(f"{stage:12} {taken * each:10.3f} {shares}")
-    native = sum(part for _, part in rows.values())
-    lines.append(f"{'all':12} {whole * each:10.3f} {1:7.1%} {native / whole:8.1%} {1 - native / whole:8.1%}")
-    over = 1 - sum(rows[stage][0] for stage in WORK) / whole
-    return "\n".join([*lines, f"overhead: {over:.1%} of the loop's time", ""])
+    for stage, (spent, native) in rows.items():
+        fractions = f"{spent / total:8.1%} {native / total:8.1%} {(spent - native) / total:8.1%}"
+        lines.append(f"{stage:12} {1000 * spent / frames.count:12.3f} {fractions}")
+    return "\n".join([*lines, f"overhead: {overhead:.1%} of the loop's processor time", ""])
 
 
 if __name__ == "__main__":

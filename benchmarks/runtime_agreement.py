@@ -1,10 +1,9 @@
-"""Measure the classifier alone with `edge benchmark`'s own code and with ai-edge-litert's tool, in turn.
+"""Compare the latency that `edge benchmark` measures with that of ai-edge-litert's own tool, interleaved.
 
-usage: .venv/bin/python benchmarks/runtime_agreement.py [MODEL]        (after scripts/run.sh has made .venv)
-
-The tool came with ai-edge-litert 2.3; it times the model's run alone, with one thread and random pixels, and rounds to
-0.01 ms. Ours also hands the image over and makes shares of what comes out, as the loop does. A round asks both; the
-ratios of their medians and of their means are printed, and the middle ones of all rounds.
+The tool is part of ai-edge-litert from 2.3 on; it times the inference alone, with one thread and random pixels, and
+rounds to 0.01 ms. `edge benchmark` also includes the transfer of the image and the calibration of the output, as the
+loop has them. Each round runs both; the ratios of their medians and of their means are printed, and the median of the
+ratios.
 """
 
 from __future__ import annotations
@@ -14,56 +13,58 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.common import make_parser
 from edge.config.models import shipped_model
-from edge.diagnostics.benchmark import single_stream
-from edge.diagnostics.benchmark_report import Rule
+from edge.diagnostics.single_stream import StoppingRule, measure_single_stream
 from edge.inference.classifier import Classifier
 
-TOOL = "ai_edge_litert.tools.benchmark_litert_model"
-ROUNDS, QUERIES = 15, 2000
+TOOL_MODULE = "ai_edge_litert.tools.benchmark_litert_model"
 
-Figures = tuple[float, float]  # median, mean; ms
+Latency = tuple[float, float]  # median and mean in ms
 
 
-def main() -> None:
-    model = Path(sys.argv[1]) if sys.argv[1:] else shipped_model()
-    classifier, ratios = Classifier(model), []
-    print(f"{'':8} {'ours p50':>9} {'tool p50':>9} {'ratio':>6} {'ours mean':>10} {'tool mean':>10} {'ratio':>6}")
-    for number in range(ROUNDS):
-        # Neither is always the one that comes after the other's pause.
-        if number % 2:
-            tool, ours = of_tool(model), of_ours(classifier)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = make_parser("runtime_agreement", __doc__)
+    parser.add_argument("model", nargs="?", type=Path, default=shipped_model(), help="default: the shipped model")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--queries", type=int, default=2000, help="in each round")
+    options = parser.parse_args(arguments)
+    classifier, ratios = Classifier(options.model), []
+    print(f"{'':8} {'edge p50':>9} {'tool p50':>9} {'ratio':>6} {'edge mean':>10} {'tool mean':>10} {'ratio':>6}")
+    for number in range(options.rounds):
+        if number % 2:  # alternately, so that neither always runs after a pause
+            tool = measure_tool(options.model, options.queries)
+            edge = measure_edge(classifier, options.queries)
         else:
-            ours, tool = of_ours(classifier), of_tool(model)
-        ratios.append((ours[0] / tool[0], ours[1] / tool[1]))
-        print(line(f"round {number + 1}", ours, tool), flush=True)
-    middle = [statistics.median(column) for column in zip(*ratios, strict=True)]
-    print(f"middle ratio of {ROUNDS} rounds: p50 {middle[0]:.3f}, mean {middle[1]:.3f}")
+            edge = measure_edge(classifier, options.queries)
+            tool = measure_tool(options.model, options.queries)
+        ratios.append((edge[0] / tool[0], edge[1] / tool[1]))
+        medians = f"{edge[0]:9.3f} {tool[0]:9.2f} {ratios[-1][0]:6.2f}"
+        means = f"{edge[1]:10.3f} {tool[1]:10.2f} {ratios[-1][1]:6.2f}"
+        print(f"{f'round {number + 1}':8} {medians} {means}", flush=True)
+    p50, mean = (statistics.median(column) for column in zip(*ratios, strict=True))
+    print(f"median ratio of {options.rounds} rounds: p50 {p50:.3f}, mean {mean:.3f}")
 
 
-def of_ours(classifier: Classifier) -> Figures:
-    alone = single_stream(classifier, Rule(QUERIES, 0.0))
-    assert alone
-    return alone.ms.p50, alone.ms.mean
+def measure_edge(classifier: Classifier, queries: int) -> Latency:
+    result = measure_single_stream(classifier, StoppingRule(queries, 0.0))
+    assert result
+    return result.latency_ms.p50, result.latency_ms.mean
 
 
-def of_tool(model: Path) -> Figures:
+def measure_tool(model: Path, queries: int) -> Latency:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        command = [sys.executable, "-m", TOOL, f"--model={model}", f"--num_runs={QUERIES}", f"--result_json={result}"]
-        done = subprocess.run([*command, "--warmup_runs=20"], capture_output=True, text=True, check=False)
-        if done.returncode or not result.exists():
-            sys.exit(f"agree.py: {TOOL} failed: {' '.join(done.stderr.splitlines()[-1:])}")
+        options = [f"--model={model}", f"--num_runs={queries}", f"--result_json={result}", "--warmup_runs=20"]
+        command = [sys.executable, "-m", TOOL_MODULE, *options]
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if completed.returncode or not result.exists():
+            sys.exit(f"runtime_agreement: {TOOL_MODULE} failed: {' '.join(completed.stderr.splitlines()[-1:])}")
         latency = json.loads(result.read_text())["latency"]
     return latency["median_ms"], latency["avg_ms"]
-
-
-def line(name: str, ours: Figures, tool: Figures) -> str:
-    (p50, mean), (tool_p50, tool_mean) = ours, tool
-    ratios = p50 / tool_p50, mean / tool_mean
-    return f"{name:8} {p50:9.3f} {tool_p50:9.2f} {ratios[0]:6.2f} {mean:10.3f} {tool_mean:10.2f} {ratios[1]:6.2f}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-"""Measure what more threads gain on this machine: of the model and of OpenCV, while it is quiet and while it is busy.
+"""Measure what more threads of the model and of OpenCV gain, on an idle and on a busy machine.
 
-usage: .venv/bin/python benchmarks/threads.py     (after scripts/run.sh has made .venv)
-
-The same frames of the synthetic camera, drawn beforehand, with each number of threads in turn, ROUNDS times; then once
-more beside a program on every core that only counts. Told are medians of the rounds, of a frame of the loop and of a
-face of the classifier alone: ms of the clock on the wall, and ms of all cores that the process took for it. Two threads
-that end sooner on a machine with idle cores may take more in all: that is heat, and a busy machine has no idle ones.
+The same frames of the synthetic camera, drawn beforehand, with each number of threads, interleaved in several rounds;
+then once more while other processes keep every core busy. Printed are the medians of the rounds, for a frame of the
+loop and for a face of the classifier alone: wall time, and processor time of all cores in ms. Two threads that end
+sooner on a machine with idle cores may take more processor time: that is heat, and a busy machine has no idle cores.
 """
 
 from __future__ import annotations
@@ -15,67 +13,64 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 
-from edge.capture import registry as cameras
+from benchmarks.common import make_parser, make_pipeline, synthetic_frames
 from edge.config.models import shipped_model
-from edge.detection.haar import HaarDetector
-from edge.diagnostics.benchmark import gray_face
+from edge.diagnostics.single_stream import gray_pattern
 from edge.inference.classifier import Classifier
-from edge.inference.smoothing import TemporalSmoother
-from edge.pipeline import Pipeline
-from edge.tracking.tracker import Tracker
+from edge.pipeline import run as run_loop
 
-SOURCE, FRAMES, FACES = "synthetic:fast,faces=2,size=1280x720", 120, 200
-ROUNDS = 5
 THREADS = (1, 2, 4)
+QUERIES = 200  # of the classifier in each round
 
 
-def main() -> None:
-    frames = list(islice(cameras.frames(SOURCE), FRAMES))
-    models = {threads: Classifier(shipped_model(), threads) for threads in THREADS}
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = make_parser("threads", __doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=120)
+    options = parser.parse_args(arguments)
+    frames = synthetic_frames(options.frames, "faces=2,size=1280x720")
+    classifiers = {threads: Classifier(shipped_model(), threads) for threads in THREADS}
 
-    def loop(threads: int) -> None:
-        model = models[threads]
-        Pipeline(Tracker(HaarDetector(threads=threads)), model, TemporalSmoother(), model.card.labels).run(iter(frames))
+    def run_frames(threads: int) -> None:
+        run_loop(make_pipeline(classifiers[threads], threads), iter(frames))
 
-    def alone(threads: int) -> None:
-        model = models[threads]
-        face = gray_face(model.card.input_size)
-        for _ in range(FACES):
-            model.classify(face)
+    def run_queries(threads: int) -> None:
+        face = gray_pattern(classifiers[threads].card.input_size)
+        for _ in range(QUERIES):
+            classifiers[threads].classify(face)
 
-    print(f"{f'{os.cpu_count()} cores':17} {'threads':>7} {'a frame: wall, cores':>22} {'a face: wall, cores':>22}")
-    for name, busy in (("otherwise quiet", 0), ("every core busy", os.cpu_count() or 1)):
-        with others(busy):
-            frame, face = in_turn(loop, FRAMES), in_turn(alone, FACES)
+    cores = os.cpu_count() or 1
+    print(f"{f'{cores} cores':10} {'threads':>7} {'frame: wall, cores':>22} {'face: wall, cores':>22}")
+    for name, busy_cores in (("idle", 0), ("busy", cores)):
+        with busy_processes(busy_cores):
+            frame = measure_interleaved(run_frames, options.frames, options.rounds)
+            face = measure_interleaved(run_queries, QUERIES, options.rounds)
         for threads in THREADS:
-            wall, cores = zip(frame[threads], face[threads], strict=True)
-            frame_face = f"{wall[0]:13.2f} {cores[0]:8.2f} {wall[1]:13.2f} {cores[1]:8.2f}"
-            print(f"{name:17} {threads:7} {frame_face}", flush=True)
+            times = "{:13.2f} {:8.2f} {:13.2f} {:8.2f}".format(*frame[threads], *face[threads])
+            print(f"{name:10} {threads:7} {times}", flush=True)
 
 
-def in_turn(work: Callable[[int], object], count: int) -> dict[int, tuple[float, float]]:
-    """Return the median ms, on the wall and of all cores, of one of the `count` things of `work`, by threads."""
-    taken: dict[int, list[tuple[float, float]]] = {threads: [] for threads in THREADS}
-    for _ in range(ROUNDS):
+def measure_interleaved(run: Callable[[int], object], count: int, rounds: int) -> dict[int, tuple[float, float]]:
+    """Return threads -> median ms, wall and processor time, of one of the `count` items that `run` processes."""
+    results: dict[int, list[tuple[float, float]]] = {threads: [] for threads in THREADS}
+    for _ in range(rounds):
         for threads in THREADS:
-            wall, cores = time.perf_counter(), time.process_time()
-            work(threads)
-            spent = time.perf_counter() - wall, time.process_time() - cores
-            taken[threads].append((spent[0] / count * 1000, spent[1] / count * 1000))
-    return {threads: (_median(each, 0), _median(each, 1)) for threads, each in taken.items()}
-
-
-def _median(rounds: list[tuple[float, float]], place: int) -> float:
-    return statistics.median(each[place] for each in rounds)
+            wall, processor = time.perf_counter(), time.process_time()
+            run(threads)
+            results[threads].append((time.perf_counter() - wall, time.process_time() - processor))
+    medians = {}
+    for threads, each in results.items():
+        wall, processor = (1000 * statistics.median(column) / count for column in zip(*each, strict=True))
+        medians[threads] = wall, processor
+    return medians
 
 
 @contextmanager
-def others(count: int) -> Iterator[None]:
-    """Have so many processes count for the length of the block."""
+def busy_processes(count: int) -> Iterator[None]:
+    """Run `count` processes that keep a core busy each."""
     with ExitStack() as stack:
         for _ in range(count):
             process = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))

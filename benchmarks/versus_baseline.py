@@ -1,140 +1,157 @@
-"""Measure the loop against the naive one: a full-frame search in every frame, and every face classified.
+"""Measure the pipeline against a baseline that detects and classifies every face in every frame.
 
-usage: .venv/bin/python benchmarks/versus_baseline.py [--stamped] VIDEO|calm...      (after scripts/run.sh has made .venv)
+The baseline is the loop of OpenCV's tutorials: detectMultiScale over the whole frame with scale factor 1.1 and 5
+neighbors, one OpenCV thread, the same model, the same preprocessing. Both get the same decoded gray frames,
+interleaved; the faster round of each counts. Decoding is in neither. A face of the baseline is kept when the pipeline
+has a box with an intersection over union of at least 0.4 in the same frame.
 
-`calm` is one face, scikit-image's astronaut, 15 s at 640 x 360, under a camera that pans, zooms and turns a bit, with
-a sensor's noise: nothing stands still, which is the hard case for a sweep that looks where something moved (it needs
-.venv-test/bin/python).
+VIDEO `calm` is built in: one face, scikit-image's astronaut, 15 s at 640 x 360, under a camera that pans, zooms and
+rotates, with sensor noise. Everything moves, which is the hard case for a detector that searches where something
+moved. It needs .venv-test, which scripts/test.sh makes.
 
-The naive loop is the one of the tutorials: detectMultiScale over the whole frame with step 1.1 and 5 neighbors, one
-OpenCV thread, the same model, the same preprocessing. Both get the same decoded gray frames, in turn, twice; the better
-half of each counts. Decoding is in neither. A face that the naive loop finds is kept when ours has one at its place
-in the same frame (intersection over union of at least 0.4).
-
-What is kept depends on which frame the sweep happens to search where: with --stamped the same frames are also taken for
-those of a camera of 15 to 31 frames a second, and least, mean and most of what is kept are told.
+What is kept depends on which tile is searched in which frame. With --frame-rates the frames are also given the times
+of cameras of 15 to 31 frames per second, and the minimum, mean and maximum of what is kept are printed.
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Self
 
 import cv2
 import numpy as np
 
+from benchmarks.common import add_noise, make_parser, make_pipeline
 from edge.capture import registry as cameras
 from edge.config.models import shipped_model
-from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.smoothing import TemporalSmoother
-from edge.pipeline import Pipeline
-from edge.tracking.tracker import Tracker
+from edge.pipeline import run as run_loop
 from edge.types import Box, Frame, FrameResult
 
-STEP, NEIGHBORS, SMALLEST = 1.1, 5, 30
-SAME = 0.4  # intersection over union
-ROUNDS = 2
-CASCADES = ("alt2", "default")  # ours, which the naive loop may have too, and the tutorials'
-STAMPS = range(15, 32)  # frames a second
+SCALE_FACTOR, MIN_NEIGHBORS, MIN_FACE_PIXELS = 1.1, 5, 30
+KEPT_IOU = 0.4
+CASCADES = ("alt2", "default")  # the pipeline's, and the tutorials'
+FRAME_RATES = range(15, 32)  # frames per second
+CALM_FRAMES, CALM_FPS = 450, 30
 
-Found = list[list[Box]]  # the boxes of each frame
+Boxes = list[list[Box]]  # of each frame
 
 
-def main() -> None:
-    print(f"{'video':24} {'naive with':10} {'frames':>6} {'naive fps':>9} {'our fps':>8} {'ratio':>6}  kept")
-    stamped = "--stamped" in sys.argv
-    for video in [word for word in sys.argv[1:] if word != "--stamped"]:
-        frames = list(calm() if video == "calm" else cameras.frames(video))
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = make_parser("versus_baseline", __doc__)
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", default=["calm"], help="default: calm")
+    parser.add_argument("--frame-rates", action="store_true", help="also at other frame rates")
+    parser.add_argument("--max-frames", type=int, help="of each video")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args(arguments)
+    print(f"{'video':24} {'cascade':10} {'frames':>6} {'baseline fps':>12} {'fps':>8} {'ratio':>6}  kept")
+    for video in options.videos:
+        source = calm_frames() if video == "calm" else cameras.frames(video)
+        frames = list(islice(source, options.max_frames))
         for cascade in CASCADES:
-            print(compare(video, frames, cascade), flush=True)
-            if stamped:
-                print(spread(frames, cascade), flush=True)
+            print(compare(video, frames, cascade, options.rounds), flush=True)
+            if options.frame_rates:
+                print(compare_frame_rates(frames, cascade), flush=True)
 
 
-def calm() -> Iterator[Frame]:
+def calm_frames() -> Iterator[Frame]:
     """Yield the frames of the built-in clip."""
     import skimage.data
 
     portrait = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)  # type: ignore[no-untyped-call]
     rng = np.random.default_rng(0)
-    for index in range(450):
-        now = index / 30
+    for index in range(CALM_FRAMES):
+        now = index / CALM_FPS
         x, y = 224 + 25 * np.sin(0.9 * now), 130 + 15 * np.sin(1.3 * now)
-        move = cv2.getRotationMatrix2D((x, y), 6 * np.sin(1.1 * now), 1 + 0.25 * np.sin(0.7 * now))
-        move[:, 2] += 320 - x + 60 * np.sin(0.5 * now), 180 - y
-        view = cv2.warpAffine(portrait, move, (640, 360), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
-        gray = np.clip(view + rng.normal(0, 4, view.shape), 0, 255).astype(np.uint8)
-        yield Frame(gray, lambda: gray, now, index)  # noqa: B023 (nobody asks for it)
+        motion = cv2.getRotationMatrix2D((x, y), 6 * np.sin(1.1 * now), 1 + 0.25 * np.sin(0.7 * now))
+        motion[:, 2] += 320 - x + 60 * np.sin(0.5 * now), 180 - y
+        view = cv2.warpAffine(portrait, motion, (640, 360), borderMode=cv2.BORDER_REFLECT)
+        gray = add_noise(view.astype(np.uint8, copy=False), rng, 4)
+        yield Frame(gray, lambda: gray, now, index)  # noqa: B023 (no sink asks for color)
 
 
-def compare(video: str, frames: list[Frame], cascade: str) -> str:
+def compare(video: str, frames: list[Frame], cascade: str, rounds: int) -> str:
     """Return the line of one video."""
-    (naive_seconds, naive), (seconds, ours) = in_turn(
-        lambda: run_naive(frames, Classifier(shipped_model()), cascade),
-        lambda: run_ours(frames, Classifier(shipped_model())),
+    (baseline_seconds, baseline), (seconds, boxes) = fastest_interleaved(
+        rounds,
+        lambda: run_baseline(frames, Classifier(shipped_model()), cascade),
+        lambda: run_pipeline(frames, Classifier(shipped_model())),
     )
-    faces = sum(map(len, naive))
-    share = f"{kept(naive, ours):.1%} of {faces}" if faces else "it found none"
+    count = sum(map(len, baseline))
+    kept = f"{kept_fraction(baseline, boxes):.1%} of {count}" if count else "the baseline found none"
     return (
-        f"{video.rpartition('/')[2][:24]:24} {cascade:10} {len(frames):6} {len(frames) / naive_seconds:9.1f} "
-        f"{len(frames) / seconds:8.1f} {naive_seconds / seconds:6.1f}  {share}; ours finds {sum(map(len, ours))}"
+        f"{video.rpartition('/')[2][:24]:24} {cascade:10} {len(frames):6} {len(frames) / baseline_seconds:12.1f} "
+        f"{len(frames) / seconds:8.1f} {baseline_seconds / seconds:6.1f}  {kept}; the pipeline {sum(map(len, boxes))}"
     )
 
 
-def spread(frames: list[Frame], cascade: str) -> str:
+def compare_frame_rates(frames: list[Frame], cascade: str) -> str:
     """Return the line of what is kept when the frames come at other rates."""
-    _, naive = run_naive(frames, Classifier(shipped_model()), cascade)
-    if not any(naive):
+    _, baseline = run_baseline(frames, Classifier(shipped_model()), cascade)
+    if not any(baseline):
         return ""
-    shares = []
-    for fps in STAMPS:
-        stamped = [replace(frame, time=number / fps) for number, frame in enumerate(frames)]
-        shares.append(kept(naive, run_ours(stamped, Classifier(shipped_model()))[1]))
-    mean = sum(shares) / len(shares)
-    rates = f"{STAMPS[0]} to {STAMPS[-1]}"
-    return f"{'':24} {cascade:10} at {rates} frames a second: {min(shares):.1%}, {mean:.1%}, {max(shares):.1%} kept"
+    fractions = []
+    for fps in FRAME_RATES:
+        timed = [replace(frame, time=number / fps) for number, frame in enumerate(frames)]
+        fractions.append(kept_fraction(baseline, run_pipeline(timed, Classifier(shipped_model()))[1]))
+    mean = sum(fractions) / len(fractions)
+    rates = f"{FRAME_RATES[0]} to {FRAME_RATES[-1]} fps"
+    return f"{'':24} {cascade:10} at {rates}: kept {min(fractions):.1%}, {mean:.1%}, {max(fractions):.1%}"
 
 
-def kept(naive: Found, ours: Found) -> float:
-    """Return the share of the faces in `naive` that `ours` has, too, 0 to 1."""
-    pairs = [(face, boxes) for faces, boxes in zip(naive, ours, strict=True) for face in faces]
-    return sum(any(face.iou(box) >= SAME for box in boxes) for face, boxes in pairs) / len(pairs)
+def kept_fraction(baseline: Boxes, boxes: Boxes) -> float:
+    """Return the fraction of the faces in `baseline` that `boxes` has, too, 0 to 1."""
+    pairs = [(face, found) for faces, found in zip(baseline, boxes, strict=True) for face in faces]
+    return sum(any(face.iou(box) >= KEPT_IOU for box in found) for face, found in pairs) / len(pairs)
 
 
-def in_turn(*loops: Callable[[], tuple[float, Found]]) -> list[tuple[float, Found]]:
-    """Return the least seconds of each of `loops`, and what it found."""
-    taken = [[loop() for loop in loops] for _ in range(ROUNDS)]
-    return [min(column, key=lambda found: found[0]) for column in zip(*taken, strict=True)]
+def fastest_interleaved(rounds: int, *runs: Callable[[], tuple[float, Boxes]]) -> list[tuple[float, Boxes]]:
+    """Return the seconds of the fastest round of each of `runs`, and its boxes."""
+    results = [[run() for run in runs] for _ in range(rounds)]
+    return [min(column, key=lambda result: result[0]) for column in zip(*results, strict=True)]
 
 
-def run_naive(frames: list[Frame], classifier: Classifier, cascade: str) -> tuple[float, Found]:
+def run_baseline(frames: list[Frame], classifier: Classifier, cascade: str) -> tuple[float, Boxes]:
+    """Return seconds and boxes of the baseline with OpenCV's cascade haarcascade_frontalface_`cascade`.xml."""
     cv2.setNumThreads(1)
-    path = f"{cv2.data.haarcascades}haarcascade_frontalface_{cascade}.xml"  # type: ignore[attr-defined] # the stubs lack it
-    search, found = cv2.CascadeClassifier(path), []
+    detector, boxes = make_cascade(cascade), []
     begin = time.perf_counter()
     for frame in frames:
-        hits = search.detectMultiScale(frame.gray, STEP, NEIGHBORS, minSize=(SMALLEST, SMALLEST))
-        boxes = [Box(*map(int, hit)) for hit in hits]
-        for box in boxes:
+        found = detect_baseline(detector, frame)
+        for box in found:
             classifier.classify(classifier.prepare(frame.gray, box))
-        found.append(boxes)
-    return time.perf_counter() - begin, found
+        boxes.append(found)
+    return time.perf_counter() - begin, boxes
 
 
-def run_ours(frames: list[Frame], classifier: Classifier) -> tuple[float, Found]:
-    pipeline, boxes = Pipeline(Tracker(HaarDetector()), classifier, TemporalSmoother(), classifier.card.labels), Boxes()
-    return pipeline.run(iter(frames), [boxes]).seconds, boxes.found
+def make_cascade(name: str) -> cv2.CascadeClassifier:
+    path = f"{cv2.data.haarcascades}haarcascade_frontalface_{name}.xml"  # type: ignore[attr-defined] # the stubs lack it
+    return cv2.CascadeClassifier(path)
 
 
-class Boxes:
-    """A sink that keeps where the faces were."""
+def detect_baseline(detector: cv2.CascadeClassifier, frame: Frame) -> list[Box]:
+    """Return the faces that the baseline finds in `frame`."""
+    min_size = MIN_FACE_PIXELS, MIN_FACE_PIXELS
+    return [
+        Box(*map(int, found))
+        for found in detector.detectMultiScale(frame.gray, SCALE_FACTOR, MIN_NEIGHBORS, 0, min_size)
+    ]
+
+
+def run_pipeline(frames: list[Frame], classifier: Classifier) -> tuple[float, Boxes]:
+    """Return seconds and boxes of the pipeline."""
+    sink = BoxSink()
+    return run_loop(make_pipeline(classifier), iter(frames), [sink]).seconds, sink.boxes
+
+
+class BoxSink:
+    """A sink that keeps the boxes of the faces."""
 
     def __init__(self) -> None:
-        self.found: Found = []
+        self.boxes: Boxes = []
 
     def __enter__(self) -> Self:
         return self
@@ -142,8 +159,8 @@ class Boxes:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def write(self, seen: FrameResult) -> None:
-        self.found.append([reading.box for reading in seen.faces])
+    def write(self, result: FrameResult) -> None:
+        self.boxes.append([face.box for face in result.faces])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Measure the loop against the package `fer`, each in a process and an environment of its own, in turn.
+"""Measure the pipeline against the package `fer`, each in a process and an environment of its own, interleaved.
 
-usage (gigabytes to install):
-       python3 -m venv .venv-fer && .venv-fer/bin/pip install fer==25.10.3 "opencv-python<5" "setuptools<81"
-       .venv/bin/python benchmarks/versus_fer.py .venv-fer/bin/python VIDEO
+fer needs gigabytes, so it gets an environment of its own:
 
-fer's pipeline as its README shows it: `FER().detect_emotions(frame)`, with its default face search, one OpenCV thread.
-Start is from starting Python to the first result; frames a second are those after it; memory is the process's peak.
+    python3 -m venv .venv-fer && .venv-fer/bin/pip install fer==25.10.3 "opencv-python<5" "setuptools<81"
+    python -m benchmarks.versus_fer .venv-fer/bin/python VIDEO
+
+fer's pipeline is that of its README: `FER().detect_emotions(frame)`, with its default face detection, one OpenCV
+thread. The start is from starting Python to the first result; frames per second are those after it; memory is the
+peak of the process without the decoded frames.
 """
 
 from __future__ import annotations
@@ -14,78 +16,84 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 
-COMMON = """
+from benchmarks.common import make_parser
+
+# {imports} and {setup} define `detect`, which takes a BGR frame. Decoding the video is left out of the start.
+PROGRAM = """
 import json, resource, sys, time
 import cv2
+{imports}
+imported = time.time()
 cv2.setNumThreads(1)
-video, began = sys.argv[1], float(sys.argv[2])
+video, process_started, max_frames = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 capture, frames = cv2.VideoCapture(video), []
-while len(frames) < 150 and (read := capture.read())[0]:
+while len(frames) < max_frames and (read := capture.read())[0]:
     frames.append(read[1])
 decoded = time.time()
-def measure(detect):
-    detect(frames[0])
-    first = time.time()
-    for frame in frames[1:]:
-        detect(frame)
-    fps = (len(frames) - 1) / (time.time() - first)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - sum(frame.nbytes for frame in frames) / 2**20
-    print(json.dumps({"start": first - decoded + started - began, "fps": fps, "memory": peak}))
+{setup}
+detect(frames[0])
+first_result = time.time()
+for frame in frames[1:]:
+    detect(frame)
+fps = (len(frames) - 1) / (time.time() - first_result)
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - sum(frame.nbytes for frame in frames) / 2**20
+start = (imported - process_started) + (first_result - decoded)
+print(json.dumps({{"start": start, "fps": fps, "memory": memory}}))
 """
-FER = f"""
-import time
-from fer.fer import FER
-{COMMON}
-started = imported
-detector = FER()
-measure(detector.detect_emotions)
-"""
-OURS = f"""
-import time
+FER = PROGRAM.format(imports="from fer.fer import FER", setup="detect = FER().detect_emotions")
+EDGE = PROGRAM.format(
+    imports="""
 from itertools import count
 from edge.config.models import shipped_model
+from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.detection.haar import Detector
-from edge.pipeline import Pipeline
 from edge.inference.smoothing import TemporalSmoother
+from edge.pipeline import Pipeline
 from edge.tracking.tracker import Tracker
 from edge.types import Frame
-{COMMON}
-started = imported
+""",
+    setup="""
 classifier = Classifier(shipped_model())
-pipeline, index = Pipeline(Tracker(Detector()), classifier, TemporalSmoother(), classifier.card.labels), count()
+smoother = TemporalSmoother(classifier.card.labels, classifier.card.min_confidence)
+pipeline, indices = Pipeline(Tracker(HaarDetector()), classifier, smoother), count()
 def detect(frame):
-    number = next(index)
-    pipeline.observe(Frame(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), lambda: frame, number / 30, number))
-measure(detect)
-"""
-ROUNDS = 2
+    index = next(indices)
+    pipeline.process(Frame(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), lambda: frame, index / 30, index))
+""",
+)
+# Key -> unit, and which of the rounds counts.
+METRICS: dict[str, tuple[str, Callable[..., float]]] = {
+    "fps": ("frames per second", max),
+    "start": ("s to the first result", min),
+    "memory": ("MiB at the peak", min),
+}
 
 
-def main() -> None:
-    python, video = sys.argv[1:3]
-    fer, ours = [], []
-    for _ in range(ROUNDS):
-        fer.append(measured(python, FER, video))
-        ours.append(measured(sys.executable, OURS, video))
-    print(f"{'':24} {'fer':>9} {'ours':>9} {'gain':>7}")
-    for key, unit, best in (
-        ("fps", "frames a second", max),
-        ("start", "s to first result", min),
-        ("memory", "MB", min),
-    ):
-        theirs, own = (best(run[key] for run in runs) for runs in (fer, ours))
-        gain = own / theirs if best is max else theirs / own
-        print(f"{unit:24} {theirs:9.2f} {own:9.2f} {gain:7.1f}")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = make_parser("versus_fer", __doc__)
+    parser.add_argument("fer_python", metavar="FER_PYTHON", help="the Python of an environment with fer")
+    parser.add_argument("video", metavar="VIDEO")
+    parser.add_argument("--max-frames", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args(arguments)
+    fer, edge = [], []
+    for _ in range(options.rounds):
+        fer.append(measure(options.fer_python, FER, options.video, options.max_frames))
+        edge.append(measure(sys.executable, EDGE, options.video, options.max_frames))
+    print(f"{'':24} {'fer':>9} {'edge':>9} {'gain':>7}")
+    for key, (unit, best) in METRICS.items():
+        theirs, ours = (best(run[key] for run in runs) for runs in (fer, edge))
+        gain = ours / theirs if best is max else theirs / ours
+        print(f"{unit:24} {theirs:9.2f} {ours:9.2f} {gain:7.1f}")
 
 
-def measured(python: str, program: str, video: str) -> dict[str, float]:
-    # The moment at which the imports are done, before the video is decoded for both.
-    program = program.replace("capture, frames =", "imported = time.time(); capture, frames =", 1)
-    command = [python, "-c", program, video, str(time.time())]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+def measure(python: str, program: str, video: str, max_frames: int) -> dict[str, float]:
+    """Return the METRICS of `program` in a new process."""
+    command = [python, "-c", program, video, str(time.time()), str(max_frames)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True).stdout
+    result: dict[str, float] = json.loads(output.splitlines()[-1])
     return result
 
 

@@ -79,7 +79,7 @@ def test_an_interrupted_measurement_of_the_classifier_is_marked(clock):
     assert "classifier alone: not measured, interrupted" in words(make_report(clock, classifier=None))
 
 
-def test_the_error_of_a_comparison_takes_the_place_of_its_metrics(clock):
+def test_a_comparison_that_failed_shows_its_error(clock):
     comparison = Comparison("other.tflite", "interleaved", "cannot be read", (), {})
     assert text(make_report(clock, comparison=comparison)).endswith("baseline other.tflite: cannot be read")
 

@@ -53,7 +53,12 @@ def test_two_models_are_measured_alternately_and_equally_often(clock):
     def recorded(name, seconds):
         model = slow_classifier(clock, seconds)
         classify = model.classify
-        model.classify = lambda face: (order.append(name), classify(face))
+
+        def record(face):
+            order.append(name)
+            classify(face)
+
+        model.classify = record
         return model
 
     stats = measure_interleaved(recorded("a", 0.002), recorded("b", 0.001), StoppingRule(200, 0.0))
