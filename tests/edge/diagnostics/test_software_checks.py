@@ -80,7 +80,7 @@ def test_a_model_that_cannot_be_loaded_or_run_is_an_error(tmp_path):
     assert_check(check, "error", "cut.tflite", "trainer quantize")
 
 
-def test_without_xnnpack_the_new_runtime_is_slow_the_old_as_built():
+def test_without_xnnpack_only_the_new_runtime_is_slow():
     module = classifier.runtime()
     resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = module.Interpreter(model_content=model_file.load(MODEL)[0], experimental_op_resolver_type=resolver)

@@ -69,7 +69,7 @@ def test_skipped_frames_count_for_the_camera_and_not_the_loop(clock):
     assert (loop.fps, loop.skipped_fps, loop.source_fps) == pytest.approx((10, 20, 30))
 
 
-def test_a_source_that_waits_has_neither_rate_nor_end_to_end_time(clock):
+def test_a_source_that_waits_has_no_rate_and_no_end_to_end_time(clock):
     loop = make_recorder(clock).result(live=False)[1]
     assert (loop.source_fps, loop.end_to_end_ms) == (None, None)
 
@@ -93,7 +93,7 @@ def test_the_duration_counts_from_the_end_of_the_warm_up(clock):
     assert recorder.is_done()
 
 
-def test_the_start_is_reported_once_with_the_first_measured_frame(clock):
+def test_the_start_is_reported_with_the_first_measured_frame(clock):
     frames, started_at = 0, []
     recorder = StageRecorder(SlowSink(clock), 600, on_start=lambda: started_at.append(frames))
     for frames in range(1, WARM_UP_FRAMES + 6):
