@@ -92,12 +92,11 @@ def encode(image, ending=".png"):
 def kaggle_files(dataset, ending=".png"):
     """Return the files of Kaggle's folders: `test` has PublicTest and PrivateTest, distinguished by the file names."""
     rows = zip(dataset.faces, dataset.labels, dataset.splits, strict=True)
-    return {
-        f"{'train' if split == 'Training' else 'test'}/{dataset.class_names[label]}/{split}_{number:05d}{ending}": encode(
-            face, ending
-        )
-        for number, (face, label, split) in enumerate(rows)
-    }
+    files = {}
+    for number, (face, label, split) in enumerate(rows):
+        folder = "train" if split == "Training" else "test"
+        files[f"{folder}/{dataset.class_names[label]}/{split}_{number:05d}{ending}"] = encode(face, ending)
+    return files
 
 
 def class_files(dataset, ending=".png"):
