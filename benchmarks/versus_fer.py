@@ -84,9 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         edge.append(measure(sys.executable, EDGE, options.video, options.max_frames))
     print(f"{'':24} {'fer':>9} {'edge':>9} {'gain':>7}")
     for key, (unit, best) in METRICS.items():
-        theirs, ours = (best(run[key] for run in runs) for runs in (fer, edge))
-        gain = ours / theirs if best is max else theirs / ours
-        print(f"{unit:24} {theirs:9.2f} {ours:9.2f} {gain:7.1f}")
+        fer_value, edge_value = (best(run[key] for run in runs) for runs in (fer, edge))
+        gain = edge_value / fer_value if best is max else fer_value / edge_value
+        print(f"{unit:24} {fer_value:9.2f} {edge_value:9.2f} {gain:7.1f}")
 
 
 def measure(python: str, program: str, video: str, max_frames: int) -> dict[str, float]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.diagnostics.benchmark_report import SCHEMA, Comparison, Difference, Metric
-from edge.diagnostics.latency import LatencyStats
+from edge.diagnostics.benchmark_report import SCHEMA, Comparison, Difference, Metric, Report, to_json
 from edge.diagnostics.single_stream import StoppingRule, measure_interleaved
 from edge.errors import EmotionEdgeError, SettingsError, UsageError
 from edge.inference.classifier import Classifier
@@ -17,6 +17,8 @@ from edge.inference.model_file import TFLITE_IDENTIFIER
 
 # Facts of a machine that affect its speed.
 MACHINE_KEYS = ("board", "architecture", "cpus", "governor", "system", "kernel")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,9 @@ def load_baseline(path: Path) -> Baseline:
     if path.suffix == ".tflite" or content[4:8] == TFLITE_IDENTIFIER:
         Classifier(path).warm_up()
         return Baseline(path, None)
-    return Baseline(path, _parse_report(path, content))
-
-
-def _parse_report(path: Path, content: bytes) -> dict[str, Any]:
     hint = "'edge benchmark --json FILE' writes a report"
     try:
-        report: dict[str, Any] = json.loads(content)
+        report = json.loads(content)
         schema = report["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"{path}: neither a benchmark report nor a .tflite model; {hint}") from error
@@ -56,7 +54,17 @@ def _parse_report(path: Path, content: bytes) -> dict[str, Any]:
         differences(report, report)
     except (KeyError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path}: damaged benchmark report ({error}); {hint}") from error
-    return report
+    return Baseline(path, report)
+
+
+def compare_to(
+    baseline: Baseline, report: Report, classifier: Classifier, rule: StoppingRule, stopped: Callable[[], bool]
+) -> Comparison:
+    """Return the comparison of `report` with `baseline`; if that is a model, it is measured now, with `classifier`."""
+    if baseline.report is not None:
+        return compare_to_report(json.loads(to_json(report)), baseline.report, baseline.path)
+    _log.info(f"measuring both models interleaved for {rule.min_seconds:g} s")
+    return compare_to_model(classifier, baseline.path, report.settings["threads"], rule, stopped)
 
 
 def compare_to_report(report: Mapping[str, Any], baseline: Mapping[str, Any], path: Path) -> Comparison:
@@ -72,11 +80,12 @@ def compare_to_model(
     """Return the comparison of `classifier` with the model at `path`, both measured now; an error is part of it."""
     try:
         latencies = measure_interleaved(classifier, Classifier(path, threads), rule, stopped)
-    except EmotionEdgeError as error:  # the file was valid when the run began: its report is still worth having
+    except EmotionEdgeError as error:  # the file was valid when the run began: the report is not lost
         return Comparison(str(path), "interleaved", str(error), (), {})
     if latencies is None:
         return Comparison(str(path), "interleaved", "interrupted", (), {})
-    return Comparison(str(path), "interleaved", "", (), _compare(*map(_classifier_metrics, latencies)))
+    values, others = ({f"classifier_{key}_ms": value for key, value in asdict(each).items()} for each in latencies)
+    return Comparison(str(path), "interleaved", "", (), _compare(values, others))
 
 
 def metrics(report: Mapping[str, Any]) -> dict[str, float | None]:
@@ -131,7 +140,3 @@ def _compare(values: Mapping[str, float | None], baseline: Mapping[str, float | 
         other = baseline.get(name)
         compared[name] = Metric(value, other, value / other if value is not None and other else None)
     return compared
-
-
-def _classifier_metrics(stats: LatencyStats) -> dict[str, float | None]:
-    return {f"classifier_{key}_ms": value for key, value in asdict(stats).items()}

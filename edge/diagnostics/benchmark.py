@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -15,7 +14,7 @@ from edge import __version__
 from edge.capture import registry as cameras
 from edge.capture.latest_frame import LatestFrame
 from edge.config.settings import RunSettings
-from edge.diagnostics.baseline import Baseline, compare_to_model, compare_to_report
+from edge.diagnostics.baseline import Baseline, compare_to
 from edge.diagnostics.benchmark_report import (
     SCHEMA,
     LoopResult,
@@ -25,7 +24,6 @@ from edge.diagnostics.benchmark_report import (
     Report,
     Source,
     WarmUp,
-    to_json,
 )
 from edge.diagnostics.environment import environment
 from edge.diagnostics.single_stream import QUICK_RULE, SINGLE_STREAM_RULE, measure_single_stream
@@ -70,7 +68,7 @@ def measure(
         schema=SCHEMA,
         version=__version__,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        interrupted=False,
+        interrupted=stopped(),
         source=source,
         model=ModelId(
             settings.model.name, classifier.card.name, hashlib.sha256(settings.model.read_bytes()).hexdigest()
@@ -84,15 +82,10 @@ def measure(
         process=process,
         classifier=single_stream,
     )
-    if baseline is not None and baseline.report is None:
-        _log.info(f"measuring both models interleaved for {rule.min_seconds:g} s")
-        comparison = compare_to_model(classifier, baseline.path, settings.threads, rule, stopped)
-        report = replace(report, comparison=comparison)
-    report = replace(report, interrupted=stopped())
-    if baseline is not None and baseline.report is not None:
-        comparison = compare_to_report(json.loads(to_json(report)), baseline.report, baseline.path)
-        report = replace(report, comparison=comparison)
-    return report
+    if baseline is None:
+        return report
+    comparison = compare_to(baseline, report, classifier, rule, stopped)
+    return replace(report, comparison=comparison, interrupted=stopped())
 
 
 def _measure_loop(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from edge.diagnostics.benchmark_report import Comparison, LoopResult, MachineState, Report, Source
+from edge.diagnostics.benchmark_report import Comparison, LoopResult, MachineState, Report
 from edge.diagnostics.latency import LatencyStats
 from edge.diagnostics.single_stream import SINGLE_STREAM_RULE, SingleStreamResult
 from edge.system import machine
@@ -65,26 +65,22 @@ def _loop(report: Report) -> list[str]:
     rates = [f"processed {loop.fps:.1f}", f"camera {_value(loop.source_fps, '.1f')}", f"skipped {loop.skipped_fps:.1f}"]
     resident, peak = (_value(value, ".1f", " MB") for value in (process.resident_mb, process.peak_mb))
     growth = _value(process.growth_mb, "+.1f", " MB")
+    slowest, fractions = loop.bottleneck.slowest_stage, loop.stage_fractions
+    bottleneck = (
+        f"{loop.bottleneck.bound_by}: the loop waits {fractions['capture']:.0%} of the time for "
+        f"{'the camera' if report.source.live else 'the source'}; "
+        f"{slowest} takes {fractions[slowest] / max(fractions['total'], 1e-9):.0%} of the busy time"
+    )
     return [
         *_line("first result", first_result),
         *_line("warm-up", f"{warm_up.seconds:.1f} s, {warm_up.frames} frames, not measured"),
         *_line("loop", f"{loop.seconds:.1f} s, {loop.frames} frames, {loop.faces_per_frame:.2f} faces per frame"),
         *_line("frames/s", ", ".join(rates)),
-        *_line("bottleneck", _bottleneck(loop, report.source)),
+        *_line("bottleneck", bottleneck),
         *_line("overhead", f"{loop.overhead:.1%} of the busy time is not detect, crop or classify"),
         *_line("memory", f"resident {resident}, peak {peak}, growth since the warm-up {growth}"),
         *_line("CPU", f"{process.cpu_percent:.0f}% of one core, {_value(process.threads)} threads"),
     ]
-
-
-def _bottleneck(loop: LoopResult, source: Source) -> str:
-    bottleneck, fractions = loop.bottleneck, loop.stage_fractions
-    waits_for = "the camera" if source.live else "the source"
-    busy = fractions[bottleneck.slowest_stage] / max(fractions["total"], 1e-9)
-    return (
-        f"{bottleneck.bound_by}: the loop waits {fractions['capture']:.0%} of the time for {waits_for}; "
-        f"{bottleneck.slowest_stage} takes {busy:.0%} of the busy time"
-    )
 
 
 def _stage_table(loop: LoopResult) -> list[str]:

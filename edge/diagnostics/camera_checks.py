@@ -7,7 +7,6 @@ import grp
 import importlib.util
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,26 +26,17 @@ def check_cameras(is_pi: bool, root: Path = Path("/")) -> list[Check]:
     nodes = v4l2.video_nodes(root)
     usb_cameras = [_check_camera(node, root) for node in nodes if node.is_camera]
     receiver = next((node for node in nodes if (node.driver or "").startswith(v4l2.RECEIVER_DRIVERS)), None)
-    checks = [
-        *_check_permission(nodes),
-        *usb_cameras,
-        check_camera_module(receiver, is_pi),
-        check_picamera2(is_pi, root),
-    ]
-    if not usb_cameras and receiver is None and all(node.accessible for node in nodes):
+    checks = [*usb_cameras, check_camera_module(receiver, is_pi), check_picamera2(is_pi, root)]
+    denied = [node.path for node in nodes if not node.accessible]
+    if denied:
+        more = f" and {len(denied) - 1} more" if denied[1:] else ""
+        message = f"{getpass.getuser()} may not read and write {denied[0]}{more}"
+        checks.insert(0, Check("permission", "error", message, join_group_advice(device_group(denied[0]))))
+    elif not usb_cameras and receiver is None:
         message = "none was found; the synthetic camera needs none"
         advice = "connect one (a ribbon cable only with the power off), or use 'edge run synthetic'"
         checks.insert(0, Check("cameras", "warning", message, advice))
     return checks
-
-
-def _check_permission(nodes: Sequence[VideoNode]) -> list[Check]:
-    denied = [node.path for node in nodes if not node.accessible]
-    if not denied:
-        return []
-    more = f" and {len(denied) - 1} more" if denied[1:] else ""
-    message = f"{getpass.getuser()} may not read and write {denied[0]}{more}"
-    return [Check("permission", "error", message, join_group_advice(device_group(denied[0])))]
 
 
 def device_group(path: Path) -> str:
@@ -108,8 +98,21 @@ def check_picamera2(is_pi: bool, root: Path = Path("/")) -> Check:
 def check_frame(source: str, timeout: float = FRAME_TIMEOUT_SECONDS) -> Check:
     """Read one frame of `source`, in a thread that is abandoned when the camera hangs for `timeout` seconds."""
     answers: SimpleQueue[str | Exception] = SimpleQueue()
+
+    def read() -> None:
+        try:
+            from edge.capture import registry as cameras
+
+            with closing(cameras.frames(source)) as frames:
+                height, width = next(frames).gray.shape
+            answers.put(f"{width} x {height} pixels")
+        except StopIteration:
+            answers.put(OSError("ended without a frame"))
+        except Exception as error:  # noqa: BLE001 (an exception in this thread would be lost)
+            answers.put(error)
+
     start = time.perf_counter()
-    threading.Thread(target=_read_frame, args=(source, answers), name="doctor frame", daemon=True).start()
+    threading.Thread(target=read, name="doctor frame", daemon=True).start()
     try:
         answer = answers.get(timeout=timeout)
     except Empty:
@@ -117,16 +120,3 @@ def check_frame(source: str, timeout: float = FRAME_TIMEOUT_SECONDS) -> Check:
     if isinstance(answer, Exception):
         return Check("frame", "error", f"{source}: {describe_error(answer)}", "see the checks of the cameras above")
     return Check("frame", "ok", f"{source}: {answer} after {time.perf_counter() - start:.1f} s")
-
-
-def _read_frame(source: str, answers: SimpleQueue[str | Exception]) -> None:
-    try:
-        from edge.capture import registry as cameras
-
-        with closing(cameras.frames(source)) as frames:
-            height, width = next(frames).gray.shape
-        answers.put(f"{width} x {height} pixels")
-    except StopIteration:
-        answers.put(OSError("ended without a frame"))
-    except Exception as error:  # noqa: BLE001 (an exception in this thread would be lost)
-        answers.put(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,19 @@ def environment(folder: Path = Path(), root: Path = Path("/")) -> dict[str, Any]
 
 def software_versions() -> dict[str, str | None]:
     """Return the versions of Python and the packages, and the name of the TFLite runtime; None: does not load."""
-    runtime = _runtime_package()
+    package = None
+    with suppress(EmotionEdgeError, *IMPORT_ERRORS):
+        from edge.inference.classifier import runtime
+
+        with suppress_native_output(2):  # a runtime built for another NumPy prints a page before it fails
+            package = str(runtime().__name__).partition(".")[0].replace("_", "-")
     return {
         "python": platform.python_version(),
         "emotion_edge": __version__,
         "numpy": _module_version("numpy"),
         "opencv": _module_version("cv2"),
-        "runtime": runtime,
-        "runtime_version": installed_version(runtime) if runtime else None,
+        "runtime": package,
+        "runtime_version": installed_version(package) if package else None,
     }
 
 
@@ -46,18 +52,6 @@ def installed_version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _runtime_package() -> str | None:
-    """Return the name of the package that provides the TFLite runtime of edge.inference.classifier."""
-    try:
-        from edge.inference.classifier import runtime
-
-        with suppress_native_output(2):  # a runtime built for another NumPy prints a page before it fails
-            module: str = runtime().__name__
-    except (EmotionEdgeError, *IMPORT_ERRORS):
-        return None
-    return module.partition(".")[0].replace("_", "-")
 
 
 def _module_version(module: str) -> str | None:

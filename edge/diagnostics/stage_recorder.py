@@ -109,7 +109,7 @@ class StageRecorder:
         self._last = snapshot
 
     def result(self, *, live: bool) -> tuple[WarmUp, LoopResult, ProcessUsage]:
-        """Return the measurements; call it while the source is still open.
+        """Return the measurements; call it while the source is open.
 
         Args:
             live: whether the source is a camera, which does not wait.
@@ -122,7 +122,11 @@ class StageRecorder:
                 f"ended in the warm-up, after {self._warm_up_frames} frames: nothing was measured; run it longer"
             )
         warm_up = WarmUp(base.at - self._begin, self._warm_up_frames, self._first_result_seconds)
-        return warm_up, self._loop_result(base, last, live), self._process_usage(base, last)
+        resident, before = process.resident_mb(), self._base_resident_mb
+        growth = None if resident is None or before is None else resident - before
+        cpu_percent = 100 * (last.cpu - base.cpu) / (last.at - base.at)
+        usage = ProcessUsage(resident, process.peak_resident_mb(), growth, cpu_percent, process.thread_count())
+        return warm_up, self._loop_result(base, last, live), usage
 
     def _loop_result(self, base: _Snapshot, last: _Snapshot, live: bool) -> LoopResult:
         seconds, frames = last.at - base.at, self._reservoir.count
@@ -145,12 +149,6 @@ class StageRecorder:
             end_to_end_ms=self._reservoir.stats(len(names)) if live else None,
             bottleneck=find_bottleneck({stage: sums[stage] for stage in self._stages}, seconds),
         )
-
-    def _process_usage(self, base: _Snapshot, last: _Snapshot) -> ProcessUsage:
-        resident, before = process.resident_mb(), self._base_resident_mb
-        growth = None if resident is None or before is None else resident - before
-        cpu_percent = 100 * (last.cpu - base.cpu) / (last.at - base.at)
-        return ProcessUsage(resident, process.peak_resident_mb(), growth, cpu_percent, process.thread_count())
 
 
 class RepeatedSource:

@@ -33,6 +33,7 @@ UNCERTAIN_COLOR = "#b8b8b8"
 TEXT_COLOR, AXIS_COLOR, GRID_COLOR = "#111111", "#555555", "#dddddd"
 
 GRID_STEPS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 36_000)
+GRID_UNITS = (("h", 3600), ("min", 60))  # and seconds
 MAX_GRID_LINES = 6  # above the baseline
 
 
@@ -85,15 +86,10 @@ def _grid(axis: TimeAxis) -> Iterator[str]:
         y = BASELINE_Y - axis.height(seconds)
         color = GRID_COLOR if number else AXIS_COLOR
         yield f'<line x1="{MARGIN_LEFT}" y1="{y:.1f}" x2="{PLOT_WIDTH - MARGIN_RIGHT}" y2="{y:.1f}" stroke="{color}"/>'
-        yield _text(MARGIN_LEFT - 8, y + 4, _axis_label(seconds), 12, "end", AXIS_COLOR)
-
-
-def _axis_label(seconds: int) -> str:
-    """Return a multiple of a grid step in its largest unit."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds % (length / 2) == 0 and seconds >= length:
-            return f"{seconds / length:g} {unit}"
-    return f"{seconds} s" if seconds else "0"
+        units = (each for each in GRID_UNITS if seconds >= each[1] and seconds % (each[1] / 2) == 0)
+        unit, length = next(units, ("s", 1))
+        label = f"{seconds / length:g} {unit}" if seconds else "0"
+        yield _text(MARGIN_LEFT - 8, y + 4, label, 12, "end", AXIS_COLOR)
 
 
 def _bars(summary: DaySummary, axis: TimeAxis) -> Iterator[str]:

@@ -23,21 +23,20 @@ def text(summary: DaySummary, width: int) -> str:
         period = f"{summary.begin:%H:%M} to {summary.end:%H:%M}"
         total = format_duration(summary.totals.seconds)
         sections = [[f"{title}: {count} face{'s' * (count != 1)}, {total} in total, {period}"]]
-        sections += [list(_label_lines(summary.totals)), list(_hour_lines(summary, width))]
+        fractions = summary.totals.fractions()
+        label_width = min(MAX_LABEL_WIDTH, max((display_width(label_name(label)) for label, _ in fractions), default=0))
+        label_lines = []
+        for label, fraction in fractions:
+            bar = pad(_bar(fraction / fractions[0][1], LABEL_BAR_WIDTH), LABEL_BAR_WIDTH)
+            duration = format_duration(fraction * summary.totals.seconds)
+            name = pad(label_name(label), label_width)
+            label_lines.append(f"  {name}  {bar}  {format_percent(fraction):>4}  {duration}")
+        sections += [label_lines, list(_hour_lines(summary, width))]
     if summary.damaged_lines:
         numbers = ", ".join(map(str, summary.damaged_lines[:MAX_LINES_NAMED]))
         more = ", ..." * (len(summary.damaged_lines) > MAX_LINES_NAMED)
         sections.append([f"damaged lines ignored: {len(summary.damaged_lines)} ({summary.path}:{numbers}{more})"])
     return "\n\n".join("\n".join(section) for section in sections if section)
-
-
-def _label_lines(totals: Totals) -> Iterator[str]:
-    fractions = totals.fractions()
-    label_width = min(MAX_LABEL_WIDTH, max((display_width(label_name(label)) for label, _ in fractions), default=0))
-    for label, fraction in fractions:
-        bar = pad(_bar(fraction / fractions[0][1], LABEL_BAR_WIDTH), LABEL_BAR_WIDTH)
-        duration = format_duration(fraction * totals.seconds)
-        yield f"  {pad(label_name(label), label_width)}  {bar}  {format_percent(fraction):>4}  {duration}"
 
 
 def _hour_lines(summary: DaySummary, width: int) -> Iterator[str]:
