@@ -14,12 +14,14 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from edge.errors import SettingsError
 from edge.system.command import output_of
 from edge.system.machine import cpu_temperature
-from edge.types import FrameResult
+
+if TYPE_CHECKING:  # `edge doctor` queries the service also where NumPy cannot be imported
+    from edge.types import FrameResult
 
 SERVICE_UNIT = "emotion-edge.service"
 STATUS_SECONDS = 5.0  # between two updates of the status: people do not read faster
