@@ -1,4 +1,4 @@
-"""Training images are changed as far as is said and no further; with everything off they are what the device sees."""
+"""Augmentation stays within its ranges; without it a face is what the device gives to the model."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,160 +9,185 @@ import pytest
 
 from edge.inference.preprocess import resample
 from tests.support import faces
-from trainer.training.augmentation import OFF, Augmentation, affine, augment, erase, relight, spoil
+from trainer.training.augmentation import (
+    NO_AUGMENTATION,
+    Augmentation,
+    adjust_lighting,
+    affine_matrix,
+    augment,
+    corrupt,
+    erase_rectangle,
+)
 
 FACE = faces.tiny(training=1).faces[3]
-ALL = Augmentation()
+DEFAULT = Augmentation()
 
 
-class Always:
-    """Stands in for a generator: each draw is the same share of the way through its range."""
+class ConstantGenerator:
+    """A random generator each of whose draws lies at the same fraction of its range."""
 
-    def __init__(self, share: float) -> None:
-        self.share = share
+    def __init__(self, fraction: float) -> None:
+        self.fraction = fraction
 
     def uniform(self, low, high, size=None):
-        value = low + self.share * (high - low)
+        value = low + self.fraction * (high - low)
         return value if size is None else np.full(size, value)
 
     def random(self):
-        return self.share
+        return self.fraction
 
 
-def always(share) -> Any:
-    return Always(share)
+def constant(fraction) -> Any:
+    return ConstantGenerator(fraction)
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def moved(center, how, share):
-    """Return where the point (x, y) of the result comes from, in pixels of a face 48 wide, result 48 wide."""
-    return affine(48, 48, how, always(share)) @ (*center, 1)
+def device_input(size):
+    return resample(FACE, effective_resolution=48, size=size).astype(int)
+
+
+def source_of(point, ranges, fraction):
+    """Return which point (x, y) of a face 48 wide comes to `point` of a result 48 wide."""
+    return affine_matrix(48, 48, ranges, constant(fraction)) @ (*point, 1)
 
 
 @pytest.mark.parametrize("size", [48, 96, 192])
-def test_with_everything_off_a_face_is_what_the_device_sees(size):
-    made, seen = augment(FACE, size, OFF, rng()), resample(FACE, detail=48, size=size)
-    assert np.abs(made.astype(int) - seen).max() <= 1
+def test_without_augmentation_a_face_is_the_devices_input(size):
+    assert np.abs(augment(FACE, size, NO_AUGMENTATION, rng()) - device_input(size)).max() <= 1
 
 
 @pytest.mark.parametrize(("size", "levels"), [(32, 5), (100, 0.5)])
-def test_at_sizes_that_are_no_multiple_a_face_is_nearly_what_the_device_sees(size, levels):
-    # When shrinking the device averages over areas, this does not; else it is the rounding to 1/32 px.
-    made, seen = augment(FACE, size, OFF, rng()), resample(FACE, detail=48, size=size)
-    assert np.abs(made.astype(int) - seen).mean() < levels
+def test_other_sizes_differ_little_from_the_devices_input(size, levels):
+    # To downscale the device averages over areas, the affine map does not; else it rounds to 1/32 px.
+    assert np.abs(augment(FACE, size, NO_AUGMENTATION, rng()) - device_input(size)).mean() < levels
 
 
-def test_flip_alone_mirrors_every_other_face_and_changes_nothing_else():
-    how, seen = replace(OFF, flip=True), resample(FACE, detail=48, size=96).astype(int)
-    makings = [augment(FACE, 96, how, rng(seed)).astype(int) for seed in range(40)]
-    mirrored = [np.abs(made - seen[:, ::-1]).max() <= 1 for made in makings]
-    plain = [np.abs(made - seen).max() <= 1 for made in makings]
-    assert all(one != other for one, other in zip(mirrored, plain, strict=True))
+# --- affine map -----------------------------------------------------------------------------------------------------
+
+
+def test_flip_mirrors_half_of_the_faces_and_changes_nothing_else():
+    ranges, expected = replace(NO_AUGMENTATION, flip=True), device_input(96)
+    results = [augment(FACE, 96, ranges, rng(seed)).astype(int) for seed in range(40)]
+    mirrored = [np.abs(result - expected[:, ::-1]).max() <= 1 for result in results]
+    unchanged = [np.abs(result - expected).max() <= 1 for result in results]
+    assert all(one != other for one, other in zip(mirrored, unchanged, strict=True))
     assert 8 < sum(mirrored) < 32
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_rotate_turns_around_the_middle_by_at_most_its_degrees(share):
-    how = replace(OFF, rotate=12)
-    matrix = affine(48, 48, how, always(share))
-    assert np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])) == pytest.approx(-12 + 24 * share)
-    assert moved((23.5, 23.5), how, share) == pytest.approx([23.5, 23.5])
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
+def test_rotation_around_the_center_is_within_its_degrees(fraction):
+    ranges = replace(NO_AUGMENTATION, rotate=12)
+    matrix = affine_matrix(48, 48, ranges, constant(fraction))
+    assert np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])) == pytest.approx(-12 + 24 * fraction)
+    assert source_of((23.5, 23.5), ranges, fraction) == pytest.approx([23.5, 23.5])
 
 
-@pytest.mark.parametrize(("share", "pixels"), [(0.0, -4.8), (0.5, 0), (1.0, 4.8)])
-def test_shift_moves_by_at_most_its_share_of_the_side(share, pixels):
-    how = replace(OFF, shift=0.1)
+@pytest.mark.parametrize(("fraction", "pixels"), [(0.0, -4.8), (0.5, 0), (1.0, 4.8)])
+def test_shift_is_within_its_fraction_of_the_side(fraction, pixels):
+    ranges = replace(NO_AUGMENTATION, shift=0.1)
     for point in ((0, 0), (23.5, 23.5), (47, 10)):
-        assert moved(point, how, share) - point == pytest.approx([pixels, pixels])
+        assert source_of(point, ranges, fraction) - point == pytest.approx([pixels, pixels])
 
 
-@pytest.mark.parametrize(("share", "scale"), [(0.0, 0.85), (0.5, 1), (1.0, 1.15)])
-def test_zoom_scales_around_the_middle_by_at_most_its_share(share, scale):
-    how = replace(OFF, zoom=0.15)
-    assert moved((23.5, 23.5), how, share) == pytest.approx([23.5, 23.5])
-    assert moved((47, 47), how, share) - 23.5 == pytest.approx([23.5 * scale] * 2)
+@pytest.mark.parametrize(("fraction", "scale"), [(0.0, 0.85), (0.5, 1), (1.0, 1.15)])
+def test_zoom_around_the_center_is_within_its_fraction(fraction, scale):
+    ranges = replace(NO_AUGMENTATION, zoom=0.15)
+    assert source_of((23.5, 23.5), ranges, fraction) == pytest.approx([23.5, 23.5])
+    assert source_of((47, 47), ranges, fraction) - 23.5 == pytest.approx([23.5 * scale] * 2)
 
 
-def test_what_lies_outside_the_face_repeats_its_border():
+def test_border_pixels_are_repeated_outside_of_the_face():
     white = np.full((48, 48), 255, np.uint8)
-    how = replace(OFF, shift=0.5, zoom=0.5, rotate=45)
-    assert all(augment(white, 48, how, rng(seed)).min() == 255 for seed in range(10))
+    ranges = replace(NO_AUGMENTATION, shift=0.5, zoom=0.5, rotate=45)
+    assert all(augment(white, 48, ranges, rng(seed)).min() == 255 for seed in range(10))
 
 
-@pytest.mark.parametrize(("share", "levels"), [(0.0, -30), (0.5, 0), (1.0, 30)])
-def test_brightness_adds_at_most_its_levels_and_stops_at_black_and_white(share, levels):
-    lit = relight(FACE, replace(OFF, brightness=30), always(share))
-    assert np.array_equal(lit, np.clip(FACE.astype(int) + levels, 0, 255))
+# --- lighting and erasing -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("share", "gain"), [(0.0, 0.75), (0.5, 1), (1.0, 1.25)])
-def test_contrast_spreads_around_the_images_own_mean(share, gain):
-    lit = relight(FACE, replace(OFF, contrast=0.25), always(share))
+@pytest.mark.parametrize(("fraction", "levels"), [(0.0, -30), (0.5, 0), (1.0, 30)])
+def test_brightness_is_within_its_levels_and_clipped(fraction, levels):
+    result = adjust_lighting(FACE, replace(NO_AUGMENTATION, brightness=30), constant(fraction))
+    assert np.array_equal(result, np.clip(FACE.astype(int) + levels, 0, 255))
+
+
+@pytest.mark.parametrize(("fraction", "gain"), [(0.0, 0.75), (0.5, 1), (1.0, 1.25)])
+def test_contrast_scales_around_the_mean(fraction, gain):
+    result = adjust_lighting(FACE, replace(NO_AUGMENTATION, contrast=0.25), constant(fraction))
     expected = np.clip((FACE - FACE.mean()) * gain + FACE.mean(), 0, 255)
-    assert np.abs(lit - expected).max() <= 0.51
+    assert np.abs(result - expected).max() <= 0.51
 
 
-def test_erase_covers_one_rectangle_of_4_to_16_percent_with_one_gray():
+def test_erased_rectangle_has_one_gray_and_4_to_16_percent():
     for seed in range(30):
-        made = erase(FACE.copy(), replace(OFF, erase=1), rng(seed))
-        changed = (made != FACE).astype(np.uint8)
-        _, _, wide, high = cv2.boundingRect(changed)
-        assert len(np.unique(made[changed > 0])) == 1
-        assert 0.025 * 48**2 < wide * high <= 0.16 * 48**2 + 1
+        result = erase_rectangle(FACE.copy(), replace(NO_AUGMENTATION, erase=1), rng(seed))
+        changed = (result != FACE).astype(np.uint8)
+        _, _, width, height = cv2.boundingRect(changed)
+        assert len(np.unique(result[changed > 0])) == 1
+        assert 0.025 * 48**2 < width * height <= 0.16 * 48**2 + 1
 
 
-def test_erase_happens_at_its_chance():
-    happened = [not np.array_equal(erase(FACE.copy(), replace(OFF, erase=0.25), rng(n)), FACE) for n in range(400)]
-    assert 70 < sum(happened) < 130
+def test_erasing_has_its_probability():
+    ranges = replace(NO_AUGMENTATION, erase=0.25)
+    changed = [not np.array_equal(erase_rectangle(FACE.copy(), ranges, rng(n)), FACE) for n in range(400)]
+    assert 70 < sum(changed) < 130
 
 
-def corrupted(**how):
-    return [spoil(FACE, replace(OFF, **how), rng(seed)) for seed in range(400)]
+# --- camera degradations --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["soften", "dim", "noise"])
-def test_spoiling_happens_at_its_chance(what):
-    assert 70 < sum(not np.array_equal(made, FACE) for made in corrupted(**{what: 0.25})) < 130
+def corrupted(**probabilities):
+    ranges = replace(NO_AUGMENTATION, **probabilities)
+    return [corrupt(FACE, ranges, rng(seed)) for seed in range(400)]
 
 
-def test_a_softened_face_has_less_detail_and_the_same_light():
+@pytest.mark.parametrize("name", ["blur", "darken", "noise"])
+def test_corruption_has_its_probability(name):
+    assert 70 < sum(not np.array_equal(result, FACE) for result in corrupted(**{name: 0.25})) < 130
+
+
+def test_blurred_face_has_less_detail_and_the_same_brightness():
     detail = cv2.Laplacian(FACE, cv2.CV_64F).std()
-    for made in corrupted(soften=1):
-        assert cv2.Laplacian(made, cv2.CV_64F).std() < 0.9 * detail
-        assert made.mean() == pytest.approx(FACE.mean(), abs=2)
+    for result in corrupted(blur=1):
+        assert cv2.Laplacian(result, cv2.CV_64F).std() < 0.9 * detail
+        assert result.mean() == pytest.approx(FACE.mean(), abs=2)
 
 
-def test_a_dimmed_face_keeps_15_to_80_percent_of_the_light():
-    shares = [made.mean() / FACE.mean() for made in corrupted(dim=1)]
-    assert (min(shares), max(shares)) == (pytest.approx(0.15, abs=0.02), pytest.approx(0.8, abs=0.02))
+def test_darkened_face_keeps_15_to_80_percent_of_the_light():
+    light = [result.mean() / FACE.mean() for result in corrupted(darken=1)]
+    assert (min(light), max(light)) == (pytest.approx(0.15, abs=0.02), pytest.approx(0.8, abs=0.02))
 
 
-def test_noise_is_of_at_most_20_gray_levels_and_changes_no_light():
+def test_noise_has_a_sigma_of_3_to_20_gray_levels():
     gray = np.full((48, 48), 128, np.uint8)
-    makings = [spoil(gray, replace(OFF, noise=1), rng(seed)).astype(float) for seed in range(200)]
-    sigmas = [made.std() for made in makings]
+    ranges = replace(NO_AUGMENTATION, noise=1)
+    results = [corrupt(gray, ranges, rng(seed)).astype(float) for seed in range(200)]
+    sigmas = [result.std() for result in results]
     assert (min(sigmas), max(sigmas)) == (pytest.approx(3, abs=0.5), pytest.approx(20, abs=1))
-    assert np.mean(makings) == pytest.approx(128, abs=0.5)
+    assert np.mean(results) == pytest.approx(128, abs=0.5)
 
 
-def test_the_same_generator_gives_the_same_image_and_another_one_another():
-    assert np.array_equal(augment(FACE, 96, ALL, rng(1)), augment(FACE, 96, ALL, rng(1)))
-    assert not np.array_equal(augment(FACE, 96, ALL, rng(1)), augment(FACE, 96, ALL, rng(2)))
+# --- all together ---------------------------------------------------------------------------------------------------
 
 
-def test_a_made_image_is_gray_bytes_of_the_asked_size_and_the_stored_face_stays_as_it_was():
+def test_same_seed_gives_the_same_image():
+    assert np.array_equal(augment(FACE, 96, DEFAULT, rng(1)), augment(FACE, 96, DEFAULT, rng(1)))
+    assert not np.array_equal(augment(FACE, 96, DEFAULT, rng(1)), augment(FACE, 96, DEFAULT, rng(2)))
+
+
+def test_result_is_uint8_and_the_face_is_not_changed():
     before = FACE.copy()
     for seed in range(50):
-        made = augment(FACE, 64, ALL, rng(seed))
-        assert (made.shape, made.dtype.name) == ((64, 64), "uint8")
+        result = augment(FACE, 64, DEFAULT, rng(seed))
+        assert (result.shape, result.dtype.name) == ((64, 64), "uint8")
     assert np.array_equal(FACE, before)
 
 
-def test_a_changed_face_is_still_that_face():
-    # The mean over many makings looks like the face (mirrored as often as not), not like noise.
-    mean = np.mean([augment(FACE, 48, ALL, rng(seed)) for seed in range(300)], axis=0)
-    own = (FACE.astype(float) + FACE[:, ::-1]) / 2
-    assert np.corrcoef(mean.ravel(), own.ravel())[0, 1] > 0.9
+def test_augmented_faces_resemble_the_face():
+    # Their mean resembles the face (mirrored in half of the cases), not noise.
+    mean = np.mean([augment(FACE, 48, DEFAULT, rng(seed)) for seed in range(300)], axis=0)
+    expected = (FACE.astype(float) + FACE[:, ::-1]) / 2
+    assert np.corrcoef(mean.ravel(), expected.ravel())[0, 1] > 0.9

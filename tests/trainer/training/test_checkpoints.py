@@ -1,4 +1,4 @@
-"""A run's folder is whole after each epoch, whatever stops it, and tells apart what may go on from what may not."""
+"""A run folder holds complete files after each epoch, and resumes only with the settings it was started with."""
 
 import json
 
@@ -11,10 +11,10 @@ from trainer.errors import TrainingError
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]
 
-ABOUT = {
+SETTINGS = {
     "settings": {"epochs": 4, "seed": 1},
     "labels": ["a", "b"],
-    "detail": 48,
+    "effective_resolution": 48,
     "training": {"a": 3, "b": 4},
     "validation": {"a": 1, "b": 1},
     "versions": {"keras": "3.10"},
@@ -22,12 +22,18 @@ ABOUT = {
 ROW = {"epoch": 1, "phase": "head", "loss": 1.5, "accuracy": 0.25, "val_loss": 1.25, "val_accuracy": 0.5}
 
 
-@pytest.fixture
-def new(settings, tmp_path):
-    """An empty run."""
-    from trainer.training.checkpoints import Run
+@pytest.fixture(scope="module")
+def checkpoints(settings):
+    """The module, imported after Keras was loaded by `settings`."""
+    from trainer.training import checkpoints
 
-    return Run(tmp_path / "new")
+    return checkpoints
+
+
+@pytest.fixture
+def new(checkpoints, tmp_path):
+    """An empty run folder."""
+    return checkpoints.RunDirectory(tmp_path / "new")
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def model():
     return model
 
 
-def step(model):
+def train_step(model):
     rng = np.random.default_rng(0)
     model.train_on_batch(rng.random((8, 4)), rng.random((8, 2)))
 
@@ -51,94 +57,96 @@ def values(model):
     return [np.asarray(variable).copy() for variable in (*model.variables, *model.optimizer.variables)]
 
 
-def test_a_new_run_writes_down_what_it_was_told(new):
-    new.describe(ABOUT)
-    assert json.loads((new.folder / "settings.json").read_text()) == ABOUT
+# --- starting and resuming ------------------------------------------------------------------------------------------
 
 
-def test_a_second_run_in_the_same_folder_is_refused(new):
+def test_settings_are_saved_as_given(new):
+    new.save_settings(SETTINGS)
+    assert json.loads((new.folder / "settings.json").read_text()) == SETTINGS
+
+
+def test_second_run_in_a_folder_is_an_error(new):
     assert new.begin().epochs == 0
-    new.describe(ABOUT)
-    with pytest.raises(TrainingError, match=r"new: holds a run already; go on with --resume or name another --run$"):
+    new.save_settings(SETTINGS)
+    with pytest.raises(TrainingError, match=r"new: .*--resume.*--run-dir"):
         new.begin()
 
 
-def test_a_run_that_was_stopped_in_its_first_epoch_resumes_at_the_start(new):
-    new.describe(ABOUT)
-    assert new.resume(ABOUT).epochs == 0
+def test_run_without_a_completed_epoch_resumes_at_the_start(new):
+    new.save_settings(SETTINGS)
+    assert new.resume(SETTINGS).epochs == 0
 
 
 @pytest.mark.parametrize("other", [{}, {"versions": {"keras": "4.0"}}], ids=["same", "other-versions"])
-def test_a_run_resumes_where_its_last_whole_epoch_ended(other, new, model):
-    from trainer.training.checkpoints import Progress
-
-    new.describe(ABOUT)
-    new.save(model, Progress(3, 0.75, 12.5))
-    assert new.resume(ABOUT | other) == Progress(3, 0.75, 12.5)
+def test_run_resumes_after_its_last_completed_epoch(other, new, model, checkpoints):
+    new.save_settings(SETTINGS)
+    new.save(model, checkpoints.Progress(3, 0.75, 12.5))
+    assert new.resume(SETTINGS | other) == checkpoints.Progress(3, 0.75, 12.5)
 
 
 @pytest.mark.parametrize(
-    ("other", "named"),
+    ("other", "difference"),
     [
         ({"settings": {"epochs": 5, "seed": 1}}, "settings: epochs 4 -> 5"),
         ({"settings": {"epochs": 4, "seed": 1, "new": 2}}, "settings: new None -> 2"),
         ({"labels": ["a", "c"]}, r"labels: \['a', 'b'\] -> \['a', 'c'\]"),
-        ({"detail": 64}, "detail: 48 -> 64"),
+        ({"effective_resolution": 64}, "effective_resolution: 48 -> 64"),
         ({"training": {"a": 3, "b": 9}}, "training: b 4 -> 9"),
         ({"validation": {"a": 1, "b": 9}}, "validation: b 1 -> 9"),
     ],
 )
-def test_a_run_cannot_go_on_with_anything_else_than_it_was_begun_with(other, named, new):
-    new.describe(ABOUT)
-    with pytest.raises(TrainingError, match=f"new: a run cannot go on with other {named}$"):
-        new.resume(ABOUT | other)
+def test_resuming_with_other_settings_names_the_difference(other, difference, new):
+    new.save_settings(SETTINGS)
+    with pytest.raises(TrainingError, match=f"new: .*{difference}$"):
+        new.resume(SETTINGS | other)
 
 
-def test_there_must_be_a_run_to_resume(new):
-    with pytest.raises(TrainingError, match=r"new: no run to resume \(no settings\.json\); leave out --resume"):
-        new.resume(ABOUT)
+def test_resuming_without_a_run_is_an_error(new):
+    with pytest.raises(TrainingError, match=r"new: .*settings\.json.*--resume"):
+        new.resume(SETTINGS)
 
 
-def test_restore_brings_weights_and_optimizer_back(new, model):
-    from trainer.training.checkpoints import Progress
+# --- weights --------------------------------------------------------------------------------------------------------
 
-    step(model)
+
+def test_restore_loads_weights_and_optimizer(new, model, checkpoints):
+    train_step(model)
     saved = values(model)
-    new.save(model, Progress(1))
-    step(model)
+    new.save(model, checkpoints.Progress(1))
+    train_step(model)
     assert not all(map(np.array_equal, values(model), saved))
     new.restore(model, optimizer=True)
     assert all(map(np.array_equal, values(model), saved))
 
 
-def test_restore_leaves_the_optimizer_of_another_phase_alone(new, model):
-    from trainer.training.checkpoints import Progress
-
-    step(model)
+def test_restore_can_leave_the_optimizer_unchanged(new, model, checkpoints):
+    train_step(model)
     saved = values(model)
-    new.save(model, Progress(1))
-    step(model)
+    new.save(model, checkpoints.Progress(1))
+    train_step(model)
     optimizer = values(model)[len(model.variables) :]
     new.restore(model, optimizer=False)
     assert all(map(np.array_equal, values(model)[: len(model.variables)], saved))
     assert all(map(np.array_equal, values(model)[len(model.variables) :], optimizer))
 
 
-def test_the_best_model_is_kept_without_its_optimizer(new, model):
+def test_best_model_is_saved_without_its_optimizer(new, model):
     import keras
 
-    step(model)
+    train_step(model)
     new.save_best(model, DATA)
-    again = keras.saving.load_model(new.best)
-    assert getattr(again, "optimizer", None) is None
-    assert all(map(np.array_equal, again.get_weights(), model.get_weights()))
+    loaded = keras.saving.load_model(new.best)
+    assert getattr(loaded, "optimizer", None) is None
+    assert all(map(np.array_equal, loaded.get_weights(), model.get_weights()))
 
 
-def test_the_history_gains_a_line_an_epoch(new):
+# --- history --------------------------------------------------------------------------------------------------------
+
+
+def test_history_gets_a_line_per_epoch(new):
     new.add_epoch(ROW)
     new.add_epoch(ROW | {"epoch": 2, "phase": "fine-tune"})
-    lines = (new.folder / "history.csv").read_text().splitlines()
-    assert lines == [
+    assert (new.folder / "history.csv").read_text().splitlines() == [
         "epoch,phase,loss,accuracy,val_loss,val_accuracy",
         "1,head,1.5,0.25,1.25,0.5",
         "2,fine-tune,1.5,0.25,1.25,0.5",
@@ -146,7 +154,7 @@ def test_the_history_gains_a_line_an_epoch(new):
     assert (new.folder / "curves.png").exists()
 
 
-def test_an_epoch_that_is_done_again_takes_the_place_of_what_was_left_of_it(new):
+def test_repeated_epoch_replaces_it_and_the_later_ones(new):
     for epoch in (1, 2, 3):
         new.add_epoch(ROW | {"epoch": epoch})
     new.add_epoch(ROW | {"epoch": 2, "loss": 9.0})
@@ -154,21 +162,23 @@ def test_an_epoch_that_is_done_again_takes_the_place_of_what_was_left_of_it(new)
     assert [line.split(",")[0:3:2] for line in lines[1:]] == [["1", "1.5"], ["2", "9.0"]]
 
 
-@pytest.mark.parametrize("what", ["state", "best"])
-def test_a_file_that_cannot_be_written_leaves_the_one_before(what, new, model, monkeypatch):
+@pytest.mark.parametrize("file", ["last.npz", "best.keras"])
+def test_failed_write_keeps_the_previous_file(file, new, model, checkpoints, monkeypatch):
     from edge.errors import FileError
-    from trainer.training.checkpoints import Progress
 
     def write():
-        return new.save(model, Progress(2)) if what == "state" else new.save_best(model, DATA)
+        if file == "last.npz":
+            new.save(model, checkpoints.Progress(2))
+        else:
+            new.save_best(model, DATA)
 
-    def full(*_, **__):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     write()
-    before = {file.name: file.read_bytes() for file in new.folder.iterdir()}
-    monkeypatch.setattr("trainer.training.checkpoints.np.savez", full)
-    monkeypatch.setattr("keras.Model.save", full)
-    with pytest.raises(FileError, match=r"cannot be written \(No space left on device"):
+    before = {path.name: path.read_bytes() for path in new.folder.iterdir()}
+    monkeypatch.setattr("trainer.training.checkpoints.np.savez", fail)
+    monkeypatch.setattr("keras.Model.save", fail)
+    with pytest.raises(FileError, match=f"{file}: .*No space left on device"):
         write()
-    assert {file.name: file.read_bytes() for file in new.folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in new.folder.iterdir()} == before

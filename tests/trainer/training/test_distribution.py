@@ -1,4 +1,4 @@
-"""Several devices share each batch and come to the result of one; what cannot be shared is refused."""
+"""Data-parallel training gives the result of one device; what cannot be divided is an error."""
 
 import csv
 import os
@@ -13,29 +13,31 @@ from trainer.errors import TrainingError
 
 pytestmark = pytest.mark.keras
 
-# A run of the tiny network whose PublicTest rows are odd in number: two devices cannot share the last of them evenly.
+# A run of the tiny network with an odd number of PublicTest rows: two devices cannot share them evenly.
 PROGRAM = """
 import sys
 from pathlib import Path
 from tests.support.small import DATA, add_tiny_backbone
 backbone = add_tiny_backbone()
 import jax, numpy as np
-from trainer.training import distribution as devices
-from trainer.training.loop import Settings, train
-used = devices.spread(16)
-settings = Settings(backbone=backbone, input_size=32, weights="none", epochs=2, batch=16, rate=3e-3, average=0.8)
+from trainer.training.distribution import use_all_devices
+from trainer.training.loop import train
+from trainer.training.settings import TrainingSettings
+used = use_all_devices(16)
+settings = TrainingSettings(
+    backbone=backbone, input_size=32, weights="none", epochs=2, batch_size=16, learning_rate=3e-3, ema_momentum=0.8
+)
 train(settings, DATA.take(np.arange(len(DATA) - 8)), Path(sys.argv[1]))
 print("devices", used, len(jax.devices()))
 """
 
 
-def trained_on(devices, folder):
-    """Train on so many virtual devices; return what the process says and the figures of each epoch."""
+def train_on(devices, folder):
+    """Train on `devices` virtual devices; return the last line of output and the history."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     command = [sys.executable, "-c", PROGRAM, str(folder)]
-    root = ROOT
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     with (folder / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -44,45 +46,50 @@ def trained_on(devices, folder):
 
 
 @pytest.mark.slow
-def test_two_devices_come_to_the_result_of_one(tmp_path):
-    said_one, one = trained_on(1, tmp_path / "one")
-    said_two, two = trained_on(2, tmp_path / "two")
-    assert (said_one, said_two) == ("devices 1 1", "devices 2 2")
+def test_two_devices_give_the_result_of_one(tmp_path):
+    output_one, one = train_on(1, tmp_path / "one")
+    output_two, two = train_on(2, tmp_path / "two")
+    assert (output_one, output_two) == ("devices 1 1", "devices 2 2")
     assert one.shape == (3, 4)
     assert two == pytest.approx(one, abs=2e-3)
 
 
+@pytest.fixture(scope="module")
+def use_all_devices():
+    """The function, imported after Keras was loaded."""
+    from trainer import keras_backend
+
+    keras_backend.load()
+    from trainer.training.distribution import use_all_devices
+
+    return use_all_devices
+
+
 @pytest.fixture
-def devices(settings):
-    """The module, imported when Keras has been loaded."""
-    from trainer.training import distribution as devices
+def set_devices(monkeypatch):
+    """Return a function that pretends that Keras runs on JAX with the given devices."""
 
-    return devices
+    def pretend(*devices):
+        monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+        monkeypatch.setattr("keras.distribution.list_devices", lambda: list(devices))
 
-
-pytest_plugins = ["tests.support.trained"]
-
-
-def test_another_backend_is_refused_with_the_one_that_can(devices):
-    with pytest.raises(
-        TrainingError, match=r"^several devices need Keras on JAX, found tensorflow; set KERAS_BACKEND=jax"
-    ):
-        devices.spread(64)
+    return pretend
 
 
-def test_a_batch_that_does_not_divide_is_refused(devices, monkeypatch):
-    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
-    monkeypatch.setattr("keras.distribution.list_devices", lambda: ["gpu:0", "gpu:1", "gpu:2"])
-    with pytest.raises(
-        TrainingError, match=r"^batch is 64, which 3 devices cannot share evenly; take a multiple of 3$"
-    ):
-        devices.spread(64)
+def test_other_backend_is_an_error_that_names_jax(use_all_devices):
+    with pytest.raises(TrainingError, match=r"found tensorflow; .*KERAS_BACKEND=jax"):
+        use_all_devices(64)
 
 
-def test_a_single_device_needs_nothing(devices, monkeypatch):
-    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
-    monkeypatch.setattr("keras.distribution.list_devices", lambda: ["cpu:0"])
-    assert devices.spread(63) == 1
+def test_batch_that_does_not_divide_is_an_error(use_all_devices, set_devices):
+    set_devices("gpu:0", "gpu:1", "gpu:2")
+    with pytest.raises(TrainingError, match=r"^batch_size is 64, .*multiple .*3$"):
+        use_all_devices(64)
+
+
+def test_single_device_needs_no_distribution(use_all_devices, set_devices):
     import keras
 
+    set_devices("cpu:0")
+    assert use_all_devices(63) == 1
     assert keras.distribution.distribution() is None
