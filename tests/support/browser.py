@@ -64,10 +64,10 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        self._socket.close()
-        self._runner.close()
+        self._runner.run(asyncio.wait_for(self._disconnect(), TIMEOUT_SECONDS))
         os.killpg(self._process.pid, 9)
         self._process.wait()
+        self._runner.close()
         if self._process.stderr:
             self._process.stderr.close()
         self._folder.cleanup()
@@ -140,6 +140,12 @@ class Browser:
     @staticmethod
     async def _connect(url: str) -> Any:
         return await websocket_connect(HTTPRequest(url), max_message_size=100_000_000)
+
+    async def _disconnect(self) -> None:
+        """Close the connection and return when the browser has closed it as well, which frees its socket."""
+        self._socket.close()
+        while await self._socket.read_message() is not None:
+            pass
 
     async def _send(self, connection: Any, method: str, parameters: dict[str, Any]) -> Any:
         """Send a command, keep the problems reported meanwhile, and return the command's result."""

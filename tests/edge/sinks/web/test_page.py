@@ -202,7 +202,8 @@ def test_logout_elsewhere_leads_to_the_login(tab, token_file):
         log_in(tab, TOKEN)
         tab.wait_for(f"location.pathname === '/' && {HAS_FACE}")
         logout = Request(f"{service.url}logout", b"", {"Authorization": f"Bearer {TOKEN}"})
-        assert urlopen(logout).url == f"{service.url}login"
+        with urlopen(logout) as response:
+            assert response.url == f"{service.url}login"
         tab.wait_for("location.pathname === '/login'")
     tab.problems.clear()  # the browser reports the response 401
 
