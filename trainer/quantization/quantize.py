@@ -222,11 +222,11 @@ def find_float_ops(content: bytes) -> list[str]:
     interpreter = runtime().Interpreter(model_content=content, experimental_op_resolver_type=resolver)
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     floats = {index for index, tensor in tensors.items() if np.issubdtype(np.dtype(tensor["dtype"]), np.floating)}
-    found: list[str] = []
+    float_ops: list[str] = []
     for op in interpreter._get_ops_details():  # noqa: SLF001 (the names of the ops have no public access)
         float_tensors = floats & {int(index) for index in (*op["inputs"], *op["outputs"])}
-        found.extend(f"{op['op_name']} ({tensors[index]['name']})" for index in sorted(float_tensors))
-    return found
+        float_ops.extend(f"{op['op_name']} ({tensors[index]['name']})" for index in sorted(float_tensors))
+    return float_ops
 
 
 def _measure(

@@ -262,12 +262,12 @@ def save(figure: Figure, target: Path | IO[bytes]) -> None:
         raise UsageError(f"{target}: {error}") from error
 
 
-def _write(figure: Figure, target: Path | IO[bytes], kind: str) -> None:
+def _write(figure: Figure, target: Path | IO[bytes], file_format: str) -> None:
     from matplotlib import rc_context
 
-    no_date = {"metadata": {"Date": None}} if kind == "svg" else {}
+    no_date = {"metadata": {"Date": None}} if file_format == "svg" else {}
     with rc_context({"svg.hashsalt": "emotion-edge"}):  # element ids that do not depend on the time
-        figure.savefig(target, format=kind, dpi=DOTS_PER_INCH, **no_date)
+        figure.savefig(target, format=file_format, dpi=DOTS_PER_INCH, **no_date)
 
 
 def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:

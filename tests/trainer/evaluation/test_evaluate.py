@@ -81,8 +81,8 @@ def test_both_models_are_evaluated_on_every_corruption(full):
     assert list(full.corruptions) == ["emotion.tflite", "strict.tflite"]
     assert all(list(by_name) == ["original", *CORRUPTIONS] for by_name in full.corruptions.values())
     dark = predict_tflite(Classifier(faces.SHIPPED), apply_corruption(ROWS, darken))
-    found = full.corruptions["emotion.tflite"]["low light (1/4)"]
-    assert found.as_json() == compute_metrics(dark, ROWS).as_json()
+    metrics = full.corruptions["emotion.tflite"]["low light (1/4)"]
+    assert metrics.as_json() == compute_metrics(dark, ROWS).as_json()
     assert np.array_equal(full.corruptions["strict.tflite"]["original"].confusion, full.model.metrics.confusion)
 
 

@@ -155,11 +155,11 @@ def test_a_normalization_after_an_activation_stays_unchanged(bias_correction, mo
 
 
 def test_kernels_stay_unchanged(bias_correction, model, pixels):
-    found = [weight for weight in model.weights if weight.name.endswith("kernel")]
-    before = [np.asarray(kernel).copy() for kernel in found]
+    kernel_weights = [weight for weight in model.weights if weight.name.endswith("kernel")]
+    before = [np.asarray(kernel).copy() for kernel in kernel_weights]
     bias_correction.correct_biases(model, pixels)
-    assert len(found) == 9
-    assert all(map(np.array_equal, found, before))
+    assert len(kernel_weights) == 9
+    assert all(map(np.array_equal, kernel_weights, before))
 
 
 def test_the_chunk_size_does_not_change_the_result(bias_correction, model, pixels, monkeypatch):

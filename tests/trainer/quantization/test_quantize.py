@@ -197,26 +197,26 @@ def converted(run):
 
     model = keras_file.load(run / "best.keras")
 
-    def convert(kind):
+    def convert(variant):
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
-        if kind == "float-ends":
+        if variant == "float-ends":
             pixels = representative_faces(DATA, 32, 14)
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: ([face[None]] for face in pixels)
         return converter.convert()
 
-    return {kind: convert(kind) for kind in ("all-float", "float-ends")}
+    return {variant: convert(variant) for variant in ("all-float", "float-ends")}
 
 
-@pytest.mark.parametrize(("kind", "op"), [("all-float", "CONV_2D"), ("float-ends", "QUANTIZE")])
-def test_float_ops_are_named(kind, op, converted):
-    assert any(line.startswith(f"{op} (") for line in find_float_ops(converted[kind]))
+@pytest.mark.parametrize(("variant", "op"), [("all-float", "CONV_2D"), ("float-ends", "QUANTIZE")])
+def test_float_ops_are_named(variant, op, converted):
+    assert any(line.startswith(f"{op} (") for line in find_float_ops(converted[variant]))
 
 
-@pytest.mark.parametrize("kind", ["all-float", "float-ends"])
-def test_the_device_refuses_a_model_with_float_input(kind, converted, tmp_path):
+@pytest.mark.parametrize("variant", ["all-float", "float-ends"])
+def test_the_device_refuses_a_model_with_float_input(variant, converted, tmp_path):
     path = tmp_path / "float.tflite"
-    model_file.attach(converted[kind], ModelCard("tiny", DATA.class_names, 32, 48), path)
+    model_file.attach(converted[variant], ModelCard("tiny", DATA.class_names, 32, 48), path)
     with pytest.raises(ModelError, match=r"float\.tflite: input is float32, expected uint8"):
         Classifier(path)
 

@@ -95,7 +95,7 @@ def model_result(name, seed=0, wrong=0.3):
 
 MODEL, OTHER = model_result("model.tflite"), model_result("best.keras", seed=1, wrong=0.1)
 EVALUATION = Evaluation(ROWS, (MODEL,), 0.4)
-PLAIN = HtmlReport(EVALUATION, "trainer evaluate model.tflite")
+MINIMAL = HtmlReport(EVALUATION, "trainer evaluate model.tflite")
 
 
 def decode_image(image):
@@ -133,13 +133,13 @@ def full(tmp_path_factory):
     }
     evaluation = Evaluation(ROWS, (MODEL, OTHER), 0.4, corruptions=corruptions, ferplus=OTHER.metrics)
     description = {"input": "96 x 96 gray pixels", "temperature": "1.2"}
-    return read(HtmlReport(evaluation, PLAIN.command, description, history), folder)
+    return read(HtmlReport(evaluation, MINIMAL.command, description, history), folder)
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+def minimal(tmp_path_factory):
     """The page of the smallest report."""
-    return read(PLAIN, tmp_path_factory.mktemp("plain"))
+    return read(MINIMAL, tmp_path_factory.mktemp("minimal"))
 
 
 @pytest.fixture
@@ -162,16 +162,16 @@ def test_a_page_is_self_contained(full):
     assert not any("http" in text for text in (*attributes, *full.text_in(), full.style))
 
 
-def test_a_page_declares_language_title_encoding_and_width(plain):
-    assert plain.all("html") == [{"lang": "en"}]
-    assert plain.text_in("title") == ["model.tflite on PublicTest"]
-    assert {"charset": "utf-8"} in plain.all("meta")
-    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in plain.all("meta")
+def test_a_page_declares_language_title_encoding_and_width(minimal):
+    assert minimal.all("html") == [{"lang": "en"}]
+    assert minimal.text_in("title") == ["model.tflite on PublicTest"]
+    assert {"charset": "utf-8"} in minimal.all("meta")
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in minimal.all("meta")
 
 
-def test_dark_mode_applies_to_the_page_but_not_to_the_plots(plain):
-    assert "prefers-color-scheme: dark" in plain.style
-    assert "figure img { max-width: 100%; height: auto; background: #fff;" in plain.style
+def test_dark_mode_applies_to_the_page_but_not_to_the_plots(minimal):
+    assert "prefers-color-scheme: dark" in minimal.style
+    assert "figure img { max-width: 100%; height: auto; background: #fff;" in minimal.style
 
 
 def test_images_have_alternative_texts_and_headers_a_scope(full):
@@ -186,8 +186,8 @@ def test_every_section_is_there_and_linked(full):
     assert [link["href"][1:] for link in full.all("a")] == [section["id"] for section in full.all("section")]
 
 
-def test_a_section_without_content_is_left_out(plain):
-    assert plain.text_in("h2") == plain.text_in("a") == SECTIONS
+def test_a_section_without_content_is_left_out(minimal):
+    assert minimal.text_in("h2") == minimal.text_in("a") == SECTIONS
 
 
 def test_all_images_decode(full):
@@ -215,38 +215,38 @@ def test_names_are_escaped(tmp_path):
     assert "<i>.csv, split PublicTest, 7 classes" in page.text_in("p")
 
 
-def test_the_same_values_give_the_same_file(plain, tmp_path):
-    assert read(PLAIN, tmp_path).text == plain.text
+def test_the_same_values_give_the_same_file(minimal, tmp_path):
+    assert read(MINIMAL, tmp_path).text == minimal.text
 
 
 def test_a_file_name_that_is_not_utf8_does_not_end_the_report(read_undrawn):
-    page = read_undrawn(replace(PLAIN, command="trainer evaluate \udcff.tflite"))
+    page = read_undrawn(replace(MINIMAL, command="trainer evaluate \udcff.tflite"))
     assert page.text_in("pre") == ["trainer evaluate ?.tflite"]
 
 
 def test_a_path_that_cannot_be_written_is_named(read_undrawn, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match=r"file/report\.html: cannot be written"):
-        write_report(PLAIN, tmp_path / "file" / "report.html")
+        write_report(MINIMAL, tmp_path / "file" / "report.html")
 
 
 def test_a_missing_history_leaves_no_page(read_undrawn, tmp_path):
     with pytest.raises(UsageError, match=r"history\.csv: cannot be read"):
-        read_undrawn(replace(PLAIN, history=tmp_path / "history.csv"))
+        read_undrawn(replace(MINIMAL, history=tmp_path / "history.csv"))
     assert not list(tmp_path.iterdir())
 
 
 def test_without_jinja2_the_error_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(EmotionEdgeError, match=r"^jinja2 is not installed; .*emotion-edge\[trainer\]"):
-        write_report(PLAIN, tmp_path / "report.html")
+        write_report(MINIMAL, tmp_path / "report.html")
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_page_begins_with_the_accuracy_and_its_baseline(plain):
-    lead = plain.text_in("p")[0]
+def test_a_page_begins_with_the_accuracy_and_its_baseline(minimal):
+    lead = minimal.text_in("p")[0]
     for value in (f"{MODEL.metrics.accuracy:.1%} of 42 faces", interval(MODEL.metrics), "angry", "14.3%"):
         assert value in lead
 
@@ -276,7 +276,7 @@ def test_the_summary_has_calibration_and_selective_accuracy(full):
 
 
 def test_a_threshold_that_no_face_reaches_has_no_accuracy(read_undrawn):
-    page = read_undrawn(replace(PLAIN, evaluation=replace(EVALUATION, min_confidence=1.0)))
+    page = read_undrawn(replace(MINIMAL, evaluation=replace(EVALUATION, min_confidence=1.0)))
     assert page.row("coverage at threshold 100%") == ["0.0%"]
     assert page.row("selective accuracy at threshold 100%") == ["none"]
 
@@ -285,10 +285,10 @@ def test_the_summary_has_the_agreement_of_the_models(full):
     assert full.row("agreement with best.keras") == [f"{np.mean(MODEL.predicted == OTHER.predicted):.1%}", ""]
 
 
-def test_the_ferplus_majority_has_rows_of_its_own(full, plain):
+def test_the_ferplus_majority_has_rows_of_its_own(full, minimal):
     assert full.row("accuracy against FER+'s majority, 42 faces") == [f"{OTHER.metrics.accuracy:.1%}", ""]
     assert full.row("95% confidence interval of that accuracy") == [interval(OTHER.metrics), ""]
-    assert not any("majority" in text for text in plain.text_in("th"))
+    assert not any("majority" in text for text in minimal.text_in("th"))
 
 
 def test_every_class_has_its_metrics_and_most_frequent_mistake(full):
@@ -303,8 +303,8 @@ def test_every_class_has_its_metrics_and_most_frequent_mistake(full):
         assert cells == [*(f"{value:.3f}" for value in values), "6", mistake]
 
 
-def test_the_confusion_matrix_is_a_table_too(plain):
-    head, *rows = plain.tables[2]
+def test_the_confusion_matrix_is_a_table_too(minimal):
+    head, *rows = minimal.tables[2]
     assert head[1:] == [row[0] for row in rows] == list(ROWS.class_names)
     assert [list(map(int, row[1:])) for row in rows] == MODEL.metrics.confusion.tolist()
 
@@ -326,27 +326,27 @@ def test_the_page_ends_with_model_and_command(full):
 # --- faces ----------------------------------------------------------------------------------------------------------
 
 
-def test_mistakes_have_face_label_prediction_and_confidence(plain):
+def test_mistakes_have_face_label_prediction_and_confidence(minimal):
     confidence = MODEL.probabilities.max(axis=1)
     wrong = sorted(np.flatnonzero(MODEL.predicted != ROWS.labels), key=lambda row: -confidence[row])
     names = ROWS.class_names
     assert len(wrong) > 5
-    assert plain.text_in("li")[: len(wrong)] == [
+    assert minimal.text_in("li")[: len(wrong)] == [
         f"{names[ROWS.labels[row]]} \N{RIGHTWARDS ARROW} {names[MODEL.predicted[row]]} {confidence[row]:.0%}"
         for row in wrong
     ]
-    images = [content for media_type, content in map(decode_image, plain.all("img")) if "png" in media_type]
+    images = [content for media_type, content in map(decode_image, minimal.all("img")) if "png" in media_type]
     for content, row in zip(images, wrong, strict=True):
         assert np.array_equal(decode_face(content), ROWS.faces[row])
 
 
-def test_a_page_with_faces_says_how_many_and_of_which_data_set(plain):
+def test_a_page_with_faces_says_how_many_and_of_which_data_set(minimal):
     wrong = (MODEL.predicted != ROWS.labels).sum()
-    assert any(f"{wrong} faces of tiny.csv" in text for text in plain.text_in("p"))
+    assert any(f"{wrong} faces of tiny.csv" in text for text in minimal.text_in("p"))
 
 
 def test_a_page_without_faces_has_none(read_undrawn):
-    page = read_undrawn(replace(PLAIN, show_faces=False))
+    page = read_undrawn(replace(MINIMAL, show_faces=False))
     assert not any("png" in image["src"][:20] for image in page.all("img"))
     assert page.text_in("h2") == [name for name in SECTIONS if name != "Most confident mistakes"]
     assert not any("faces of tiny.csv" in text for text in page.text_in())
@@ -355,7 +355,7 @@ def test_a_page_without_faces_has_none(read_undrawn):
 def test_a_model_without_mistakes_is_reported_too(read_undrawn):
     probabilities = np.eye(7, dtype=np.float32)[ROWS.labels]
     perfect = ModelResult("perfect.keras", probabilities, compute_metrics(probabilities, ROWS))
-    page = read_undrawn(replace(PLAIN, evaluation=replace(EVALUATION, models=(perfect,))))
+    page = read_undrawn(replace(MINIMAL, evaluation=replace(EVALUATION, models=(perfect,))))
     assert any("no wrong predictions" in text for text in page.text_in("p"))
 
 
@@ -368,12 +368,12 @@ def test_a_model_without_mistakes_is_reported_too(read_undrawn):
 )
 def test_the_use_of_the_split_is_a_limitation(split, expected, read_undrawn):
     model = replace(MODEL, metrics=replace(MODEL.metrics, split=split))
-    page = read_undrawn(replace(PLAIN, evaluation=replace(EVALUATION, models=(model,))))
+    page = read_undrawn(replace(MINIMAL, evaluation=replace(EVALUATION, models=(model,))))
     assert sum(expected in text for text in page.text_in("li")) == 1
 
 
-def test_the_limitations_of_the_data_are_listed(plain):
-    text = " ".join(plain.text_in("li"))
+def test_the_limitations_of_the_data_are_listed(minimal):
+    text = " ".join(minimal.text_in("li"))
     for words in ("labels are noisy", "Age, gender and origin", "An expression is not a feeling"):
         assert words in text
 
@@ -382,6 +382,6 @@ def test_other_data_has_no_limitations_of_fer2013(read_undrawn):
     names = tuple("abcdefg")
     model = replace(MODEL, metrics=replace(MODEL.metrics, class_names=names))
     evaluation = Evaluation(replace(ROWS, class_names=names), (model,), 0.4)
-    text = " ".join(read_undrawn(replace(PLAIN, evaluation=evaluation)).text_in())
+    text = " ".join(read_undrawn(replace(MINIMAL, evaluation=evaluation)).text_in())
     assert "FER2013" not in text
     assert "An expression is not a feeling" in text
