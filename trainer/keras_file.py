@@ -20,7 +20,7 @@ METADATA_MEMBER = "emotion-edge.json"
 
 @dataclass(frozen=True)
 class KerasMetadata:
-    """What a .keras file does not say by itself."""
+    """What Keras does not store in a .keras file."""
 
     labels: tuple[str, ...]  # in the order of the model's outputs
     effective_resolution: int  # pixels a side of the training faces
@@ -42,7 +42,9 @@ def load(path: Path) -> Any:
         model = keras.saving.load_model(path, compile=False)  # an optimizer of JAX or torch need not fit this backend
         if "bfloat16" in (config := model.to_json()):
             weights = model.get_weights()
-            model = keras.models.model_from_json(config.replace("mixed_bfloat16", "float32").replace("bfloat16", "float32"))
+            model = keras.models.model_from_json(
+                config.replace("mixed_bfloat16", "float32").replace("bfloat16", "float32")
+            )
             model.set_weights(weights)
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error

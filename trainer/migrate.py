@@ -49,20 +49,15 @@ def _migrate_keras_file(path: Path) -> bool:
     """Rename the keys of the metadata; the other members keep their bytes. Return whether the file changed."""
     with zipfile.ZipFile(path) as archive:
         members = [(info, archive.read(info)) for info in archive.infolist()]
-    renamed = [
-        (info, _rename_json(content, _METADATA_KEYS) if info.filename == METADATA_MEMBER else content)
-        for info, content in members
-    ]
-    if renamed == members:
+    metadata = next((content for info, content in members if info.filename == METADATA_MEMBER), b"{}")
+    old = json.loads(metadata)
+    new = _rename(old, _METADATA_KEYS)
+    if new == old:
         return False
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for info, content in renamed:
-            archive.writestr(info, content)
+        for info, content in members:
+            archive.writestr(info, json.dumps(new) if info.filename == METADATA_MEMBER else content)
     return True
-
-
-def _rename_json(content: bytes, names: Mapping[str, str]) -> bytes:
-    return json.dumps(_rename(json.loads(content), names)).encode()
 
 
 def _migrate_settings(path: Path) -> bool:

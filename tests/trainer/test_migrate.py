@@ -52,6 +52,15 @@ def test_keras_file_gets_new_metadata_and_keeps_its_weights(tmp_path):
     assert read_members(path) == members
 
 
+def test_keras_file_without_metadata_is_not_changed(tmp_path):
+    path = tmp_path / "other.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    before = path.read_bytes()
+    assert migrate(path) == []
+    assert path.read_bytes() == before
+
+
 def test_migrated_file_is_not_changed_again(tmp_path):
     path = make_old_keras_file(tmp_path / "old.keras", {})
     migrate(path)

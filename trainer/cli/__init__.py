@@ -21,8 +21,3 @@ app.command()(preview.preview)
 def main() -> None:
     """Entry point of the `trainer` command."""
     run_app(app, "trainer")
-
-
-@app.callback()
-def _options() -> None:
-    pass

@@ -13,7 +13,7 @@ from edge.cli.common import Debug
 from trainer import keras_backend
 from trainer.cli.options import DataPath, FerPlus, SkipInvalid, load, training_options
 from trainer.data import label_mapping
-from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
+from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.training.settings import TrainingSettings, setting_specs
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,11 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train a network on the Training split; the epoch with the best PublicTest accuracy becomes RUN_DIR/best.keras."""
-    dataset = _map_labels(load(data, ferplus, skip_invalid=skip_invalid), label_set, classes)
+    dataset = load(data, ferplus, skip_invalid=skip_invalid)
+    if label_set == "ferplus":
+        dataset = label_mapping.ferplus_majority(dataset)
+    if classes:
+        dataset = label_mapping.select_classes(dataset, [name.strip() for name in classes.split(",")])
     keras_backend.load()
     from trainer.training import loop
 
@@ -58,10 +62,3 @@ def train(
         typer.echo(f"{split}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
     best = loop.train(replace(settings, data=data.name), dataset, run_dir, resume=resume)
     typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")
-
-
-def _map_labels(dataset: Dataset, label_set: str, classes: str) -> Dataset:
-    if label_set == "ferplus":
-        dataset = label_mapping.ferplus_majority(dataset)
-    names = [name.strip() for name in classes.split(",")]
-    return label_mapping.select_classes(dataset, names) if classes else dataset

@@ -78,10 +78,6 @@ def _parse_row(row: list[str], columns: list[int], line: str) -> tuple[NDArray[n
         raise DataError(f"{line}: unknown label {emotion[:20]!r}, expected 0 to {len(FER2013_LABELS) - 1}")
     if usage not in SPLITS:
         raise DataError(f"{line}: unknown usage {usage[:20]!r}, expected one of {', '.join(SPLITS)}")
-    return _parse_pixels(text, line), int(emotion), usage
-
-
-def _parse_pixels(text: str, line: str) -> NDArray[np.uint8]:
     # NumPy converts a row in 0.1 ms; only a row that it cannot convert is searched for the wrong word.
     words, side = text.split(), FER2013_FACE_PIXELS
     try:
@@ -93,4 +89,4 @@ def _parse_pixels(text: str, line: str) -> NDArray[np.uint8]:
         raise DataError(f"{line}: {len(words)} pixels, expected {_PIXEL_COUNT} ({side} x {side})")
     if pixels.min() < 0 or pixels.max() > 255:
         raise DataError(f"{line}: pixel {pixels[(pixels < 0) | (pixels > 255)][0]} is outside 0 to 255")
-    return pixels.astype(np.uint8).reshape(side, side)
+    return pixels.astype(np.uint8).reshape(side, side), int(emotion), usage

@@ -21,7 +21,14 @@ def add_votes(dataset: Dataset, path: Path, csv_rows: CsvRows) -> Dataset:
 
     Raises DataError when the file is not FER+'s, has another number of rows, or disagrees about a row's split.
     """
-    header, table = _read_table(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            header, *table = [row for row in csv.reader(file) if row] or [[]]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not CSV ({error}); fetch the file again") from error
+    header = [cell.strip().lower() for cell in header]
     usage, *columns = find_columns(header, ("usage", *(name.lower() for name in FERPLUS_COLUMNS)), str(path))
     if len(table) != csv_rows.total:
         raise DataError(f"{path}: {len(table)} rows, but the data set has {csv_rows.total}; FER+ goes by row order")
@@ -37,15 +44,3 @@ def add_votes(dataset: Dataset, path: Path, csv_rows: CsvRows) -> Dataset:
             raise DataError(f"{line}: votes {cells}, expected whole numbers 0 to 10")
         votes[index] = [int(cell) for cell in cells]
     return replace(dataset, ferplus_votes=votes)
-
-
-def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the header in lower case and the rows of a CSV file. Raises DataError."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: not CSV ({error}); fetch the file again") from error
-    return [cell.strip().lower() for cell in header], rows

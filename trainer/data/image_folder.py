@@ -96,7 +96,11 @@ def read_images(source: Path, files: Sequence[ImageFile], max_size: int, skip_in
         side = round(float(np.median([face.shape[0] for face in builder.faces])))
         builder.faces = [resample(face, effective_resolution=side, size=side) for face in builder.faces]
     if folders.isdisjoint(_SPLIT_FOLDERS):
-        builder.splits = _hold_out(builder.labels)
+        # Of each class with two images or more, a tenth and at least one is held out.
+        counts: dict[int, int] = {}
+        for row, label in enumerate(builder.labels):
+            counts[label] = counts.get(label, 0) + 1
+            builder.splits[row] = PUBLIC_TEST if counts[label] % HOLDOUT_INTERVAL == 2 else TRAINING
     return builder.build(tuple(order), str(source))
 
 
@@ -140,13 +144,3 @@ def _split_of(parts: tuple[str, ...], folders: set[str]) -> str:
     if parents & set(_TEST_FOLDERS):
         return PRIVATE_TEST if folders & set(_VALIDATION_FOLDERS) else PUBLIC_TEST
     return TRAINING
-
-
-def _hold_out(labels: Sequence[int]) -> list[str]:
-    """Return a split for each row: of each class with two images or more, a tenth and at least one is PublicTest."""
-    counts: dict[int, int] = {}
-    splits = []
-    for label in labels:
-        counts[label] = counts.get(label, 0) + 1
-        splits.append(PUBLIC_TEST if counts[label] % HOLDOUT_INTERVAL == 2 else TRAINING)
-    return splits

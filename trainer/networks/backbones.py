@@ -49,7 +49,7 @@ def _conv_block(x: Any, filters: float, name: str, suffix: str = "") -> Any:
     return layers.ReLU(name=f"{name}_relu{suffix}")(x)
 
 
-def _small_cnn(input_shape: tuple[int, int, int], alpha: float, weights: str | None) -> keras.Model:
+def small_cnn(input_shape: tuple[int, int, int], alpha: float, weights: str | None) -> keras.Model:
     """Return four convolutions with pooling, for small data sets or devices: 0.4 M parameters at alpha 1.
 
     The filters double as the sides are halved (Simonyan and Zisserman, ICLR 2015). Feature maps have the shape
@@ -62,7 +62,7 @@ def _small_cnn(input_shape: tuple[int, int, int], alpha: float, weights: str | N
     return _with_weights(keras.Model(inputs, x, name="small_cnn"), weights)
 
 
-def _small_vgg(input_shape: tuple[int, int, int], alpha: float, weights: str | None) -> keras.Model:
+def small_vgg(input_shape: tuple[int, int, int], alpha: float, weights: str | None) -> keras.Model:
     """Return eight convolutions in four blocks: 4.7 M parameters at alpha 1.
 
     On 48-pixel faces it is as accurate as much deeper networks (Khaireddin and Chen, arXiv:2105.03588). Feature maps
@@ -118,8 +118,8 @@ BACKBONES = {
     "inception_v3": _application(keras.applications.InceptionV3, *MINUS_ONE_TO_ONE, min_size=75, **_FIXED_WIDTH),
     # Chollet, CVPR 2017
     "xception": _application(keras.applications.Xception, *MINUS_ONE_TO_ONE, min_size=71, **_FIXED_WIDTH),
-    "small_cnn": Backbone(_small_cnn, *MINUS_ONE_TO_ONE, min_size=16, imagenet_alphas=()),
-    "small_vgg": Backbone(_small_vgg, *MINUS_ONE_TO_ONE, min_size=8, imagenet_alphas=()),
+    "small_cnn": Backbone(small_cnn, *MINUS_ONE_TO_ONE, min_size=16, imagenet_alphas=()),
+    "small_vgg": Backbone(small_vgg, *MINUS_ONE_TO_ONE, min_size=8, imagenet_alphas=()),
 }
 
 

@@ -36,22 +36,18 @@ def build(
     features_of = backbones.build(backbone, size, alpha, weights, momentum)
     features_of.name = "backbone"
     pixels = keras.Input((size, size, 1), name="pixels")
-    scaled = _scale(pixels, backbones.BACKBONES[backbone])
+    scale, offsets = backbones.BACKBONES[backbone].scale, backbones.BACKBONES[backbone].offsets
+    if len(set(offsets)) == 1:
+        scaled = [keras.layers.Rescaling(scale, offsets[0], name="scaling")(pixels)] * 3
+    else:
+        scalings = [keras.layers.Rescaling(scale, offsets[i], name=f"scaling_{i + 1}") for i in range(3)]
+        scaled = [scaling(pixels) for scaling in scalings]
     features = features_of(keras.layers.Concatenate(name="channels")(scaled))  # (n, height, width, features)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)  # (n, features)
     dropped = keras.layers.Dropout(dropout, name="dropout")(pooled)
     # float32 also with mixed precision: a softmax in bfloat16 has steps of 0.4 % near 1.
     probabilities = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(dropped)
     return keras.Model(pixels, probabilities, name=backbone)
-
-
-def _scale(pixels: Any, backbone: backbones.Backbone) -> list[Any]:
-    """Return three channels (n, size, size, 1) of `pixels`, each as the backbone was pretrained on it."""
-    scale, offsets = backbone.scale, backbone.offsets
-    if len(set(offsets)) == 1:
-        return [keras.layers.Rescaling(scale, offsets[0], name="scaling")(pixels)] * 3
-    numbered = enumerate(offsets, start=1)
-    return [keras.layers.Rescaling(scale, offset, name=f"scaling_{number}")(pixels) for number, offset in numbered]
 
 
 def backbone_input(model: Any) -> Any:

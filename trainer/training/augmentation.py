@@ -66,10 +66,18 @@ def affine_matrix(side: int, size: int, ranges: Augmentation, rng: np.random.Gen
 
 
 def corrupt(face: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return `face` (side, side) with camera degradations: blur, darkness and noise, each with its probability."""
+    """Return `face` (side, side) with camera degradations: blur, darkness and noise, each with its probability.
+
+    Blur is a Gaussian of up to 2 px of a side of 48, or a resolution of 16 to 40 of 48.
+    """
     blurred, darkened, noisy = rng.random(3) < (ranges.blur, ranges.darken, ranges.noise)
-    if blurred:
-        face = _blur(face, rng)
+    side = face.shape[0]
+    if blurred and rng.random() < 0.5:
+        sigma = rng.uniform(0.4, 2.0) * side / 48
+        face = cv2.GaussianBlur(face, (0, 0), sigma).astype(np.uint8, copy=False)
+    elif blurred:
+        resolution = max(1, round(rng.uniform(16, 40) * side / 48))
+        face = resample(face, effective_resolution=resolution, size=side)
     if not darkened and not noisy:
         return face
     light = rng.uniform(0.15, 0.8) if darkened else 1.0
@@ -77,16 +85,6 @@ def corrupt(face: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Genera
     levels: NDArray[Any] = face * light + noise
     corrupted: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     return corrupted
-
-
-def _blur(face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return `face` after a Gaussian blur of up to 2 px of 48, or from a resolution of 16 to 40 of 48."""
-    side = face.shape[0]
-    if rng.random() < 0.5:
-        sigma = rng.uniform(0.4, 2.0) * side / 48
-        return cv2.GaussianBlur(face, (0, 0), sigma).astype(np.uint8, copy=False)
-    resolution = max(1, round(rng.uniform(16, 40) * side / 48))
-    return resample(face, effective_resolution=resolution, size=side)
 
 
 def adjust_lighting(face: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:

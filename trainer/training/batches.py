@@ -45,22 +45,19 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], Any]:
         """Return (batch, size, size, 1) pixels and (batch, classes) targets; with FER+ a pair of targets."""
-        with self._idle_workers:
-            return self._make_batch(step)
-
-    def _make_batch(self, step: int) -> tuple[NDArray[np.uint8], Any]:
         settings = self._settings
-        order = np.random.default_rng((settings.seed, self.epoch)).permutation(len(self._dataset))
-        rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-        rng = np.random.default_rng((settings.seed, self.epoch, step))
-        faces = [augment(self._dataset.faces[row], settings.input_size, settings.augmentation, rng) for row in rows]
-        pixels = np.stack(faces)[..., np.newaxis]  # (batch, size, size, 1)
-        batch_targets = [target[rows] for target in self._targets]  # each (batch, ...)
-        if settings.mixup:
-            weight = np.float32(rng.beta(settings.mixup, settings.mixup))
-            pixels = np.rint(mix(pixels, weight)).astype(np.uint8)
-            batch_targets = [mix(target, weight) for target in batch_targets]
-        return pixels, batch_targets[0] if len(batch_targets) == 1 else tuple(batch_targets)
+        with self._idle_workers:
+            order = np.random.default_rng((settings.seed, self.epoch)).permutation(len(self._dataset))
+            rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            rng = np.random.default_rng((settings.seed, self.epoch, step))
+            faces = [augment(self._dataset.faces[row], settings.input_size, settings.augmentation, rng) for row in rows]
+            pixels = np.stack(faces)[..., np.newaxis]  # (batch, size, size, 1)
+            batch_targets = [target[rows] for target in self._targets]  # each (batch, ...)
+            if settings.mixup:
+                weight = np.float32(rng.beta(settings.mixup, settings.mixup))
+                pixels = np.rint(mix(pixels, weight)).astype(np.uint8)
+                batch_targets = [mix(target, weight) for target in batch_targets]
+            return pixels, batch_targets[0] if len(batch_targets) == 1 else tuple(batch_targets)
 
     def close(self) -> None:
         """Wait for the batches in progress and allow no more.

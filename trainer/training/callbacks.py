@@ -98,17 +98,18 @@ class Interruption:
     def __enter__(self) -> Self:
         self._in_main_thread = threading.current_thread() is threading.main_thread()  # only it can handle signals
         if self._in_main_thread:
-            self._previous_handler = signal.signal(signal.SIGINT, self._handle)
+
+            def handle(*_: object) -> None:
+                if self.requested:
+                    raise KeyboardInterrupt
+                self.requested = True
+
+            self._previous_handler = signal.signal(signal.SIGINT, handle)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._in_main_thread:
             signal.signal(signal.SIGINT, self._previous_handler)
-
-    def _handle(self, *_: object) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
 
 
 class StopOnInterrupt(keras.callbacks.Callback):

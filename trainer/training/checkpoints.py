@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,8 +28,22 @@ from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 from trainer.keras_file import KerasMetadata
 from trainer.reports import plots
+from trainer.training.settings import TrainingSettings
 
 _FIXED_KEYS = ("settings", "labels", "effective_resolution", "training", "validation")  # of settings.json
+
+
+def settings_content(settings: TrainingSettings, training: Dataset, validation: Dataset) -> dict[str, Any]:
+    """Return the content of settings.json for a run with the rows `training` and `validation`."""
+    versions = {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()}
+    return {
+        "settings": settings.as_json(),
+        "labels": list(training.class_names),
+        "effective_resolution": training.side,
+        "training": training.counts(),
+        "validation": validation.counts(),
+        "versions": versions,
+    }
 
 
 @dataclass
@@ -68,11 +83,14 @@ class RunDirectory:
             raise TrainingError(f"{self.folder}: no run to resume (no settings.json); leave out --resume to start one")
         saved = json.loads(self._settings.read_text())
         for key in _FIXED_KEYS:
-            given = json.loads(json.dumps(settings[key]))
-            if saved.get(key) != given:
-                raise TrainingError(
-                    f"{self.folder}: cannot resume with other {key}: {_difference(saved.get(key), given)}"
-                )
+            before, given = saved.get(key), json.loads(json.dumps(settings[key]))
+            if before == given:
+                continue
+            difference = f"{before} -> {given}"
+            if isinstance(before, dict) and isinstance(given, dict):
+                changed = [name for name, value in given.items() if before.get(name) != value]
+                difference = "; ".join(f"{name} {before.get(name)} -> {given[name]}" for name in changed)
+            raise TrainingError(f"{self.folder}: cannot resume with other {key}: {difference}")
         if not self._state.is_file():
             return Progress()
         with np.load(self._state) as state:
@@ -112,11 +130,3 @@ class RunDirectory:
         lines = [",".join(row), *(",".join(map(str, line.values())) for line in (*earlier, row))]
         atomic_write(self._history, ("\n".join(lines) + "\n").encode())
         plots.save(plots.training_curves(self._history), self._curves)
-
-
-def _difference(saved: Any, given: Any) -> str:
-    if isinstance(saved, dict) and isinstance(given, dict):
-        return "; ".join(
-            f"{key} {saved.get(key)} -> {value}" for key, value in given.items() if saved.get(key) != value
-        )
-    return f"{saved} -> {given}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +17,7 @@ from trainer.errors import TrainingError
 from trainer.networks import model as network
 from trainer.training.batches import TrainingBatches
 from trainer.training.callbacks import EpochEvaluator, Interruption, StopOnInterrupt
-from trainer.training.checkpoints import RunDirectory
+from trainer.training.checkpoints import RunDirectory, settings_content
 from trainer.training.settings import HEAD, TrainingSettings
 from trainer.training.targets import soft_targets
 
@@ -39,8 +38,8 @@ def train(settings: TrainingSettings, dataset: Dataset, folder: Path, *, resume:
     training, validation = dataset.split(TRAINING), dataset.split(PUBLIC_TEST)
     settings = settings.for_dataset(dataset)
     run = RunDirectory(folder)
-    run_settings = _run_settings(settings, training, validation)
-    progress = run.resume(run_settings) if resume else run.begin()
+    content = settings_content(settings, training, validation)
+    progress = run.resume(content) if resume else run.begin()
     if progress.epochs >= settings.total_epochs:
         return run.best
     keras.mixed_precision.set_global_policy(settings.precision)
@@ -49,13 +48,14 @@ def train(settings: TrainingSettings, dataset: Dataset, folder: Path, *, resume:
     targets = soft_targets(settings.teachers, training, settings.distill_weight)
     batches = TrainingBatches(settings, training, progress.epochs, targets)
     if not resume:
-        run.save_settings(run_settings)  # only now: a run that cannot start leaves nothing behind
+        run.save_settings(content)  # only now: a run that cannot start leaves nothing behind
     with _explain_stop(folder) as interruption, closing(batches):
         for phase, first, end in settings.phases:
             if progress.epochs >= end:
                 continue
             compile_model(model, settings, phase, len(batches))
-            _build_metrics(model, batches)
+            if keras.backend.backend() != "tensorflow":  # builds the metrics: on JAX `fit` would use up a batch for it
+                model.test_on_batch(*batches[0])
             if progress.epochs:  # also at the start of the second phase: Keras ends a fit with the averaged weights
                 run.restore(model, optimizer=progress.epochs > first)
             evaluator = EpochEvaluator(settings, phase, run, progress, batches, training, validation)
@@ -121,25 +121,6 @@ def learning_rate_schedule(settings: TrainingSettings, steps: int) -> keras.opti
     return keras.optimizers.schedules.CosineDecay(
         0.0, total - warmup, warmup_target=settings.learning_rate, warmup_steps=warmup
     )
-
-
-def _build_metrics(model: keras.Model, batches: TrainingBatches) -> None:
-    """Build the metrics outside `fit`: on JAX `fit` would use up the first batch of a resumed run for it."""
-    if keras.backend.backend() != "tensorflow":
-        model.test_on_batch(*batches[0])
-
-
-def _run_settings(settings: TrainingSettings, training: Dataset, validation: Dataset) -> dict[str, Any]:
-    """Return the content of settings.json."""
-    versions = {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()}
-    return {
-        "settings": settings.as_json(),
-        "labels": list(training.class_names),
-        "effective_resolution": training.side,
-        "training": training.counts(),
-        "validation": validation.counts(),
-        "versions": versions,
-    }
 
 
 @contextmanager

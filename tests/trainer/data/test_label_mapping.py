@@ -63,7 +63,7 @@ def test_ferplus_label_is_the_majority():
 
 
 def test_ferplus_majority_excludes_ties_and_no_emotion():
-    votes = ({"anger": 5, "fear": 5}, {"NF": 9, "fear": 1}, {"unknown": 8}, {}, {"fear": 2})
+    votes: tuple[dict[str, int], ...] = ({"anger": 5, "fear": 5}, {"NF": 9, "fear": 1}, {"unknown": 8}, {}, {"fear": 2})
     assert names_of(ferplus_majority(with_votes(*votes))) == ["fear"]
 
 

@@ -351,9 +351,11 @@ def test_run_without_votes_has_no_ferplus_loss(loop, settings, tmp_path):
 
 
 def test_run_learns_the_soft_targets_of_its_teachers(run, loop, settings, tmp_path, monkeypatch):
+    from trainer.training.batches import TrainingBatches
+
     used = []
 
-    class RecordedBatches(loop.TrainingBatches):
+    class RecordedBatches(TrainingBatches):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             used.append(arguments[-1])
@@ -405,13 +407,11 @@ def test_missing_weights_leave_nothing_behind(loop, settings, tmp_path):
 
 
 def test_run_has_a_best_model_even_with_accuracy_0(loop, settings, tmp_path, monkeypatch):
-    from trainer.training import callbacks
-
-    compute_metrics = callbacks.compute_metrics
+    from trainer.evaluation.metrics import compute_metrics
 
     def all_wrong(_, dataset):
         return compute_metrics(np.eye(7, dtype=np.float32)[(dataset.labels + 1) % 7], dataset)
 
-    monkeypatch.setattr(callbacks, "compute_metrics", all_wrong)
+    monkeypatch.setattr("trainer.training.callbacks.compute_metrics", all_wrong)
     best = loop.train(replace(settings, epochs=1, head_epochs=0), DATA, tmp_path / "run")
     assert public_test(best).n == 28

@@ -10,7 +10,7 @@ from trainer.errors import TrainingError
 from trainer.training.settings import TrainingSettings, setting_specs
 
 
-def test_every_setting_but_data_and_augmentation_has_a_specification():
+def test_every_setting_is_specified_but_data_and_augmentation():
     without = {field.name for field in fields(TrainingSettings)} - set(setting_specs())
     assert without == {"data", "augmentation"}
     assert all(spec.help for spec in setting_specs().values())
