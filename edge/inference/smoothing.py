@@ -3,8 +3,8 @@
 Two methods are combined. Probabilities are averaged over a long time, so that noise does not change the label. Evidence
 for a label change is accumulated with CUSUM (Page: Continuous inspection schemes, Biometrika 1954); once there is
 enough, the average starts again, so that a real change shows at once. While there is such evidence, a face is
-classified twice as often. On the synthetic camera with noise (benchmarks/label_stability.py) averaging alone gave either 11
-wrong changes a minute or a delay of half a second.
+classified twice as often. On the synthetic camera with noise (benchmarks/label_stability.py) averaging alone gave
+either 11 wrong changes a minute or a delay of half a second.
 
 Every second inference uses flip test-time augmentation: the crop is mirrored and slightly tighter. The mean of both
 crops is more accurate than one alone: on PublicTest 71.3 % against 70.8 % (trainer evaluate --tta).

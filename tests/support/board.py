@@ -1,7 +1,8 @@
 """Boards to deploy to: folders used as /, fake programs for their PATH, small bundles, and a fake ssh.
 
-The scripts are the real ones. systemctl is a fake, which answers as the release's model file says, and so is the virtual
-environment unless a test asks for a real one: a folder with a shell script `edge`, since a real one takes seconds.
+The scripts are the real ones. systemctl is a fake, which answers as the release's model file says, and so is the
+virtual environment unless a test asks for a real one: a folder with a shell script `edge`, since a real one takes
+seconds.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ TARGET = f"{platform.machine().replace('aarch64', 'arm64')}-py3.{sys.version_inf
 CONFIG = "# a new one\n"
 
 # A model file is one line: whether it can be loaded, its name, and how the service behaves with it:
-#   runs; ends; hangs: no more frames; waits: for a camera at its start; loses: the camera later; restarts: again and again;
-#   blind: classifies no face
+#   runs; ends; hangs: no more frames; waits: for a camera at its start; loses: the camera later; restarts: again and
+# again;   blind: classifies no face
 _EDGE = """#!/bin/sh
 for last; do :; done
 case $1 in

@@ -1,6 +1,7 @@
 """Report words that the project does not use: python -m tests.wording.check
 
-Reads identifiers.txt (all Python code) and prose.txt (Markdown, and the help of both commands). Exit status: 1 if there is any.
+Reads identifiers.txt (all Python code) and prose.txt (Markdown, and the help of both commands). Exit status: 1 if
+there is any.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ def bad_prose(text: str, banned: Mapping[str, str], allowed: list[str]) -> Itera
     """Yield line number and message of each banned word in `text`."""
     pattern = re.compile(rf"\b({'|'.join(map(re.escape, banned))})\b", re.IGNORECASE)
     for number, line in enumerate(text.splitlines(), start=1):
+        checked = line
         for excepted in allowed:
-            line = line.replace(excepted, "")
-        for match in pattern.finditer(line):
+            checked = checked.replace(excepted, "")
+        for match in pattern.finditer(checked):
             yield number, f"word {match.group()!r}, use {banned[match.group().lower()]!r}"
 
 
