@@ -31,10 +31,11 @@ def settings():
 @pytest.fixture(scope="session")
 def run(settings, tmp_path_factory):
     """Return the folder of a finished run."""
+    from trainer.reports.curves import write_curves
     from trainer.training.loop import train
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train(settings, DATA, folder)
+    train(settings, DATA, folder, on_epoch=write_curves)
     return folder
 
 

@@ -47,13 +47,15 @@ def compare(
     dataset = load(data, skip_invalid=skip_invalid)
     keras_backend.load()
     from trainer.reports.comparison import HEADER, compare_runs, write_comparison
+    from trainer.reports.curves import write_curves
     from trainer.reports.formatting import format_table
     from trainer.training.loop import train
 
     trained = [folder / name for name in names]
     for name, run_dir in zip(names, trained, strict=True):
         backbone_settings = replace(settings, data=data.name, backbone=name)
-        train(backbone_settings, dataset, run_dir, resume=(run_dir / "settings.json").exists())
+        resume = (run_dir / "settings.json").exists()
+        train(backbone_settings, dataset, run_dir, resume=resume, on_epoch=write_curves)
     rows = compare_runs([*(runs or []), *trained], dataset, _log.info)
     typer.echo(format_table([HEADER, *(row.cells() for row in rows)]))
     if out:

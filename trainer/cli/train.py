@@ -51,6 +51,7 @@ def train(
     if classes:
         dataset = label_mapping.select_classes(dataset, [name.strip() for name in classes.split(",")])
     keras_backend.load()
+    from trainer.reports.curves import write_curves
     from trainer.training import loop
 
     if devices == "all":
@@ -60,5 +61,5 @@ def train(
     for split in (TRAINING, PUBLIC_TEST):
         counts = dataset.split(split).counts()
         typer.echo(f"{split}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
-    best = loop.train(replace(settings, data=data.name), dataset, run_dir, resume=resume)
+    best = loop.train(replace(settings, data=data.name), dataset, run_dir, resume=resume, on_epoch=write_curves)
     typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inference.preprocess import resample
+from trainer.data.augmentation import NO_AUGMENTATION, affine_matrix
 from trainer.data.dataset import Dataset
-from trainer.training.augmentation import NO_AUGMENTATION, affine_matrix
 
 CORRUPTION_SEED = 0
 REFERENCE_SIDE_PIXELS = 48  # the side of a face that a sigma in pixels refers to

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from edge.inference.preprocess import resample
+from trainer.data.augmentation import Augmentation, augment
 from trainer.data.dataset import TRAINING, Dataset
 from trainer.reports import plots
-from trainer.training.augmentation import Augmentation, augment
 
 MIN_IMAGE_PIXELS = 96  # a side; smaller images are enlarged
 
@@ -30,7 +30,7 @@ def write_preview(
 
     Args:
         dataset: with Training rows; a class without any is left out.
-        augmentation: the ranges that trainer.training.augmentation.augment draws from.
+        augmentation: the ranges that trainer.data.augmentation.augment draws from.
         size: pixels a side of the input of the model.
         seed: selects the faces and their augmentation; the same seed gives the same image.
         path: with the suffix .png the pixels are stored without loss.

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inference.preprocess import resample
+from trainer.data.augmentation import augment
 from trainer.data.dataset import Dataset
 from trainer.training import targets
-from trainer.training.augmentation import augment
 from trainer.training.settings import TrainingSettings
 
 WORKER_THREADS = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
 import keras
@@ -33,9 +34,10 @@ class EpochEvaluator(keras.callbacks.Callback):
         batches: TrainingBatches,
         training: Dataset,
         validation: Dataset,
+        on_epoch: Callable[[RunDirectory], None],
     ) -> None:
         super().__init__()
-        self._batches = batches
+        self._batches, self._on_epoch = batches, on_epoch
         self._settings, self._phase, self._run, self._progress = settings, phase, run, progress
         self._validation, self._inputs = validation, model_inputs(validation, settings.input_size)
         rows = np.linspace(0, len(training) - 1, min(len(training), STATISTICS_FACES), dtype=np.int64)
@@ -67,6 +69,7 @@ class EpochEvaluator(keras.callbacks.Callback):
             "seconds": round(progress.seconds, 1),
         }
         self._run.add_epoch(row)
+        self._on_epoch(self._run)
         self._run.save(self.model, progress)
         print(
             f"epoch {progress.epochs}/{self._settings.total_epochs} ({self._phase}): PublicTest accuracy "

@@ -2,7 +2,7 @@
 
     settings.json   the settings, the data's classes and counts, and the versions of Python and Keras
     history.csv     one line per epoch
-    curves.png      loss and accuracy over the epochs
+    curves.png      loss and accuracy over the epochs, see trainer.reports.curves
     best.keras      the averaged weights of the epoch with the best accuracy on PublicTest
     last.npz        what resuming needs: weights, optimizer, epoch
 
@@ -27,7 +27,6 @@ from trainer import keras_file
 from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 from trainer.keras_file import KerasMetadata
-from trainer.reports import plots
 from trainer.training.settings import TrainingSettings
 
 _FIXED_KEYS = ("settings", "labels", "effective_resolution", "training", "validation")  # of settings.json
@@ -61,8 +60,8 @@ class RunDirectory:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.best = folder / "best.keras"
+        self.history, self.curves = folder / "history.csv", folder / "curves.png"
         self._settings, self._state = folder / "settings.json", folder / "last.npz"
-        self._history, self._curves = folder / "history.csv", folder / "curves.png"
 
     def begin(self) -> Progress:
         """Return the progress of a new run. Raises TrainingError when the folder has a run already."""
@@ -122,11 +121,10 @@ class RunDirectory:
             keras_file.save(inference_model, temporary, KerasMetadata(dataset.class_names, dataset.side))
 
     def add_epoch(self, row: Mapping[str, Any]) -> None:
-        """Add an epoch to the history and draw the curves. Lines of this and later epochs are replaced."""
+        """Add an epoch to the history. Lines of this and later epochs are replaced."""
         earlier: list[Mapping[str, Any]] = []
-        if self._history.exists():
-            with self._history.open(newline="") as file:
+        if self.history.exists():
+            with self.history.open(newline="") as file:
                 earlier = [line for line in csv.DictReader(file) if int(line["epoch"]) < row["epoch"]]
         lines = [",".join(row), *(",".join(map(str, line.values())) for line in (*earlier, row))]
-        atomic_write(self._history, ("\n".join(lines) + "\n").encode())
-        plots.save(plots.training_curves(self._history), self._curves)
+        atomic_write(self.history, ("\n".join(lines) + "\n").encode())

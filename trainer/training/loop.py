@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,14 @@ from trainer.training.settings import HEAD, TrainingSettings
 from trainer.training.targets import soft_targets
 
 
-def train(settings: TrainingSettings, dataset: Dataset, folder: Path, *, resume: bool = False) -> Path:
+def train(
+    settings: TrainingSettings,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_epoch: Callable[[RunDirectory], None] = lambda _: None,
+) -> Path:
     """Train on the Training rows of `dataset`, select on its PublicTest rows, and return the path of the best model.
 
     Args:
@@ -30,6 +37,7 @@ def train(settings: TrainingSettings, dataset: Dataset, folder: Path, *, resume:
         dataset: with Training and PublicTest rows, and FER+ votes if they are to be learned.
         folder: of the run, see trainer.training.checkpoints.
         resume: continue after the last completed epoch in the folder.
+        on_epoch: called after each epoch, when its line is in the history.
 
     Raises:
         TrainingError: the folder has a run already, has none to resume or one with other settings, or it cannot be
@@ -58,7 +66,7 @@ def train(settings: TrainingSettings, dataset: Dataset, folder: Path, *, resume:
                 model.test_on_batch(*batches[0])
             if progress.epochs:  # also at the start of the second phase: Keras ends a fit with the averaged weights
                 run.restore(model, optimizer=progress.epochs > first)
-            evaluator = EpochEvaluator(settings, phase, run, progress, batches, training, validation)
+            evaluator = EpochEvaluator(settings, phase, run, progress, batches, training, validation, on_epoch)
             model.fit(
                 batches,
                 initial_epoch=progress.epochs,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from edge.config.settings import SettingSpec
+from trainer.data.augmentation import Augmentation
 from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
-from trainer.training.augmentation import Augmentation
 
 HEAD, FINE_TUNE = "head", "fine-tune"  # the two phases
 Precision = Literal["float32", "mixed_bfloat16"]

@@ -6,11 +6,11 @@ import pytest
 
 from edge.inference.preprocess import resample
 from tests.support import faces
+from trainer.data.augmentation import NO_AUGMENTATION, Augmentation, augment
 from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.errors import DataError
 from trainer.reports import plots
 from trainer.reports.preview import write_preview
-from trainer.training.augmentation import NO_AUGMENTATION, Augmentation, augment
 
 pytestmark = pytest.mark.keras  # not Keras itself, but Matplotlib, which comes with it
 

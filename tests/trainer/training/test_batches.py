@@ -9,9 +9,9 @@ import pytest
 from edge.inference.preprocess import model_input
 from edge.types import Box
 from tests.support.small import DATA
+from trainer.data.augmentation import NO_AUGMENTATION
 from trainer.data.dataset import TRAINING
 from trainer.errors import TrainingError
-from trainer.training.augmentation import NO_AUGMENTATION
 
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]

@@ -151,7 +151,6 @@ def test_history_gets_a_line_per_epoch(new):
         "1,head,1.5,0.25,1.25,0.5",
         "2,fine-tune,1.5,0.25,1.25,0.5",
     ]
-    assert (new.folder / "curves.png").exists()
 
 
 def test_repeated_epoch_replaces_it_and_the_later_ones(new):

@@ -16,10 +16,10 @@ import pytest
 from tests.support import faces
 from tests.support.paths import ROOT
 from tests.support.small import DATA, TINY_OPTIONS
+from trainer.data.augmentation import NO_AUGMENTATION
 from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.errors import DataError, TrainingError
 from trainer.evaluation.evaluate import evaluate
-from trainer.training.augmentation import NO_AUGMENTATION
 
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]

@@ -9,7 +9,7 @@ import pytest
 
 from edge.inference.preprocess import resample
 from tests.support import faces
-from trainer.training.augmentation import (
+from trainer.data.augmentation import (
     NO_AUGMENTATION,
     Augmentation,
     adjust_lighting,
