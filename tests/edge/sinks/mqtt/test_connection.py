@@ -76,7 +76,7 @@ def test_broker_that_restarts_gets_every_change(broker, connect, retry_delays):
 
 
 @needs_mosquitto
-def test_broker_absent_for_long_gets_newest_state_and_last_changes(broker, retry_delays):
+def test_absent_broker_gets_newest_state_and_last_changes_later(broker, retry_delays):
     newest = MAX_CHANGES + 50
     with Subscriber(broker.port) as subscriber, FakeNetwork(broker.port) as network:
         network.disconnect()
@@ -147,7 +147,7 @@ def empties(queue):
 
 
 @needs_mosquitto
-def test_leaving_a_hanging_broker_is_quick_and_it_publishes_offline(broker, subscriber):
+def test_hanging_broker_is_left_soon_and_publishes_offline(broker, subscriber):
     with Sink(sink_argument(broker.port), LIVE_RUN) as sink:
         sink.write(change(1))
         subscriber.wait_for("/state", '"count":1')

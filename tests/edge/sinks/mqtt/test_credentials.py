@@ -47,7 +47,7 @@ def test_login_from_files_environment_or_systemd(protected_broker, tmp_path, mon
 
 @needs_mosquitto
 @pytest.mark.parametrize("version", options.VERSIONS)
-def test_wrong_password_is_retried_slowly_and_fixed_without_restart(
+def test_wrong_password_is_retried_slowly_without_restart(
     protected_broker, tmp_path, caplog, wait_for_log, retry_delays, version
 ):
     files = [f"user-file={tmp_path / 'user'}", f"password-file={tmp_path / 'wrong'}", f"version={version}"]

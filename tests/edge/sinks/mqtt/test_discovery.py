@@ -85,7 +85,7 @@ def test_without_discovery_all_topics_are_below_the_base(broker, subscriber):
     assert {message.topic for message in subscriber.received} == {f"{BASE_TOPIC}/{name}" for name in names}
 
 
-def test_device_id_is_constant_differs_by_topic_and_hides_the_machine_id(tmp_path):
+def test_device_id_is_constant_and_hides_the_machine_id(tmp_path):
     machine_id = tmp_path / "machine-id"
     machine_id.write_text("0123456789abcdef0123456789abcdef\n")
     device = discovery.device_id("a", machine_id)

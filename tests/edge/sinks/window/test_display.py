@@ -41,7 +41,7 @@ def test_display_that_does_not_answer_is_one_line_with_its_name():
     assert result.stderr.count("\n") == 1
 
 
-def test_unusable_graphics_card_is_named_with_the_needs_of_a_console(tmp_path):
+def test_unusable_graphics_card_is_named_with_a_console_s_needs(tmp_path):
     (tmp_path / "card0").touch()
     message = display.describe_failure("no device", {}, tmp_path)
     assert f"{tmp_path}/card0" in message

@@ -22,7 +22,7 @@ def test_text_wraps_between_words():
     assert text.wrap("camera", 40, 1) == ["camera"]
 
 
-def test_system_font_is_used_for_characters_that_the_default_lacks():
+def test_system_font_has_the_characters_that_the_default_lacks():
     if not Path("/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf").exists():
         pytest.skip("needs fonts: apt-get install fonts-dejavu-core fontconfig")
     assert text.find_font("Радость") == text.DEFAULT_FONT
