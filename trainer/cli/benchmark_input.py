@@ -20,7 +20,10 @@ def benchmark_input(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Benchmark the input pipeline: is it the training bottleneck, and is it faster than Keras' ImageDataGenerator?"""
+    """Benchmark the input pipeline of training.
+
+    Measures whether it is the training bottleneck, and its speed relative to Keras' ImageDataGenerator.
+    """
     dataset = load(data, skip_invalid=skip_invalid)
     keras_backend.load()
     from trainer.reports.formatting import format_input_benchmark

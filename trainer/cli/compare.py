@@ -38,7 +38,10 @@ def compare(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Compare runs: accuracy, size and latency of the float and int8 models, training time."""
+    """Compare runs in a table.
+
+    Columns: accuracy, size and latency of the float and int8 models, and training time.
+    """
     if out and out.suffix not in (".md", ".csv", ".png"):
         raise UsageError(f"--out {out}: expected .md, .csv or .png")
     names = [name.strip() for name in backbones.split(",") if name.strip()]

@@ -20,7 +20,10 @@ def crop_padding(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model's accuracy on Haar boxes for a range of crop paddings."""
+    """Find the best crop padding of a model.
+
+    Measures the accuracy on Haar boxes for a range of paddings.
+    """
     from edge.inference.classifier import Classifier
     from trainer.evaluation.crop_padding import measure_crop_paddings
     from trainer.reports.formatting import format_crop_paddings

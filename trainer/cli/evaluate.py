@@ -53,7 +53,10 @@ def evaluate(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Evaluate a model on one split: accuracy, macro-F1, per-class metrics, calibration, robustness."""
+    """Evaluate a model on one split.
+
+    Prints accuracy, macro-F1, per-class metrics and calibration; as text, JSON or an HTML report.
+    """
     from trainer.evaluation.evaluate import evaluate as evaluate_model
     from trainer.reports.formatting import format_evaluation
 

@@ -24,7 +24,10 @@ def preview(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Draw Training faces of each class with augmented copies of them."""
+    """Draw augmented training images.
+
+    Draws Training faces of each class beside augmented copies of them.
+    """
     from trainer.reports.preview import write_preview
 
     training = load(data, skip_invalid=skip_invalid).split(TRAINING)

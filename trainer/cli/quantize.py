@@ -41,7 +41,10 @@ def quantize(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Convert a .keras file to a full-int8 .tflite file with its card, and compare the two."""
+    """Convert a model to full-int8 .tflite.
+
+    The file carries its card: labels, input contract, calibration and metrics. Prints what quantization costs.
+    """
     from trainer.quantization.quantize import quantize as quantize_model
     from trainer.reports.formatting import format_quantization
 

@@ -44,7 +44,10 @@ def train(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Train a network on the Training split; the epoch with the best PublicTest accuracy becomes RUN_DIR/best.keras."""
+    """Train a network.
+
+    Trains on the Training split. The epoch with the best accuracy on PublicTest becomes RUN_DIR/best.keras.
+    """
     dataset = load(data, ferplus, skip_invalid=skip_invalid)
     if label_set == "ferplus":
         dataset = label_mapping.ferplus_majority(dataset)

@@ -26,7 +26,7 @@ SMALL = {
     "mobilenet_v2": (32, 2_257_984),
     "mobilenet": (32, 3_228_864),
     "small_cnn": (16, 389_856),
-    "small_vgg": (8, 4_689_216),
+    "small_vgg": (8, 4_691_136),
 }
 LARGE = {
     "resnet50": (32, 23_587_712),
