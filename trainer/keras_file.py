@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ModelError
+from edge.inference.model_file import CARD_MEMBER
 from trainer import keras_backend
 
-METADATA_MEMBER = "emotion-edge.json"
+METADATA_MEMBER = CARD_MEMBER  # the name that the card has in a .tflite file
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,22 @@ def load(path: Path) -> Any:
 
 
 def load_metadata(path: Path) -> KerasMetadata | None:
-    """Return the metadata of the .keras file at `path`, None where it has none or damaged ones."""
+    """Return the metadata of the .keras file at `path`, None where it has none.
+
+    Raises ModelError when they are damaged or have the keys of an earlier version: their labels must not be guessed.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            values = json.loads(archive.read(METADATA_MEMBER))
-        return KerasMetadata(tuple(map(str, values["labels"])), int(values["effective_resolution"]))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
+            content = archive.read(METADATA_MEMBER)
+    except (zipfile.BadZipFile, KeyError):
         return None
+    try:
+        values = json.loads(content)
+        return KerasMetadata(tuple(map(str, values["labels"])), int(values["effective_resolution"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{path}: metadata damaged or of an earlier version; 'python -m trainer.migrate {path}' converts the latter"
+        ) from error
 
 
 def save(model: Any, path: Path, metadata: KerasMetadata) -> None:

@@ -1,4 +1,4 @@
-"""Converts .keras files and run folders that were made before the settings and metadata got their present names.
+"""Convert .keras files and run folders that were made before the settings and metadata got their present names.
 
     python -m trainer.migrate PATH...
 
@@ -8,6 +8,7 @@ file that is converted already is left alone.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import zipfile
@@ -87,9 +88,9 @@ def _rename(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
 
 def main() -> None:
     """Convert the paths on the command line."""
-    if not sys.argv[1:]:
-        sys.exit("usage: python -m trainer.migrate PATH...   (old .keras files and run folders)")
-    for path in map(Path, sys.argv[1:]):
+    parser = argparse.ArgumentParser("trainer.migrate", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="an old .keras file or run folder")
+    for path in parser.parse_args().paths:
         try:
             changed = migrate(path)
         except (TrainingError, OSError, ValueError, KeyError) as error:

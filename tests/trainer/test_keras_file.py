@@ -47,12 +47,15 @@ def test_model_of_others_has_no_metadata(build, tmp_path):
     assert keras_file.load_metadata(path) is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"labels": ["a"]}', '{"labels": 1, "effective_resolution": 48}'])
-def test_damaged_metadata_are_none(content, tmp_path):
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"labels": ["a"], "detail": 48}', '{"labels": 1, "effective_resolution": 48}']
+)
+def test_damaged_or_old_metadata_are_an_error(content, tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(keras_file.METADATA_MEMBER, content)
-    assert keras_file.load_metadata(path) is None
+    with pytest.raises(ModelError, match=r"model\.keras: .*trainer\.migrate"):
+        keras_file.load_metadata(path)
 
 
 @pytest.mark.keras

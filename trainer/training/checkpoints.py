@@ -76,11 +76,16 @@ class RunDirectory:
     def resume(self, settings: Mapping[str, Any]) -> Progress:
         """Return the progress of the run in the folder, which was started with `settings`, as in settings.json.
 
-        Raises TrainingError when there is none, or when it was started with other settings, naming them.
+        Raises TrainingError when there is none, when an earlier version made it, or when it was started with other
+        settings, naming them.
         """
         if not self._settings.is_file():
             raise TrainingError(f"{self.folder}: no run to resume (no settings.json); leave out --resume to start one")
         saved = json.loads(self._settings.read_text())
+        if not saved.keys() >= set(_FIXED_KEYS):
+            raise TrainingError(
+                f"{self.folder}: made by an earlier version; convert it with 'python -m trainer.migrate {self.folder}'"
+            )
         for key in _FIXED_KEYS:
             before, given = saved.get(key), json.loads(json.dumps(settings[key]))
             if before == given:
