@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,6 +23,10 @@ from edge.system.atomic_file import atomic_write
 
 CARD_MEMBER = "emotion-edge.json"
 CARD_FORMAT = 2  # incremented when a program for older cards would misread a newer one
+MAX_CARD_BYTES = 1_000_000  # the shipped model's has a thousandth of it
+MAX_TEXT_CHARACTERS = 300  # of a label or a name
+UNPRINTABLE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: control characters, surrogates, line separators
+TEXT_LIMITS = f"of at most {MAX_TEXT_CHARACTERS} characters, none of them a control character"
 TFLITE_IDENTIFIER = b"TFL3"  # of the TFLite schema, at bytes 4 to 8
 
 
@@ -43,7 +48,7 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         _require(bool(self.labels), "labels", self.labels, "at least one label")
-        _require(all(isinstance(x, str) and x for x in self.labels), "labels", self.labels, "names")
+        _require(all(_is_text(x) and x for x in self.labels), "labels", self.labels, f"names {TEXT_LIMITS}")
         _require(len(set(self.labels)) == len(self.labels), "labels", self.labels, "no label twice")
         for key in ("input_size", "effective_resolution"):
             value = getattr(self, key)
@@ -53,14 +58,23 @@ class ModelCard:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             _require(is_number and low <= value <= high, key, value, f"a number from {low:g} to {high:g}")
         for key in ("name", "data", "version", "sha256"):
-            _require(isinstance(getattr(self, key), str), key, getattr(self, key), "text")
+            _require(_is_text(getattr(self, key)), key, getattr(self, key), f"text {TEXT_LIMITS}")
         splits = self.metrics.values() if isinstance(self.metrics, Mapping) else [None]
         _require(all(isinstance(x, Mapping) for x in splits), "metrics", self.metrics, "an object for each split")
 
 
 def _require(fits: bool, key: str, found: object, expected: str) -> None:
     if not fits:
-        raise ModelError(f"model card: {key} is {found!r}, expected {expected}")
+        raise ModelError(f"model card: {key} is {repr(found)[:MAX_TEXT_CHARACTERS]}, expected {expected}")
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a value of a card can be printed on a terminal and in any log."""
+    return (
+        isinstance(value, str)
+        and len(value) <= MAX_TEXT_CHARACTERS
+        and not any(unicodedata.category(character) in UNPRINTABLE_CATEGORIES for character in value)
+    )
 
 
 def load(path: Path) -> tuple[bytes, ModelCard]:
@@ -92,7 +106,7 @@ def parse(text: str) -> ModelCard:
     """Return the card of the JSON in `text`. Raises ModelError naming the key that is missing, unknown or invalid."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"model card: not JSON ({error})") from error
     if not isinstance(values, dict):
         raise ModelError("model card: expected a JSON object")
@@ -133,7 +147,8 @@ def split_card(content: bytes) -> tuple[bytes, str | None]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             start = min(member.header_offset for member in archive.infolist())
-            return content[:start], archive.read(CARD_MEMBER).decode()
+            if archive.getinfo(CARD_MEMBER).file_size <= MAX_CARD_BYTES:
+                return content[:start], archive.read(CARD_MEMBER).decode()
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError, OSError):
-        # What zipfile raises for a damaged archive depends on where the damage is.
-        return content, None
+        pass  # what zipfile raises for a damaged archive depends on where the damage is
+    return content, None

@@ -139,6 +139,10 @@ def test_damaged_archive_is_refused_or_read_correctly(path, valid):
         ({"labels": "calm"}, ("labels", "list of names")),
         ({"labels": ["calm", 7]}, ("labels", "names")),
         ({"labels": ["calm", ""]}, ("labels", "names")),
+        ({"labels": ["calm", "a\nb"]}, ("labels", "control character")),
+        ({"labels": ["calm", "\ud800"]}, ("labels", "control character")),
+        ({"labels": ["calm", "x" * 301]}, ("labels", "at most 300 characters")),
+        ({"name": "\x1b[2J"}, ("name", "control character")),
         ({"input_size": "48"}, ("input_size is '48'", "whole number")),
         ({"input_size": 48.0}, ("input_size is 48.0",)),
         ({"input_size": 4}, ("input_size is 4",)),
@@ -165,10 +169,18 @@ def test_invalid_card_is_refused_with_key_and_value(path, changes, words):
     assert all(word in message for word in words), message
 
 
-@pytest.mark.parametrize(("text", "word"), [("{", "JSON"), ("[1]", "JSON object")])
+@pytest.mark.parametrize(("text", "word"), [("{", "JSON"), ("[1]", "JSON object"), ("[" * 200_000, "JSON")])
 def test_card_that_is_not_a_json_object_is_refused(path, text, word):
     path.write_bytes(archive(MODEL, **{model_file.CARD_MEMBER: text}))
     assert word in refusal(path)
+
+
+def test_card_that_is_huge_when_decompressed_is_not_read(path):
+    buffer = io.BytesIO(MODEL)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(model_file.CARD_MEMBER, card_text() + " " * model_file.MAX_CARD_BYTES)
+    path.write_bytes(buffer.getvalue())
+    assert "without a card" in refusal(path)
 
 
 def test_path_that_cannot_be_read_is_refused_with_the_reason(tmp_path):
