@@ -143,7 +143,9 @@ def test_crop_paddings_are_listed_with_the_best_one_marked():
 
 
 def test_the_input_benchmark_shows_pairs_with_their_ratio():
-    speed: Any = SimpleNamespace(images=9000, keras_images=2500, steps=3.0, constant_steps=3.1)
+    speed: Any = SimpleNamespace(
+        images=9000, keras_images=2500, image_ratio=3.6, steps=3.0, constant_steps=3.1, step_ratio=0.9677
+    )
     lines = words(formatting.format_input_benchmark(speed))
     assert lines[1][-3:] == ["9,000", "2,500", "3.60"]
     assert lines[2][-3:] == ["3.00", "3.10", "0.97"]
