@@ -4,7 +4,7 @@
 #   scripts/libcamera.sh NAME        one of them, a function of tests/libcamera/check.py
 #   scripts/libcamera.sh --record    all checks, and the table into docs/picamera2.md
 #   scripts/libcamera.sh --setup     only make the system that they run in
-#   scripts/libcamera.sh --made      only say, by the status, whether that system is there
+#   scripts/libcamera.sh --made      only check whether that system is there; status 1 if not
 # That system is Debian trixie for this machine's own processor, made once in ~/.cache/emotion-edge/libcamera (800 MB). It
 # is run as root, in namespaces of its own: nothing is mounted or installed outside that folder.
 set -euo pipefail
@@ -70,7 +70,7 @@ make_system() {
     rm -rf --one-file-system "$root" "$root.part"
     # In a namespace of its own, so that what it mounts goes with it, also when it is killed.
     env -u TMPDIR unshare --mount mmdebstrap --quiet --variant=apt --include="$packages" "$suite" "$root.part" "$mirror" ||
-        fail "no Debian system could be made from $mirror; the lines above say why"
+        fail "no Debian system could be made from $mirror; see the lines above"
     install_python_packages "$python" "$root.part/opt/edge"
     mkdir -p "$root.part/src" "$root.part/usr/share/libcamera/pipeline/virtual"
     recipe | sha256sum >"$root.part/.stamp"

@@ -5,8 +5,8 @@ here=$(pwd)
 cd "$(dirname "$0")/.."
 . scripts/venv.sh
 
-# outputs_named ARGUMENTS: print those outputs that these arguments name and that have an extra in pyproject.toml.
-outputs_named() { grep -oE -- '(^| )(-s|--sink)[ =]?(mqtt|web|window)\b' <<<"$*" | grep -oE '[a-z]+$' || true; }
+# sinks_named ARGUMENTS: print the sinks in these arguments that have an extra in pyproject.toml.
+sinks_named() { grep -oE -- '(^| )(-s|--sink)[ =]?(mqtt|web|window)\b' <<<"$*" | grep -oE '[a-z]+$' || true; }
 
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 constraints=(-c scripts/constraints.txt)
@@ -18,8 +18,8 @@ if "$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("picamera
     options=(--system-site-packages)
     extra=(--ignore-installed simplejpeg)
 fi
-# An output that needs more than the base package gets it when it is first named, and keeps it.
-extras=$({ outputs_named "$@" && { cat .venv/.extras 2>/dev/null || true; }; } | sort -u | paste -sd ,)
+# The extra of a sink is installed when it is first named, and kept.
+extras=$({ sinks_named "$@" && { cat .venv/.extras 2>/dev/null || true; }; } | sort -u | paste -sd ,)
 make_venv .venv "$python" "${options[@]}" -- --no-compile "${constraints[@]}" "${extra[@]}" -e ".${extras:+[$extras]}"
 [ -z "$extras" ] || tr , '\n' <<<"$extras" >.venv/.extras
 # Nothing is installed into it later, so pip and setuptools would only take room (27 MB).

@@ -52,7 +52,7 @@ take_back() {
 pip_install() {
     local folder=$1 as=()
     shift
-    # A 32-bit system on a 64-bit kernel, as Raspberry Pi OS has it, calls itself aarch64 unless told to say armv8l.
+    # A 32-bit system on a 64-bit kernel, as Raspberry Pi OS has it, calls itself aarch64 unless setarch names it armv8l.
     is_32_bit "$folder/bin/python" && as=(setarch linux32)
     "${as[@]}" "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" ||
         take_back "$folder" "installing into $folder failed; is there a network? Then run this again"
