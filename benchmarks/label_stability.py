@@ -4,7 +4,7 @@ On the synthetic camera, with sensor noise added, the truth is known: a face sho
 another. A label change without a change of the emotion is flicker. The delay is the time from a change of the emotion
 to the first result with it, counted for clear changes: those to an emotion whose mean probability over its three
 seconds is at least the model's minimum confidence; the model is uncertain about the others. For a VIDEO, whose truth
-is not known, only the changes per minute are printed. The baseline detects in each whole frame and takes the most
+is not known, only the changes per minute are printed. The baseline detects in each full frame and takes the most
 probable label of each. Takes some minutes.
 """
 
@@ -96,7 +96,7 @@ def emotion_changes(clip: Clip, duration: float, predictions: Predictions) -> li
 
 
 def run_baseline(frames: Iterable[Frame]) -> Predictions:
-    """Return the probabilities of the largest face in each frame, detected in the whole frame."""
+    """Return the probabilities of the largest face in each frame, detected in the full frame."""
     classifier, detector = Classifier(shipped_model()), make_cascade("alt2")
     predictions: Predictions = []
     for frame in frames:

@@ -1,6 +1,6 @@
 """Measure the pipeline against a baseline that detects and classifies every face in every frame.
 
-The baseline is the loop of OpenCV's tutorials: detectMultiScale over the whole frame with scale factor 1.1 and 5
+The baseline is the loop of OpenCV's tutorials: detectMultiScale over the full frame with scale factor 1.1 and 5
 neighbors, one OpenCV thread, the same model, the same preprocessing. Both get the same decoded gray frames,
 interleaved; the faster round of each counts. Decoding is in neither. A face of the baseline is kept when the pipeline
 has a box with an intersection over union of at least 0.4 in the same frame.

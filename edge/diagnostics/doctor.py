@@ -1,4 +1,4 @@
-"""`edge doctor`: checks this machine and says what to do about each problem.
+"""`edge doctor`: checks this machine and advises on each problem.
 
 A check is a function that returns a Check. What a machine lacks, as a PC lacks throttling bits, is `unavailable`.
 To add a check, write its function in the module of its subject and add it to `run_checks`.

@@ -52,7 +52,7 @@ class ModelCard:
         _require(len(set(self.labels)) == len(self.labels), "labels", self.labels, "no label twice")
         for key in ("input_size", "effective_resolution"):
             value = getattr(self, key)
-            _require(isinstance(value, int) and 8 <= value <= 1024, key, value, "a whole number of pixels, 8 to 1024")
+            _require(isinstance(value, int) and 8 <= value <= 1024, key, value, "an integer, 8 to 1024 pixels")
         for key, low, high in (("crop_padding", -0.4, 1), ("temperature", 0.01, 100), ("min_confidence", 0, 1)):
             value = getattr(self, key)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)

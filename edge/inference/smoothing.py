@@ -28,7 +28,7 @@ UNCERTAIN_AFTER_SECONDS = 1.0  # of low probabilities; each change of label pass
 SWITCH_MARGIN = 0.1  # lead in probability that a new label needs, so that two close labels do not alternate
 HYSTERESIS = 0.05  # below the minimum confidence, down to which a label stays, or is assigned when CUSUM detects it
 STATE_BUFFER_SECONDS = 2.0  # for which the state of a lost face is kept
-TIMESTAMP_TOLERANCE_SECONDS = 0.002  # timestamps of a video may be whole milliseconds: their differences are one off
+TIMESTAMP_TOLERANCE_SECONDS = 0.002  # video timestamps may be rounded to milliseconds: differences are one off
 
 
 class CusumDetector:

@@ -465,7 +465,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def report(rows: Sequence[Row], about: str) -> str:
-    """Return the page with `rows`; `about` says on what they were observed."""
+    """Return the page with `rows`; `about` is the board and the release that they are of."""
     good = sum(row.passed for row in rows)
     return f"""# Faults on an emulated board
 

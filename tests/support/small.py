@@ -1,4 +1,4 @@
-"""A data set and a network so small that a whole run takes seconds."""
+"""A data set and a network so small that a complete run takes seconds."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def _tiny(input_shape, alpha, weights):
     pixels = keras.Input(input_shape)
     patches = layers.Conv2D(24, 8, strides=8, use_bias=False, name="patches")(pixels)
     patches = layers.ReLU()(layers.BatchNormalization(name="patches_norm")(patches))
-    whole = layers.Conv2D(48, input_shape[0] // 8, use_bias=False, name="whole")(patches)
-    return keras.Model(pixels, layers.ReLU()(layers.BatchNormalization(name="whole_norm")(whole)))
+    dense = layers.Conv2D(48, input_shape[0] // 8, use_bias=False, name="dense")(patches)
+    return keras.Model(pixels, layers.ReLU()(layers.BatchNormalization(name="dense_norm")(dense)))

@@ -26,7 +26,7 @@ def preview(
 ) -> None:
     """Draw augmented training images.
 
-    Draws Training faces of each class beside augmented copies of them.
+    Draws Training faces of each class next to augmented copies of them.
     """
     from trainer.reports.preview import write_preview
 

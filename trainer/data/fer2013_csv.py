@@ -84,7 +84,7 @@ def _parse_row(row: list[str], columns: list[int], line: str) -> tuple[NDArray[n
         pixels = np.array(words, dtype=np.int64) if len(words) == _PIXEL_COUNT else np.empty(0, np.int64)
     except (ValueError, OverflowError):
         wrong_word = next((word for word in words if not word.isdecimal()), max(words, key=len))
-        raise DataError(f"{line}: pixel {wrong_word[:20]!r} is not a whole number 0 to 255") from None
+        raise DataError(f"{line}: pixel {wrong_word[:20]!r} is not an integer, 0 to 255") from None
     if len(words) != _PIXEL_COUNT:
         raise DataError(f"{line}: {len(words)} pixels, expected {_PIXEL_COUNT} ({side} x {side})")
     if pixels.min() < 0 or pixels.max() > 255:

@@ -41,6 +41,6 @@ def add_votes(dataset: Dataset, path: Path, csv_rows: CsvRows) -> Dataset:
             raise DataError(f"{line}: usage {row[usage][:20]!r}, but the data set's row is {dataset.splits[index]}")
         cells = [row[column].strip() for column in columns]
         if not all(cell.isdecimal() and int(cell) <= 10 for cell in cells):
-            raise DataError(f"{line}: votes {cells}, expected whole numbers 0 to 10")
+            raise DataError(f"{line}: votes {cells}, expected integers, 0 to 10")
         votes[index] = [int(cell) for cell in cells]
     return replace(dataset, ferplus_votes=votes)

@@ -55,7 +55,7 @@ def rotate(faces: Faces) -> Faces:
 
 
 def darken(faces: Faces) -> Faces:
-    """Multiply the light by 0.25, rounded to whole gray levels as a camera does."""
+    """Multiply the light by 0.25, rounded to gray levels as a camera does."""
     darkened: Faces = np.rint(faces * LIGHT_FRACTION).astype(np.uint8)
     return darkened
 

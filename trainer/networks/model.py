@@ -71,7 +71,7 @@ def unfreeze(model: Any, last: int | None) -> None:
 
     Args:
         model: from `build` or `with_ferplus_head`.
-        last: 0 freezes the whole backbone, None or the number of its layers freezes nothing.
+        last: 0 freezes the backbone, None or the number of its layers freezes nothing.
 
     Raises TrainingError when `last` is negative.
     """

@@ -1,7 +1,7 @@
 """Bias correction: removes the mean error of each channel that comes from rounding the weights to 8 bits.
 
 The weights of a 3 x 3 depthwise edge filter sum to about zero. Rounded weights do not, so on a bright input the channel
-has a constant offset. In the first two blocks of MobileNetV2 this costs a whole point of accuracy. The offset is the
+has a constant offset. In the first two blocks of MobileNetV2 this costs a point of accuracy. The offset is the
 response of the rounding errors to the mean input. It is subtracted in the batch normalization that follows the
 convolution, or in the bias of the convolution; conversion folds both into the int32 biases.
 (Nagel et al., "Data-free quantization through weight equalization and bias correction", ICCV 2019, section 4.2; here

@@ -133,7 +133,7 @@ def learning_rate_schedule(settings: TrainingSettings, steps: int) -> keras.opti
 
 @contextmanager
 def _explain_stop(folder: Path) -> Iterator[Interruption]:
-    """Turn a full disk or Ctrl-C into a TrainingError that says how to resume."""
+    """Turn a full disk or Ctrl-C into a TrainingError with the command to resume."""
     try:
         with Interruption() as interruption:
             yield interruption

@@ -1,6 +1,6 @@
 """One connection to the broker, from connecting to its end.
 
-paho-mqtt encodes and decodes the packets; its own thread and its own queue are not used (docs/mqtt.md says why). At
+paho-mqtt encodes and decodes the packets; its own thread and its own queue are not used (reasons: docs/mqtt.md). At
 most MAX_IN_FLIGHT messages are unacknowledged, and none is handed over while the network accepts no data: memory stays
 bounded whatever the broker does.
 """

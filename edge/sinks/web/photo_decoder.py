@@ -97,7 +97,7 @@ def _decode(content: bytes, size: PhotoSize) -> NDArray[np.uint8]:
     mode = _REDUCED_MODES[max(factors)] if factors else cv2.IMREAD_COLOR
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
-    except cv2.error:  # more pixels than the header says, or a limit of OpenCV
+    except cv2.error:  # more pixels than in the header, or a limit of OpenCV
         image = None
     if image is None:
         raise PhotoError("The photo is damaged: it cannot be decoded.")

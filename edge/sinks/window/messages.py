@@ -12,7 +12,7 @@ from edge.types import FaceResult
 
 @dataclass(frozen=True, slots=True)
 class DisplayOptions:
-    """What the window shows and how, for the whole run. The first message to the window's process."""
+    """What the window shows and how, for all of the run. The first message to the window's process."""
 
     labels: tuple[str, ...]  # of the model; the index of a label determines its color and its petal
     image: bool = True  # False: the window's process gets no camera image, only probabilities and labels

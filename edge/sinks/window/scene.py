@@ -26,7 +26,7 @@ MIN_ROWS = 5  # of a bar chart below the image
 
 
 class SceneRenderer:
-    """Renders frames as `options` says."""
+    """Renders frames according to `options`."""
 
     def __init__(self, options: DisplayOptions) -> None:
         self._options = options

@@ -24,7 +24,7 @@ def clock(monkeypatch):
 
 @pytest.fixture(scope="module")
 def period():
-    """Ground truth and detected boxes of frames over a whole period: (SyntheticFace, boxes)."""
+    """Ground truth and detected boxes of frames over one period: (SyntheticFace, boxes)."""
     scene, detector = SyntheticScene(), HaarDetector()
     taken = islice(frames("fast"), 0, round(scene.period * 30), EVERY_NTH_FRAME)
     return [

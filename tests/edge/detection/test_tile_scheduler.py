@@ -33,7 +33,7 @@ SHAPES = [
     (2000, 40),
     (97, 101),
 ]
-FRAME_SECONDS = 1 / 32  # from frame to frame; exact in binary, so that seconds are whole numbers of frames
+FRAME_SECONDS = 1 / 32  # from frame to frame; exact in binary, so that a second is an integer number of frames
 TRACKED = Box(420, 200, 100, 100)
 ALL_TILES = make_tiles(640, 480, MIN_FACE_SIZE, WINDOW_PIXELS)
 

@@ -143,7 +143,7 @@ def test_damaged_archive_is_refused_or_read_correctly(path, valid):
         ({"labels": ["calm", "\ud800"]}, ("labels", "control character")),
         ({"labels": ["calm", "x" * 301]}, ("labels", "at most 300 characters")),
         ({"name": "\x1b[2J"}, ("name", "control character")),
-        ({"input_size": "48"}, ("input_size is '48'", "whole number")),
+        ({"input_size": "48"}, ("input_size is '48'", "an integer")),
         ({"input_size": 48.0}, ("input_size is 48.0",)),
         ({"input_size": 4}, ("input_size is 4",)),
         ({"effective_resolution": 4096}, ("effective_resolution is 4096",)),

@@ -84,7 +84,7 @@ def test_plan_has_the_tracks_that_are_due_in_their_order():
 def test_fast_camera_causes_no_more_inferences(fps, inferences_per_second):
     smoother, count = make_smoother(), 0
     for number in range(4 * fps):
-        now = round(number / fps, 3)  # whole milliseconds
+        now = round(number / fps, 3)  # milliseconds
         if is_due(smoother, now):
             infer(smoother, CALM, now)
             count += 1

@@ -74,7 +74,7 @@ def fresh(network):
     return network.with_ferplus_head(built, 10)
 
 
-LAYERS = ("patches", "patches_norm", "whole", "whole_norm")
+LAYERS = ("patches", "patches_norm", "dense", "dense_norm")
 HEADS = ("probabilities", "ferplus")
 
 
@@ -107,11 +107,11 @@ def test_unfreeze_frees_a_frozen_head(fresh, network):
     assert trainable_layers(fresh) == list(HEADS)
 
 
-@pytest.mark.parametrize(("last", "updated"), [(0, []), (2, ["whole_norm"]), (None, ["patches_norm", "whole_norm"])])
+@pytest.mark.parametrize(("last", "updated"), [(0, []), (2, ["dense_norm"]), (None, ["patches_norm", "dense_norm"])])
 def test_only_unfrozen_batch_normalization_updates_statistics(last, updated, fresh, network, pixels):
     network.unfreeze(fresh, last)
     backbone = fresh.get_layer("backbone")
-    normalizations = {name: backbone.get_layer(name) for name in ("patches_norm", "whole_norm")}
+    normalizations = {name: backbone.get_layer(name) for name in ("patches_norm", "dense_norm")}
     before = {name: np.asarray(layer.moving_mean).copy() for name, layer in normalizations.items()}
     fresh(pixels, training=True)
     changed = [name for name, layer in normalizations.items() if not np.array_equal(layer.moving_mean, before[name])]
@@ -139,7 +139,7 @@ def test_training_changes_only_unfrozen_layers(fresh, network, pixels):
         for variable, old in zip(after, before, strict=True)
         if not np.array_equal(variable, old) and "seed" not in variable.path
     }
-    assert changed == {"whole", "whole_norm", *HEADS}
+    assert changed == {"dense", "dense_norm", *HEADS}
 
 
 def test_negative_number_of_layers_is_an_error(fresh, network):

@@ -153,10 +153,10 @@ def test_fine_tuning_changes_every_layer(model, loop, settings, batches):
 def test_fine_tuning_of_the_last_layers_keeps_the_others(model, loop, settings, batches):
     loop.compile_model(model, replace(settings, unfreeze=2), "fine-tune", 7)
     backbone = model.get_layer("backbone")
-    layers = {name: backbone.get_layer(name) for name in ("patches", "patches_norm", "whole")}
+    layers = {name: backbone.get_layer(name) for name in ("patches", "patches_norm", "dense")}
     before = {name: values(layer.variables) for name, layer in layers.items()}
     model.fit(batches, epochs=1, verbose=0)
-    assert [name for name, layer in layers.items() if not equal(layer.variables, before[name])] == ["whole"]
+    assert [name for name, layer in layers.items() if not equal(layer.variables, before[name])] == ["dense"]
 
 
 def test_weight_decay_applies_only_to_kernels(model, loop, settings):

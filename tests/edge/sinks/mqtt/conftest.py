@@ -33,7 +33,7 @@ def no_login_in_environment(monkeypatch):
 
 @pytest.fixture
 def wait_for_log(caplog) -> Callable[[str], str]:
-    """Return a function that waits until the log contains a text, and returns the whole log."""
+    """Return a function that waits until the log contains a text, and returns the log."""
     caplog.set_level(logging.INFO, "edge")
 
     def wait(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Whole runs of the command, and of files."""
+"""Complete runs of the command, and of files."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""Whole runs on a virtual display: what is visible, how a run ends, and that a failing display does not end it."""
+"""Complete runs on a virtual display: what is visible, how a run ends, and that a failing display does not end it."""
 
 import json
 import os
@@ -151,7 +151,7 @@ def test_rotate_turns_everything(open_display, tmp_path, degrees):
     with Kiosk(open_display(), tmp_path, f"window:rotate={degrees}") as kiosk:
         image = kiosk.wait_for_screen(lambda image: detect_faces(turn_back(image)) and not detect_faces(image))
     upright = turn_back(image)
-    outside = upright[-1, 0] if degrees != 180 else upright[0, -1]  # below or beside the camera's image
+    outside = upright[-1, 0] if degrees != 180 else upright[0, -1]  # below or next to the camera's image
     assert tuple(outside) == palette.BACKGROUND
     assert upright[0, 0].min() > ROOM_GRAY
 
