@@ -38,7 +38,7 @@ class FrameRateLimiter:
         return self._idle_fps is not None and self._clock() - self._last_face > IDLE_AFTER_SECONDS
 
     def wait(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Wait until the next frame is due, or until `stopped`, which is asked every POLL_SECONDS."""
+        """Wait until the next frame is due, or until `stopped`, which is called every POLL_SECONDS."""
         rates = [rate for rate in (self._max_fps, self._idle_fps if self.idle else None) if rate is not None]
         if rates:
             due = self._last_frame + 1 / min(rates)

@@ -56,7 +56,7 @@ def measure(
         processor: with that classifier in it.
         quick: measure the classifier alone by QUICK_RULE instead of SINGLE_STREAM_RULE.
         baseline: None: no comparison.
-        stopped: is asked all the time whether to end early; the report then holds what was measured.
+        stopped: called between frames and between inferences; True ends early, with what was measured so far.
 
     Raises EmotionEdgeError if the run ended in the warm-up.
     """

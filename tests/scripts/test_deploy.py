@@ -401,7 +401,7 @@ def check_interrupted(board, old, new, *arguments, where):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("old", [None, "1"])
-def test_an_interruption_at_any_command_leaves_a_whole_release(board, release, tmp_path, old):
+def test_interruption_at_any_command_leaves_a_complete_release(board, release, tmp_path, old):
     if old:
         assert board.install(release(old)).returncode == 0
     kept = tmp_path / "kept"
@@ -422,7 +422,7 @@ def test_an_interrupted_release_is_removed_by_the_next_call(running, tmp_path):
     assert running.releases == {"1"}
 
 
-def test_a_kill_at_any_time_leaves_a_whole_release(running, release, tmp_path):
+def test_a_kill_at_any_time_leaves_a_complete_release(running, release, tmp_path):
     kept = tmp_path / "kept"
     shutil.copytree(running.root, kept, symlinks=True)
     place = release("2")

@@ -81,8 +81,8 @@ def read_images(source: Path, files: Sequence[ImageFile], max_size: int, skip_in
     images = [file for file in files if is_image(file.name) and not _is_hidden(file.name)]
     if not images:
         raise DataError(
-            f"{source}: no data set found; looked for fer2013.csv or icml_face_data.csv, for train/CLASS/* and "
-            f"test/CLASS/*, and for CLASS/* with images ({', '.join(IMAGE_SUFFIXES)})"
+            f"{source}: no data set found; expected fer2013.csv or icml_face_data.csv, or images "
+            f"({', '.join(IMAGE_SUFFIXES)}) in train/CLASS/* and test/CLASS/*, or in CLASS/*"
         )
     folders = {part.lower() for image in images for part in image.parts[:-1]}
     builder = DatasetBuilder(skip_invalid)

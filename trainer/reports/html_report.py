@@ -64,7 +64,7 @@ def write_report(report: HtmlReport, path: Path) -> None:
         "interval": lambda metrics: "{:.1%} to {:.1%}".format(*metrics.accuracy_interval),
         "percent": "{:.1%}".format,
         "thousands": "{:,}".format,
-        "whole_percent": "{:.0%}".format,
+        "rounded_percent": "{:.0%}".format,
         "png_uri": _png_uri,
         "svg_uri": _svg_uri,
     }

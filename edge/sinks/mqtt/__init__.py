@@ -60,7 +60,7 @@ class Sink:
         return self
 
     def write(self, result: FrameResult) -> None:
-        """Queue `result`. In a run of files it waits for a slow broker; raises SinkError if in vain."""
+        """Queue `result`. In a run of files, wait for a slow broker; raises SinkError on timeout."""
         assert self._queue
         assert self._connection
         if self._queue.add(result):

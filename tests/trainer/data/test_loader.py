@@ -44,7 +44,7 @@ def test_unknown_file_type_lists_known_ones(load_error, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
-def test_unknown_layout_says_what_was_looked_for(kind, load_error, tmp_path):
+def test_unknown_layout_is_an_error_with_the_known_ones(kind, load_error, tmp_path):
     files = {"readme.txt": b"x"}
     writers = {"folder": faces.write_folder, "zip": faces.write_zip, "tar": faces.write_tar}
     path = writers[kind](tmp_path / f"a.{kind}", files)

@@ -25,7 +25,7 @@ def run_without_display(**variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_no_graphics_card
-def test_no_display_is_one_line_with_what_was_looked_for():
+def test_no_display_is_one_line_that_names_the_candidates():
     result = run_without_display()
     assert result.returncode == 1
     assert result.stderr.startswith("edge: error: window: no display")
