@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from edge.system.sysfs import read_text
+
 # The Pi's own camera receivers, image processors and codecs report that they capture video. Their images are raw sensor
 # data, or come from another device.
 NON_CAMERA_DRIVERS = ("unicam", "bcm2835-isp", "rp1-cfe", "pisp", "rpi-hevc-dec", "bcm2835-codec")
@@ -56,7 +58,7 @@ def video_nodes(root: Path = Path("/")) -> list[VideoNode]:
     nodes = []
     for path in sorted(paths, key=lambda path: int(path.name[5:])):
         accessible = os.access(path, os.R_OK | os.W_OK)
-        name = _read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
+        name = read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
         try:
             with path.open("rb", buffering=0) as device:
                 answer = bytearray(_CAPABILITY.size)
@@ -79,9 +81,9 @@ def processes_using(path: Path, root: Path = Path("/")) -> tuple[dict[int, str],
             continue
         try:
             if any(os.path.realpath(link) == target for link in (process / "fd").iterdir()):
-                found[int(process.name)] = _read_text(process / "comm") or "?"
+                found[int(process.name)] = read_text(process / "comm") or "?"
         except PermissionError:
-            uninspected += bool(_read_text(process / "cmdline"))  # kernel threads have none, and open no device
+            uninspected += bool(read_text(process / "cmdline"))  # kernel threads have none, and open no device
         except OSError:  # the process has ended
             continue
     return found, uninspected
@@ -101,10 +103,3 @@ def _formats(device: BinaryIO) -> Iterator[str]:
 
 def _decode(text: bytes) -> str:
     return text.split(b"\0")[0].decode(errors="replace")
-
-
-def _read_text(path: Path) -> str | None:
-    try:
-        return path.read_text(errors="replace").strip("\0\n ")
-    except OSError:
-        return None

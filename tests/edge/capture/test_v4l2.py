@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.capture import v4l2
+from tests.support.fake_machine import write_files
 
 # Driver, card, capabilities of the device, capabilities of the node, formats.
 WEBCAM = (b"uvcvideo", b"HD Webcam C270", 0x84A00001, 0x04200001, (b"MJPG", b"YUYV"))
@@ -22,13 +23,6 @@ OUTPUT = (b"vivid", b"vivid", 0x80000001, 0x00000002, ())
 
 VIDIOC_QUERYCAP, QUERYCAP_BYTES = 0x80685600, 104
 VIDIOC_ENUM_FMT, ENUM_FMT_BYTES = 0xC0405602, 64
-
-
-def write_files(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
 
 
 @pytest.fixture
