@@ -128,7 +128,7 @@ def _check(name: str, value: Any, name_checks: NameChecks) -> str:
         return f"{name} is a table, expected only lines 'key = value'"
     setting_types = _setting_types()
     if name not in setting_types:
-        near = difflib.get_close_matches(name.lower().replace("-", "_"), setting_types, 1, 0.7)
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), setting_types, n=1, cutoff=0.7)
         return f"unknown setting {name}; " + (
             f"did you mean {near[0]}?" if near else f"settings are {', '.join(setting_types)}"
         )
