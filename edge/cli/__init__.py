@@ -1,4 +1,4 @@
-"""The command `edge`. Each module of this package is one subcommand."""
+"""The command `edge`. Each module of this package is one subcommand, except `common` and `options`."""
 
 from __future__ import annotations
 

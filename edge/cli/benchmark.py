@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
+from edge.cli.options import Model, Threads
 from edge.config.models import shipped_model
 from edge.config.settings import RunSettings
 from edge.errors import EmotionEdgeError
@@ -43,13 +44,8 @@ def benchmark(
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure the classifier alone for 2 s instead of 60 s.")
     ] = False,
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Model file (.tflite with its card).", show_default="the shipped model"),
-    ] = None,
-    threads: Annotated[
-        int, typer.Option(min=1, max=64, metavar="COUNT", help="Threads of the model and of face detection.")
-    ] = 1,
+    model: Model = None,
+    threads: Threads = RunSettings.threads,
     debug: Debug = False,
 ) -> None:
     """Benchmark the pipeline on this machine.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge.cli.common import Debug
+from edge.cli.options import Model
 from edge.config.models import shipped_model
 
 
@@ -19,10 +19,7 @@ def doctor(
         str | None,
         typer.Option(metavar="SOURCE", help="Also read one frame of this source. Otherwise no camera is opened."),
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Model file (.tflite with its card).", show_default="the shipped model"),
-    ] = None,
+    model: Model = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:

@@ -12,13 +12,16 @@ import typer
 
 from edge.cli.common import Debug
 from edge.config.models import shipped_model
+from edge.config.settings import setting_specs
 from edge.inference import model_file
+
+_model = setting_specs()["model"]
 
 
 def info(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="Model file (.tflite with its card).", show_default="the shipped model"),
+        typer.Argument(metavar=_model.metavar, help=_model.help, show_default=_model.unset),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge.cli.common import Debug
+from edge.cli.options import Model, Threads, setting_option
 from edge.config.settings import DEFAULT_SINKS, RunSettings, setting_specs
 
 if TYPE_CHECKING:
     from edge.pipeline import Summary
 
 _log = logging.getLogger(__name__)
-
-
-def _option(name: str, *flags: str, note: str = "") -> Any:
-    """Return the command-line option of the setting `name` of RunSettings."""
-    spec = setting_specs()[name]
-    low, high = (None, None) if spec.zero else (spec.low, spec.high)
-    return typer.Option(
-        *flags,
-        help=f"{spec.help} {note}".rstrip(),
-        metavar=spec.metavar,
-        show_default=spec.unset or True,
-        min=low,
-        max=high,
-    )
 
 
 _source = setting_specs()["source"]
@@ -39,18 +26,18 @@ def run(
     source: Annotated[
         str | None, typer.Argument(help=_source.help, metavar=_source.metavar, show_default=_source.unset)
     ] = None,
-    sinks: Annotated[list[str], _option("sinks", "--sink", "-s", note="Repeatable.")] = list(DEFAULT_SINKS),  # noqa: B006 (Typer copies it)
-    model: Annotated[Path | None, _option("model")] = None,
-    max_frames: Annotated[int | None, _option("max_frames")] = RunSettings.max_frames,
-    duration: Annotated[float | None, _option("duration")] = RunSettings.duration,
-    min_face_size: Annotated[int, _option("min_face_size")] = RunSettings.min_face_size,
-    min_confidence: Annotated[float | None, _option("min_confidence")] = RunSettings.min_confidence,
-    cascade: Annotated[Path | None, _option("cascade")] = RunSettings.cascade,
-    max_fps: Annotated[float | None, _option("max_fps")] = RunSettings.max_fps,
-    idle_fps: Annotated[float, _option("idle_fps")] = RunSettings.idle_fps,
-    half_life: Annotated[float, _option("half_life")] = RunSettings.half_life,
-    threads: Annotated[int, _option("threads")] = RunSettings.threads,
-    reconnect: Annotated[bool, _option("reconnect", "--reconnect/--no-reconnect")] = RunSettings.reconnect,
+    sinks: Annotated[list[str], setting_option("sinks", "--sink", "-s", note="Repeatable.")] = list(DEFAULT_SINKS),  # noqa: B006 (Typer copies it)
+    model: Model = None,
+    max_frames: Annotated[int | None, setting_option("max_frames")] = RunSettings.max_frames,
+    duration: Annotated[float | None, setting_option("duration")] = RunSettings.duration,
+    min_face_size: Annotated[int, setting_option("min_face_size")] = RunSettings.min_face_size,
+    min_confidence: Annotated[float | None, setting_option("min_confidence")] = RunSettings.min_confidence,
+    cascade: Annotated[Path | None, setting_option("cascade")] = RunSettings.cascade,
+    max_fps: Annotated[float | None, setting_option("max_fps")] = RunSettings.max_fps,
+    idle_fps: Annotated[float, setting_option("idle_fps")] = RunSettings.idle_fps,
+    half_life: Annotated[float, setting_option("half_life")] = RunSettings.half_life,
+    threads: Threads = RunSettings.threads,
+    reconnect: Annotated[bool, setting_option("reconnect", "--reconnect/--no-reconnect")] = RunSettings.reconnect,
     config: Annotated[
         Path | None,
         typer.Option(
