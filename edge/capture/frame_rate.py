@@ -15,7 +15,7 @@ class FrameRateLimiter:
     """Delays the loop to a frame rate: a kiosk with nobody in front of it stays cool.
 
     Args:
-        max_fps: frames a second; None: no limit.
+        max_fps: frames per second; None: no limit.
         idle_fps: limit after IDLE_AFTER_SECONDS without a face; None: `max_fps`.
         clock, sleep: in seconds; injected by tests.
     """
@@ -59,7 +59,7 @@ class FrameRateCounter:
         self._times: deque[float] = deque()
 
     def add(self, now: float) -> float:
-        """Count a frame at `now` seconds and return the frames a second; 0 for the first one."""
+        """Count a frame at `now` seconds and return the frames per second; 0 for the first one."""
         self._times.append(now)
         while now - self._times[0] > RATE_WINDOW_SECONDS and len(self._times) > 2:
             self._times.popleft()

@@ -27,7 +27,7 @@ from edge.types import Frame
 DEFAULT_WIDTH_PIXELS = 1280  # rows of 1280 and 640 bytes need no padding on any Pi
 SEARCH_DOWNSCALE = 2  # of each side of the image that is searched for faces
 MIN_SEARCH_WIDTH_PIXELS = 640  # an image that would be narrower when downscaled is searched at full size
-FRAME_DURATION_MICROSECONDS = 33_333  # 30 frames a second
+FRAME_DURATION_MICROSECONDS = 33_333  # 30 frames per second
 # To wait for a frame: a camera whose cable comes off delivers nothing and raises nothing.
 FIRST_FRAME_TIMEOUT_SECONDS, FRAME_TIMEOUT_SECONDS = 5.0, 2.0
 

@@ -19,7 +19,7 @@ from edge.types import Frame
 
 # Every USB camera has this size. A larger one only costs time: the model gets at most 48 x 48 pixels of a face.
 IMAGE_WIDTH_PIXELS, IMAGE_HEIGHT_PIXELS = 640, 480
-# Motion JPEG lets a USB 2 camera send 30 frames a second. By itself OpenCV prefers BGR, which its version 4.11 returns
+# Motion JPEG lets a USB 2 camera send 30 frames per second. By default OpenCV uses BGR, which its version 4.11 returns
 # as one flat row.
 PREFERRED_FORMATS = ("MJPG", "YUYV")
 
