@@ -160,7 +160,7 @@ def edge(*arguments: object, command: Any = cli.app) -> str:
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory) -> Path:
-    """A folder with lines.jsonl, and day logs in log/, of one run of the live synthetic camera."""
+    """A folder with lines.jsonl, and daily logs in log/, of one run of the live synthetic camera."""
     folder: Path = tmp_path_factory.mktemp("run")
     edge(
         *("run", "synthetic", "--max-frames", FRAMES),

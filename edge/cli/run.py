@@ -76,7 +76,13 @@ def log_summary(summary: Summary) -> None:
     stats = summary.stats
     skipped = f", {stats.skipped} skipped" if stats.skipped else ""
     _log.info(
-        "%d frames%s, %d faces, %.1f frames per second", stats.frames, skipped, len(summary.track_ids), summary.fps
+        "%d frame%s%s, %d face%s, %.1f frames per second",
+        stats.frames,
+        "s" * (stats.frames != 1),
+        skipped,
+        len(summary.track_ids),
+        "s" * (len(summary.track_ids) != 1),
+        summary.fps,
     )
     if summary.face_results:
         emotions = sorted(summary.emotions.items(), key=lambda item: -item[1])

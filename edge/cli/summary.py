@@ -14,11 +14,11 @@ from edge.cli.common import Debug
 
 def summary(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder of the day logs, as in the sink csv:FOLDER.")
+        Path, typer.Argument(metavar="FOLDER", help="Folder of the daily logs, as in the sink csv:FOLDER.")
     ],
     day: Annotated[
         str | None,
-        typer.Option("--date", metavar="YYYY-MM-DD", help="Day to summarize.", show_default="the last day logged"),
+        typer.Option("--date", metavar="YYYY-MM-DD", help="Day to summarize.", show_default="the last daily logged"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; times are in seconds.")] = False,
     plot: Annotated[

@@ -97,7 +97,7 @@ def _select_day(folder: Path, requested: str | None) -> date:
     logged = daily_log.logged_days(folder)
     if not logged:
         example = daily_log.log_path(Path(), EXAMPLE_DAY).name
-        raise SourceNotFoundError(f"{folder}: no day logs found, expected files such as {example}")
+        raise SourceNotFoundError(f"{folder}: no daily logs found, expected files such as {example}")
     if day and day not in logged:
         nearest = sorted(sorted(logged, key=lambda each: abs(each - day))[:DAYS_SUGGESTED])
         names = ", ".join(map(str, nearest))

@@ -76,7 +76,7 @@ class Tracker:
         for detection in detections:
             if not any(state.box.iou(detection.box) > MATCH_IOU for state in self._tracks):
                 state = _TrackState(0, detection.box, extract_template(gray, detection.box), now, now, 0, scored=False)
-                self._confirm(state, detection, gray, now)
+                self._apply_detection(state, detection, gray, now)
                 self._tracks.append(state)
         return tuple(Track(state.track_id, state.box) for state in self._tracks if state.track_id)
 
@@ -111,7 +111,7 @@ class Tracker:
             detection = self._take_match(state, matched or state.box, nearby)
             state.searched_at = now
         if detection is not None:
-            self._confirm(state, detection, gray, now)
+            self._apply_detection(state, detection, gray, now)
         elif matched is not None:
             state.box = matched
         else:
@@ -132,7 +132,7 @@ class Tracker:
             detections = self._detector.detect(gray, area, *sizes, self._detector.dense_window)
         return detections
 
-    def _confirm(self, state: _TrackState, detection: Detection, gray: NDArray[np.uint8], now: float) -> None:
+    def _apply_detection(self, state: _TrackState, detection: Detection, gray: NDArray[np.uint8], now: float) -> None:
         """Give `state` the box of its `detection`, the size averaged, and an identity once it is confirmed.
 
         The identity is that of the face lost nearest to it a moment ago, or a new one.

@@ -1,4 +1,4 @@
-"""Day logs of the sink csv, with known segments."""
+"""Daily logs of the sink csv, with known segments."""
 
 from __future__ import annotations
 

@@ -44,7 +44,11 @@ def parse_address(text: str) -> Address:
         host, _, rest = text[1:].partition("]")
         port = rest.removeprefix(":")
     else:
-        host, _, port = text.partition(":")
+        host, colon, port = text.partition(":")
+        if host.isalpha() and not colon and host != "localhost":  # a misspelled option rather than a host
+            raise UsageError(
+                f"sink web: {text!r} is neither an option nor an address, expected PORT, HOST:PORT or [IPV6]:PORT"
+            )
     host, port = host or ("" if text else DEFAULT_HOST), port or str(DEFAULT_PORT)
     if not host or not port.isdecimal() or int(port) > 65535:
         raise UsageError(f"sink web: {text!r} is not an address, expected PORT, HOST:PORT or [IPV6]:PORT")

@@ -24,7 +24,7 @@ from edge.types import Box
 from tests.support.commands import EDGE, run_edge
 from tests.support.images import PORTRAIT_FACE
 
-SUMMARY = re.compile(r"^(\d+) frames(?:, (\d+) skipped)?, (\d+) faces, \d+\.\d frames per second$", re.MULTILINE)
+SUMMARY = re.compile(r"^(\d+) frames?(?:, (\d+) skipped)?, (\d+) faces?, \d+\.\d frames per second$", re.MULTILINE)
 
 
 def options() -> dict[str, Any]:

@@ -49,6 +49,7 @@ STOP_LIMIT_SECONDS = 5.0  # TimeoutStopSec= of the service, after which systemd 
         ("image,fps=100", "a number from 0.1 to 30"),
         ("0.0.0.0,insecure,token-file=x", "both token-file and insecure"),
         ("image=yes", "image"),
+        ("images", "neither an option nor an address"),
     ],
 )
 def test_wrong_argument_is_refused_when_the_sink_is_made(argument, words):
