@@ -102,7 +102,7 @@ class TrainingSettings:
     balance: Balance = _setting(  # noqa: RUF009
         "none",
         "Balance of rare and frequent classes: oversample rare ones, weight the loss by class, or adjust the logits.",
-        reason="Accuracy on data with the same class frequencies is best without; recall of rare classes with.",
+        reason="Without balance the probabilities follow the class frequencies of the data, as its accuracy rewards.",
     )
     teachers: tuple[Path, ...] = _setting(
         (), "Teacher for knowledge distillation: a run folder, a .keras or a .tflite file. Repeatable."
