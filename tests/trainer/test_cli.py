@@ -202,6 +202,7 @@ ERRORS = [
     ("train --data DATA --unfreeze some", 2, ["--unfreeze", "'some'", "all"]),
     ("train --data DATA --devices two", 2, ["--devices", "one", "all"]),
     ("train --data DATA --precision float16", 2, ["--precision", "mixed_bfloat16"]),
+    ("train --data DATA --balance full", 2, ["--balance", "oversample", "weights", "logit-adjusted"]),
     ("train --data DATA --dropout 2", 2, ["--dropout"]),
     ("train --data DATA --distill-weight 2", 2, ["--distill-weight"]),
     ("train --data DATA --ferplus-weight -1", 2, ["--ferplus-weight"]),
