@@ -46,6 +46,7 @@ def run(
     min_face_size: Annotated[int, _option("min_face_size")] = RunSettings.min_face_size,
     min_confidence: Annotated[float | None, _option("min_confidence")] = RunSettings.min_confidence,
     cascade: Annotated[Path | None, _option("cascade")] = RunSettings.cascade,
+    crops: Annotated[bool, _option("crops", "--crops/--no-crops")] = RunSettings.crops,
     max_fps: Annotated[float | None, _option("max_fps")] = RunSettings.max_fps,
     idle_fps: Annotated[float, _option("idle_fps")] = RunSettings.idle_fps,
     half_life: Annotated[float, _option("half_life")] = RunSettings.half_life,
