@@ -101,7 +101,7 @@ def test_resuming_with_other_settings_names_the_difference(other, difference, ne
         new.resume(SETTINGS | other)
 
 
-def test_resuming_a_run_with_old_keys_names_the_program_that_converts_it(new):
+def test_resuming_a_run_with_old_keys_names_the_migration(new):
     old = {("detail" if key == "effective_resolution" else key): value for key, value in SETTINGS.items()}
     new.save_settings(old)
     with pytest.raises(TrainingError, match=r"new: .*trainer\.migrate"):

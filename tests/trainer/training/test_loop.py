@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -223,17 +224,29 @@ UNBALANCED = DATA.take(
 )
 
 
+@pytest.fixture(scope="module")
+def balanced_run(loop, settings, tmp_path_factory):
+    """Return a function that gives the settings and the folder of a finished run on UNBALANCED, trained once."""
+
+    @cache
+    def train(balance):
+        balanced = replace(settings, balance=balance, batch_size=14, epochs=2, mixup=0.2)  # 7 steps
+        folder = tmp_path_factory.mktemp("balanced") / "run"
+        loop.train(balanced, UNBALANCED, folder)
+        return balanced, folder
+
+    return train
+
+
 @pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
-def test_balanced_run_resumes_to_the_same_result(balance, loop, settings, train_with_interrupt, tmp_path):
-    settings = replace(settings, balance=balance, batch_size=14, epochs=2, mixup=0.2)  # 7 steps
-    loop.train(settings, UNBALANCED, tmp_path / "run")
+def test_balanced_run_resumes_to_the_same_result(balance, balanced_run, loop, train_with_interrupt, tmp_path):
+    (settings, run), folder = balanced_run(balance), tmp_path / "run"
     with pytest.raises(TrainingError, match=r"^stopped; .*--resume$"):
-        train_with_interrupt(settings, tmp_path / "resumed", 2, UNBALANCED)
-    assert completed_epochs(tmp_path / "resumed") == 2
-    loop.train(settings, UNBALANCED, tmp_path / "resumed", resume=True)
-    columns = [compared_columns(tmp_path / name) for name in ("resumed", "run")]
-    assert columns[0] == pytest.approx(columns[1], abs=1e-5)
-    expected, found = read_weights(tmp_path / "run"), read_weights(tmp_path / "resumed")
+        train_with_interrupt(settings, folder, 2, UNBALANCED)
+    assert completed_epochs(folder) == 2
+    loop.train(settings, UNBALANCED, folder, resume=True)
+    assert compared_columns(folder) == pytest.approx(compared_columns(run), abs=1e-5)
+    expected, found = read_weights(run), read_weights(folder)
     assert all(found[key] == pytest.approx(expected[key], abs=1e-4) for key in expected)
 
 
@@ -368,26 +381,23 @@ def test_balance_leaves_the_output_of_the_network_unchanged(balance, loop, setti
 
 
 @pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
-def test_balanced_run_saves_the_same_layers_as_any_other(balance, run, loop, settings, tmp_path):
+def test_balanced_run_saves_the_same_layers_as_any_other(balance, balanced_run, run):
     from trainer import keras_file
 
-    best = loop.train(replace(settings, balance=balance, epochs=2), UNBALANCED, tmp_path / "run")
-    layers, expected = (keras_file.load(file).get_config()["layers"] for file in (best, run / "best.keras"))
+    folder = balanced_run(balance)[1]
+    layers, expected = (keras_file.load(each / "best.keras").get_config()["layers"] for each in (folder, run))
     assert [layer["class_name"] for layer in layers] == [layer["class_name"] for layer in expected]
-    metrics, history = public_test(best), read_history(tmp_path / "run")
-    row = max(history, key=lambda row: float(row["val_accuracy"]))
-    assert metrics.loss == pytest.approx(float(row["val_loss"]), abs=1e-4)  # of the output as it is saved
+    best = max(read_history(folder), key=lambda row: float(row["val_accuracy"]))
+    assert public_test(folder / "best.keras").loss == pytest.approx(float(best["val_loss"]), abs=1e-4)
 
 
-@pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
-def test_balanced_run_gives_a_rare_class_a_higher_probability(balance, loop, settings, tmp_path):
+@pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
+def test_balanced_run_gives_a_rare_class_a_higher_probability(balance, balanced_run):
     from trainer.evaluation.prediction import open_model
 
-    probabilities = {}
-    for each in ("none", balance):
-        best = loop.train(replace(settings, balance=each, epochs=2), UNBALANCED, tmp_path / each)
-        probabilities[each] = open_model(best, DATA).predict(DATA.split(PUBLIC_TEST))[:, 1].mean()
-    assert probabilities[balance] > 1.1 * probabilities["none"]
+    models = [open_model(balanced_run(each)[1] / "best.keras", DATA) for each in ("none", balance)]
+    probabilities = [model.predict(DATA.split(PUBLIC_TEST))[:, 1].mean() for model in models]
+    assert probabilities[1] > 1.1 * probabilities[0], probabilities
 
 
 @pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
@@ -401,11 +411,12 @@ def test_balance_is_of_the_labels_and_not_of_ferplus(balance, loop, settings):
         loop.keras.utils.set_random_seed(0)
         model = loop.build_model(settings, 7)
         loop.compile_model(model, replace(settings, balance=each), "head", 7, frequencies)
-        targets = np.eye(7, dtype=np.float32)[[0, 1, 2, 3]], np.eye(10, dtype=np.float32)[[0, 1, 2, 3]]
-        pixels = model_inputs(DATA.take(np.arange(4)), 32)
+        rare = DATA.take(np.flatnonzero(DATA.labels > 0)[:12])
+        targets = np.eye(7, dtype=np.float32)[rare.labels], np.eye(10, dtype=np.float32)[rare.labels]
+        pixels = model_inputs(rare, 32)
         losses[each] = model.test_on_batch(pixels, targets, return_dict=True)
     assert losses[balance]["ferplus_loss"] == pytest.approx(losses["none"]["ferplus_loss"])
-    assert abs(losses[balance]["probabilities_loss"] - losses["none"]["probabilities_loss"]) > 0.01
+    assert abs(losses[balance]["probabilities_loss"] - losses["none"]["probabilities_loss"]) > 0.1
 
 
 @pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])

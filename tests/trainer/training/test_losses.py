@@ -49,7 +49,7 @@ def test_weighted_loss_multiplies_each_face_by_its_weight(loss):
     assert abs(loss("none") - expected) > 0.1
 
 
-def test_logit_adjusted_loss_is_of_probabilities_times_frequencies(loss):
+def test_logit_adjusted_loss_multiplies_by_the_frequencies(loss):
     adjusted = PROBABILITIES * FREQUENCIES
     adjusted /= adjusted.sum(axis=1, keepdims=True)
     expected = cross_entropies(adjusted, TARGETS).mean()
@@ -78,7 +78,7 @@ def test_uninformative_faces_get_the_balanced_probabilities(balance, best, loss)
         assert mean_loss(np.log(best) + 0.2 * direction) > smallest + 1e-4
 
 
-def test_logit_adjusted_loss_has_a_gradient_at_tiny_probabilities(settings):
+def test_logit_adjusted_loss_learns_from_tiny_probabilities(settings):
     import keras
 
     from trainer.training.losses import label_loss
