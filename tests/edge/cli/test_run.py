@@ -174,7 +174,8 @@ def test_crops_in_the_configuration_file_take_effect(run_here, portrait_file, tm
 @pytest.mark.parametrize("source", [[], ["synthetic"], ["usb:0"], ["VIDEO"]])
 def test_crops_are_refused_for_cameras_and_videos(run_here, tmp_path, source):
     (tmp_path / "clip.mp4").write_bytes(b"not read")
-    result = run_here("run", *(str(tmp_path / "clip.mp4") if each == "VIDEO" else each for each in source), "--crops")
+    arguments = [str(tmp_path / "clip.mp4") if each == "VIDEO" else each for each in source]
+    result = run_here("run", *arguments, "--crops", "--max-frames", 1)
     assert result.returncode == 78
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("edge: error: crops ")
