@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
-from edge.errors import CameraError
+from edge.errors import CameraError, SettingsError
 from edge.sinks import registry as sink_registry
 from edge.types import Frame, RunInfo
 
@@ -42,6 +42,9 @@ def run(settings: RunSettings) -> Summary:
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup
 
+    if settings.crops and not (settings.source and cameras.has_images(settings.source)):
+        source = settings.source or "a camera"
+        raise SettingsError(f"crops is set, but {source} is not an image or a folder of images; run without --crops")
     sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
     classifier = Classifier(settings.model, settings.threads)
     source = settings.source or ("" if settings.reconnect else detect_source())
@@ -70,7 +73,7 @@ def run(settings: RunSettings) -> Summary:
 def make_processor(settings: RunSettings, classifier: Classifier, *, images: bool = False) -> FrameProcessor:
     """Return what turns each frame into a result; with `images`, frames are unrelated images."""
     if images:
-        return make_image_analyzer(settings, classifier)
+        return make_image_analyzer(settings, classifier, crops=settings.crops)
     from edge.detection.haar import HaarDetector
     from edge.inference.smoothing import TemporalSmoother
     from edge.pipeline import Pipeline
@@ -85,13 +88,13 @@ def make_processor(settings: RunSettings, classifier: Classifier, *, images: boo
     )
 
 
-def make_image_analyzer(settings: RunSettings, classifier: Classifier) -> ImageAnalyzer:
-    """Return the analyzer of unrelated images."""
+def make_image_analyzer(settings: RunSettings, classifier: Classifier, *, crops: bool = False) -> ImageAnalyzer:
+    """Return the analyzer of unrelated images; with `crops`, of face crops."""
     from edge.detection.haar import HaarDetector
     from edge.image_analyzer import ImageAnalyzer
 
-    detector = HaarDetector(settings.cascade, settings.threads)
-    return ImageAnalyzer(detector, classifier, settings.min_face_size, settings.min_confidence)
+    detector = None if crops else HaarDetector(settings.cascade, settings.threads)
+    return ImageAnalyzer(detector, classifier, settings.min_face_size, settings.min_confidence, crops=crops)
 
 
 def make_run_info(settings: RunSettings, classifier: Classifier, *, live: bool) -> RunInfo:

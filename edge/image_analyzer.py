@@ -14,6 +14,7 @@ from edge.config.models import shipped_model
 from edge.detection.haar import HaarDetector
 from edge.detection.search import detect_image
 from edge.inference.classifier import Classifier
+from edge.inference.preprocess import center_square
 from edge.inference.smoothing import make_result, strongest_label
 from edge.pipeline import StageTimer
 from edge.types import FaceResult, Frame, FrameResult, Track
@@ -27,6 +28,12 @@ class ImageAnalyzer:
         classifier: None: the shipped model.
         min_face_size: side of the smallest face to detect, see edge.detection.tile_scheduler.TileScheduler.
         min_confidence: probability below which a face gets no label, 0 to 1; None: that of the model's card.
+        crops: each image is a face crop as the model was trained on: its largest centered square is the box, without
+            detection and without the card's padding, which is for a detector's boxes.
+
+    Attributes:
+        labels: of the model, in the order of its outputs.
+        min_confidence: as above, never None.
     """
 
     def __init__(
@@ -35,13 +42,15 @@ class ImageAnalyzer:
         classifier: Classifier | None = None,
         min_face_size: int = MIN_FACE_SIZE,
         min_confidence: float | None = None,
+        *,
+        crops: bool = False,
     ) -> None:
-        self._detector = detector or HaarDetector()
+        self._detector = None if crops else detector or HaarDetector()
         self._classifier = classifier or Classifier(shipped_model())
         card = self._classifier.card
-        self._labels = card.labels
+        self.labels = card.labels
         self._min_face_size = min_face_size
-        self._min_confidence = card.min_confidence if min_confidence is None else min_confidence
+        self.min_confidence = card.min_confidence if min_confidence is None else min_confidence
         self._last_id = 0
 
     def analyze(self, image: NDArray[np.uint8]) -> tuple[FaceResult, ...]:
@@ -56,20 +65,23 @@ class ImageAnalyzer:
             capture_seconds: how long the loop waited for the frame.
         """
         timer = StageTimer(capture=max(0.0, capture_seconds), convert=frame.convert_seconds)
-        tracks = []
-        for detection in detect_image(self._detector, frame.gray, self._min_face_size):
-            self._last_id += 1
-            tracks.append(Track(self._last_id, detection.box))
+        if self._detector is None:
+            boxes, padding = [center_square(frame.gray)], 0.0
+        else:
+            detections = detect_image(self._detector, frame.gray, self._min_face_size)
+            boxes, padding = [detection.box for detection in detections], None
+        tracks = [Track(track_id, box) for track_id, box in enumerate(boxes, start=self._last_id + 1)]
+        self._last_id += len(tracks)
         timer.end("detect")
-        crops = [self._classifier.prepare(frame.gray, track.box) for track in tracks]
+        crops = [self._classifier.prepare(frame.gray, track.box, padding=padding) for track in tracks]
         timer.end("crop")
         inferred = [self._classifier.classify(crop) for crop in crops]
         timer.end("classify")
         faces = []
         for track, probabilities in zip(tracks, inferred, strict=True):
-            strongest = strongest_label(probabilities, self._min_confidence)
-            label = None if strongest is None else self._labels[strongest]
-            faces.append(make_result(track, self._labels, probabilities, label, since=frame.time))
+            strongest = strongest_label(probabilities, self.min_confidence)
+            label = None if strongest is None else self.labels[strongest]
+            faces.append(make_result(track, self.labels, probabilities, label, since=frame.time))
         timer.end("smooth")
         return FrameResult(frame, tuple(faces), timer.timings)
 

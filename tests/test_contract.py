@@ -131,7 +131,7 @@ def test_described_keys_are_required_but_for_few():
     optional = {
         "mqtt_results.json": {"source_name"},
         "model_card.json": {"crop_padding", "temperature", "min_confidence", "metrics", "data", "version"},
-        "trainer_evaluate.json": {"corruptions", "ferplus_majority", "flip_tta", "compare_to"},
+        "trainer_evaluate.json": {"scenes", "corruptions", "ferplus_majority", "flip_tta", "compare_to"},
     }
     for name, schema in published_schemas().items():
         for each in objects(schema):
@@ -299,6 +299,17 @@ def test_evaluate(tmp_path):
     reports = [json.loads(path.read_text()) for path in (short, full)]
     assert set(reports[1]) - set(reports[0]) == {"corruptions", "ferplus_majority", "flip_tta", "compare_to"}
     check("trainer_evaluate.json", *reports)
+
+
+def test_evaluate_with_detection(tmp_path):
+    from tests.support.scenes import KNOWN, write_scenes
+    from trainer import cli as trainer_cli
+
+    path, folder = tmp_path / "result.json", write_scenes(tmp_path / "scenes", KNOWN)
+    edge("evaluate", shipped_model(), "--data", folder, "--detect", "--json", path, command=trainer_cli.app)
+    report = json.loads(path.read_text())
+    assert report["scenes"]["images"] == 5
+    check("trainer_evaluate.json", report)
 
 
 # --- MQTT ---------------------------------------------------------------------------------------------------------

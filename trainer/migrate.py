@@ -64,8 +64,8 @@ def _migrate_keras_file(path: Path) -> bool:
 def _migrate_settings(path: Path) -> bool:
     old = json.loads(path.read_text())
     new = _rename(old, _METADATA_KEYS)
-    new["settings"] = {"precision": "float32", **_rename(old["settings"], _SETTING_KEYS)}
-    new["settings"]["augmentation"] = _rename(old["settings"]["augmentation"], _AUGMENTATION_KEYS)
+    new["settings"] = {"precision": "float32", "balance": "none", **_rename(old["settings"], _SETTING_KEYS)}
+    new["settings"]["augmentation"] = {"shear": 0.0, **_rename(old["settings"]["augmentation"], _AUGMENTATION_KEYS)}
     if new == old:
         return False
     atomic_write(path, (json.dumps(new, indent=1) + "\n").encode())

@@ -33,6 +33,7 @@ def run(
     min_face_size: Annotated[int, setting_option("min_face_size")] = RunSettings.min_face_size,
     min_confidence: Annotated[float | None, setting_option("min_confidence")] = RunSettings.min_confidence,
     cascade: Annotated[Path | None, setting_option("cascade")] = RunSettings.cascade,
+    crops: Annotated[bool, setting_option("crops", "--crops/--no-crops")] = RunSettings.crops,
     max_fps: Annotated[float | None, setting_option("max_fps")] = RunSettings.max_fps,
     idle_fps: Annotated[float, setting_option("idle_fps")] = RunSettings.idle_fps,
     half_life: Annotated[float, setting_option("half_life")] = RunSettings.half_life,

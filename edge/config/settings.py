@@ -138,6 +138,13 @@ class RunSettings:
             example="/usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml",
         ),
     )
+    crops: bool = field(
+        default=False,
+        metadata=_spec(
+            "Each image is a face crop, as in FER2013: classify its largest centered square, without detection.",
+            reason="Only for images, not for cameras and videos.",
+        ),
+    )
     max_fps: float | None = field(
         default=None,
         metadata=_spec(

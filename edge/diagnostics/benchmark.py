@@ -109,9 +109,12 @@ def _measure_loop(
 
 
 def _relevant_settings(settings: RunSettings, classifier: Classifier) -> dict[str, Any]:
-    """Return the settings that affect the measurements; source and model have their own place in the report."""
+    """Return the settings that affect the measurements; source and model have their own place in the report.
+
+    Every benchmark detects faces, so `crops` is not among them.
+    """
     values = asdict(settings)
-    for name in ("source", "model", "max_frames"):
+    for name in ("source", "model", "max_frames", "crops"):
         del values[name]
     if settings.min_confidence is None:
         values["min_confidence"] = classifier.card.min_confidence

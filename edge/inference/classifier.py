@@ -60,17 +60,20 @@ class Classifier:
         """Classify a uniform gray face: the first inference allocates buffers and proves that the model runs."""
         self.classify(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
 
-    def prepare(self, gray: NDArray[np.uint8], box: Box, *, flip: bool = False) -> NDArray[np.uint8]:
+    def prepare(
+        self, gray: NDArray[np.uint8], box: Box, *, flip: bool = False, padding: float | None = None
+    ) -> NDArray[np.uint8]:
         """Return the (size, size) uint8 input for the face in `box` of `gray` (height, width).
 
         Args:
             flip: whether to mirror it for flip test-time augmentation, see edge.inference.preprocess.flip_crop.
+            padding: of the box, see edge.inference.preprocess.crop; None: that of the card, for a detector's boxes.
         """
         card = self.card
         return model_input(
             gray,
             box,
-            padding=card.crop_padding,
+            padding=card.crop_padding if padding is None else padding,
             effective_resolution=card.effective_resolution,
             size=card.input_size,
             flip=flip,

@@ -38,6 +38,13 @@ def flip_crop(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(tighter[:, ::-1])
 
 
+def center_square(gray: NDArray[np.uint8]) -> Box:
+    """Return the largest centered square of `gray` (height, width): the box of a face that fills its image."""
+    height, width = gray.shape
+    side = min(height, width)
+    return Box((width - side) // 2, (height - side) // 2, side, side)
+
+
 def crop(gray: NDArray[np.uint8], box: Box, padding: float) -> NDArray[np.uint8]:
     """Return the square around `box`, padded on each side by `padding` times its side (-0.4 to 1).
 

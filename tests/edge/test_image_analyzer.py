@@ -9,10 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.config.models import shipped_model
 from edge.detection.haar import HaarDetector
 from edge.image_analyzer import ImageAnalyzer, LazyImageAnalyzer
+from edge.inference import model_file
+from edge.inference.classifier import Classifier
+from edge.inference.preprocess import resample
+from edge.types import Box
 from tests.support.fakes import frame
-from tests.support.images import PORTRAIT_FACE
+from tests.support.images import PORTRAIT_FACE, draw_faces
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,31 @@ def test_face_below_the_minimum_confidence_has_no_label(classifier, portrait):
 def test_defaults_are_the_built_in_cascade_and_the_shipped_model(analyzer, portrait):
     (expected,), (face,) = analyzer.analyze(portrait), ImageAnalyzer().analyze(portrait)
     assert (face.box, face.probabilities, face.label) == (expected.box, expected.probabilities, expected.label)
+
+
+@pytest.mark.parametrize(("height", "width", "box"), [(48, 48, (0, 0, 48, 48)), (48, 61, (6, 0, 48, 48))])
+def test_a_crop_is_its_largest_centered_square(classifier, height, width, box):
+    image = draw_faces(size=(width, height))  # no face that could be detected
+    (face,) = ImageAnalyzer(classifier=classifier, crops=True).analyze(image)
+    assert face.box == Box(*box)
+
+
+def test_a_crop_is_classified_without_padding(portrait, tmp_path):
+    model, card = model_file.load(shipped_model())
+    model_file.attach(model, replace(card, crop_padding=0.3), tmp_path / "padded.tflite")
+    padded = Classifier(tmp_path / "padded.tflite")
+    gray = np.asarray(cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY), np.uint8)[60:160, 175:275]
+    (face,) = ImageAnalyzer(classifier=padded, crops=True).analyze(gray)
+    expected = padded.classify(resample(gray, effective_resolution=card.effective_resolution, size=card.input_size))
+    assert list(face.probabilities.values()) == pytest.approx(expected.tolist())
+    with_padding = padded.classify(padded.prepare(gray, face.box))
+    assert list(face.probabilities.values()) != pytest.approx(with_padding.tolist())
+
+
+def test_each_crop_has_a_new_track_id(classifier):
+    analyzer = ImageAnalyzer(classifier=classifier, crops=True)
+    crop = draw_faces(size=(48, 48))
+    assert [face.track_id for _ in range(3) for face in analyzer.analyze(crop)] == [1, 2, 3]
 
 
 def test_result_keeps_the_frame_its_time_and_all_timings(analyzer, portrait):

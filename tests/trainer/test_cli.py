@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from tests.support import faces
+from tests.support.scenes import CLOSE_UP, KNOWN, write_scenes
 from trainer import cli
 from trainer.data.dataset import FER2013_LABELS
 from trainer.training.settings import setting_specs
@@ -143,6 +144,34 @@ def test_evaluate_with_votes_uses_the_ferplus_majority_too(trainer, table, tmp_p
     assert "FER+" in out
 
 
+def test_evaluate_with_detection_reports_all_images(trainer, tmp_path):
+    path, folder = tmp_path / "result.json", write_scenes(tmp_path / "scenes", KNOWN)
+    status, out, err = trainer("evaluate", faces.SHIPPED, "--data", folder, "--detect", "--json", path)
+    assert status == 0
+    assert err.count("\n") == 1
+    assert out.startswith("5 images: 3 faces found (60.0 %), 2 extra faces, ")
+    assert "detected faces: 3 faces" in out
+    assert json.loads(path.read_text())["scenes"]["accuracy"] == pytest.approx(2 / 5)
+
+
+def test_detection_counts_the_invalid_images_it_skips(trainer, tmp_path):
+    folder = write_scenes(tmp_path / "scenes", KNOWN | {"calm": [CLOSE_UP]})
+    (folder / "sad-0007.png").write_bytes(b"broken")
+    status, out, err = trainer("evaluate", faces.SHIPPED, "--data", folder, "--detect", "--skip-invalid")
+    assert status == 0
+    assert err.splitlines()[-1] == f"{folder}: 2 invalid images skipped"
+    assert out.startswith("5 images (2 invalid")
+
+
+@pytest.mark.keras
+def test_evaluate_with_detection_writes_a_report(trainer, tmp_path):
+    page, folder = tmp_path / "report.html", write_scenes(tmp_path / "scenes", KNOWN)
+    assert trainer("evaluate", faces.SHIPPED, "--data", folder, "--detect", "--report", page)[0] == 0
+    text = page.read_text()
+    assert 'id="detection"' in text
+    assert "Corruptions" not in text
+
+
 # --- other commands -------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +202,7 @@ def files(table, tmp_path):
         "MODEL": faces.SHIPPED,
         "DATA": table,
         "BAD": faces.write_lines(tmp_path / "bad.csv", lines),
+        "SCENES": write_scenes(tmp_path / "scenes", {"happy": [CLOSE_UP], "calm": [CLOSE_UP]}),
         "OTHERS": faces.write_folder(tmp_path / "others", faces.class_files(faces.tiny(class_names=("calm", "cross")))),
         "FOLDER": tmp_path / "folder",
         "TEXT": tmp_path / "text.tflite",
@@ -192,6 +222,12 @@ ERRORS = [
     ("evaluate TEXT --data DATA", 78, ["text.tflite: not a TFLite model"]),
     ("evaluate NONE --data DATA", 78, ["none.keras: not found"]),
     ("evaluate DATA --data DATA", 78, ["fer2013.csv: ", ".tflite", ".keras"]),
+    ("evaluate MODEL --data DATA --detect", 1, ["fer2013.csv: no images found"]),
+    ("evaluate MODEL --data SCENES --detect", 1, ["calm-0001.png: ", "angry, ", "1 of 2", "--skip-invalid"]),
+    ("evaluate NONE --data SCENES --detect", 2, ["none.keras: ", ".tflite", "trainer quantize"]),
+    ("evaluate TEXT --data SCENES --detect", 78, ["text.tflite: not a TFLite model"]),
+    ("evaluate MODEL --data SCENES --detect --tta --compare-to MODEL", 2, ["--compare-to, --tta"]),
+    ("evaluate MODEL --data SCENES --detect --split Training", 2, ["--split"]),
     ("quantize NONE --data DATA --out NONE", 78, ["none.keras: not found"]),
     ("evaluate MODEL --data DATA --compare-to TEXT", 78, ["text.tflite: not a TFLite model"]),
     ("crop-padding MODEL --data OTHERS", 1, ["others: ", "angry, "]),
@@ -202,6 +238,7 @@ ERRORS = [
     ("train --data DATA --unfreeze some", 2, ["--unfreeze", "'some'", "all"]),
     ("train --data DATA --devices two", 2, ["--devices", "one", "all"]),
     ("train --data DATA --precision float16", 2, ["--precision", "mixed_bfloat16"]),
+    ("train --data DATA --balance full", 2, ["--balance", "oversample", "weights", "logit-adjusted"]),
     ("train --data DATA --dropout 2", 2, ["--dropout"]),
     ("train --data DATA --distill-weight 2", 2, ["--distill-weight"]),
     ("train --data DATA --ferplus-weight -1", 2, ["--ferplus-weight"]),
@@ -277,10 +314,14 @@ def test_installed_command_prints_one_line_for_a_damaged_image(tmp_path):
     assert "--skip-invalid" in line
 
 
-def test_reading_shows_a_progress_bar_on_a_terminal(table):
+@pytest.mark.parametrize(
+    ("option", "text"), [([], "reading fer2013.csv"), (["--detect"], "analyzing scenes")], ids=["read", "detect"]
+)
+def test_work_shows_a_progress_bar_on_a_terminal(option, text, table, tmp_path):
+    data = write_scenes(tmp_path / "scenes", KNOWN) if option else table
     terminal, stderr = pty.openpty()
     done = subprocess.run(
-        [COMMAND, "evaluate", faces.SHIPPED, "--data", table],
+        [COMMAND, "evaluate", faces.SHIPPED, "--data", data, *option],
         stdout=subprocess.PIPE,
         stderr=stderr,
         env=os.environ | {"TERM": "xterm"},
@@ -290,7 +331,7 @@ def test_reading_shows_a_progress_bar_on_a_terminal(table):
     output = os.read(terminal, 65536).decode()
     os.close(terminal)
     assert done.returncode == 0
-    assert "reading fer2013.csv" in output
+    assert text in output
 
 
 # --- end to end -----------------------------------------------------------------------------------------------------

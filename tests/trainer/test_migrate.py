@@ -26,6 +26,7 @@ OLD_SETTING_NAMES = {
     "distill_weight": "teaching",
     "ferplus_weight": "votes",
 }
+NEW_SETTINGS = ("precision", "balance")  # old runs have none of them
 OLD_AUGMENTATION_NAMES = {"blur": "soften", "darken": "dim"}
 
 
@@ -75,9 +76,13 @@ def old_run(run, tmp_path):
     shutil.copytree(run, folder)
     content = json.loads((folder / "settings.json").read_text())
     settings = content["settings"]
-    settings = {OLD_SETTING_NAMES.get(name, name): value for name, value in settings.items() if name != "precision"}
+    settings = {
+        OLD_SETTING_NAMES.get(name, name): value for name, value in settings.items() if name not in NEW_SETTINGS
+    }
     settings["augmentation"] = {
-        OLD_AUGMENTATION_NAMES.get(name, name): value for name, value in settings["augmentation"].items()
+        OLD_AUGMENTATION_NAMES.get(name, name): value
+        for name, value in settings["augmentation"].items()
+        if name != "shear"
     }
     content["settings"] = settings
     content["detail"] = content.pop("effective_resolution")

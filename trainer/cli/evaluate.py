@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.cli.common import Debug
+from edge.errors import UsageError
 from edge.system.atomic_file import atomic_write
 from trainer.cli.options import CompareTo, DataPath, FerPlus, SkipInvalid, Split, load
 from trainer.data.dataset import PUBLIC_TEST
@@ -40,6 +41,14 @@ def evaluate(
     tta: Annotated[
         bool, typer.Option("--tta", help="Also evaluate with flip test-time augmentation, as 'edge run' has it.")
     ] = False,
+    detect: Annotated[
+        bool,
+        typer.Option(
+            "--detect",
+            help="--data is a folder with images of whole scenes, CLASS/* or <class>-<n>.jpg: also detect the face in "
+            "each, as the device does.",
+        ),
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the result to this JSON file.")
     ] = None,
@@ -53,24 +62,37 @@ def evaluate(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Evaluate a model on one split.
+    """Evaluate a model on one split, or with --detect the model and the face detection of the device.
 
     Prints accuracy, macro-F1, per-class metrics and calibration; as text, JSON or an HTML report.
     """
-    from trainer.evaluation.evaluate import evaluate as evaluate_model
     from trainer.reports.formatting import format_evaluation
 
-    dataset = load(data, ferplus, skip_invalid=skip_invalid)
-    corruptions = corruptions or report is not None
-    evaluation = evaluate_model(
-        model,
-        dataset,
-        split,
-        compare_to=compare_to,
-        corruptions=corruptions,
-        tta=tta,
-        report_progress=_log.info if corruptions else _log.debug,  # without corruptions it takes only seconds
-    )
+    if detect:
+        others = {
+            "--split": split != PUBLIC_TEST,
+            "--ferplus": ferplus,
+            "--compare-to": compare_to,
+            "--corruptions": corruptions,
+            "--tta": tta,
+        }
+        if given := [name for name, value in others.items() if value]:
+            raise UsageError(f"--detect evaluates all images by themselves; leave out {', '.join(given)}")
+        evaluation = _evaluate_scenes(model, data, skip_invalid=skip_invalid)
+    else:
+        from trainer.evaluation.evaluate import evaluate as evaluate_model
+
+        dataset = load(data, ferplus, skip_invalid=skip_invalid)
+        corruptions = corruptions or report is not None
+        evaluation = evaluate_model(
+            model,
+            dataset,
+            split,
+            compare_to=compare_to,
+            corruptions=corruptions,
+            tta=tta,
+            report_progress=_log.info if corruptions else _log.debug,  # without corruptions it takes only seconds
+        )
     typer.echo(format_evaluation(evaluation))
     if json_file:
         atomic_write(json_file, (json.dumps(evaluation.as_json(), indent=1) + "\n").encode())
@@ -80,6 +102,22 @@ def evaluate(
         plots.save(plots.confusion_matrix(evaluation.model.metrics), plot)
     if report:
         _write_report(evaluation, [path for path in (model, compare_to) if path], report, show_faces=mistakes)
+
+
+def _evaluate_scenes(model: Path, folder: Path, *, skip_invalid: bool) -> Evaluation:
+    """Evaluate `model` and the face detection of the device on the images in `folder`; log the progress."""
+    from edge.image_analyzer import ImageAnalyzer
+    from edge.inference.classifier import Classifier
+    from trainer.evaluation.scenes import evaluate_scenes
+
+    if model.suffix == ".keras":
+        raise UsageError(f"{model}: --detect runs as on the device; make a .tflite file with 'trainer quantize' first")
+    analyzer = ImageAnalyzer(classifier=Classifier(model))
+    _log.info("evaluating %s on the images in %s", model.name, folder)
+    evaluation = evaluate_scenes(analyzer, folder, model.name, skip_invalid=skip_invalid)
+    if evaluation.dataset.skipped:
+        _log.warning("%s: %d invalid images skipped", folder, evaluation.dataset.skipped)
+    return evaluation
 
 
 def _write_report(evaluation: Evaluation, models: list[Path], path: Path, *, show_faces: bool) -> None:

@@ -24,6 +24,7 @@ class Augmentation:
 
     flip: bool = True  # horizontally, with probability 0.5
     rotate: float = 12.0  # degrees, to either side
+    shear: float = 0.0  # degrees that vertical lines lean, to either side; 0 until it is measured to pay
     shift: float = 0.10  # fraction of the side, in each direction
     zoom: float = 0.15  # fraction of the side, in and out
     contrast: float = 0.25  # fraction, up and down, around the image's mean
@@ -35,7 +36,7 @@ class Augmentation:
 
 
 NO_AUGMENTATION = Augmentation(
-    flip=False, rotate=0, shift=0, zoom=0, contrast=0, brightness=0, blur=0, darken=0, noise=0, erase=0
+    flip=False, rotate=0, shear=0, shift=0, zoom=0, contrast=0, brightness=0, blur=0, darken=0, noise=0, erase=0
 )
 
 
@@ -61,6 +62,8 @@ def affine_matrix(side: int, size: int, ranges: Augmentation, rng: np.random.Gen
     mirror = -1.0 if ranges.flip and rng.random() < 0.5 else 1.0
     cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
     linear = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
+    if ranges.shear:  # without it no number is drawn: the images of a seed stay what they were
+        linear = linear @ [[1, np.tan(np.deg2rad(rng.uniform(-ranges.shear, ranges.shear)))], [0, 1]]
     center = (side - 1) / 2 + rng.uniform(-ranges.shift, ranges.shift, 2) * side
     return np.column_stack([linear, center - linear @ np.full(2, (size - 1) / 2)])
 

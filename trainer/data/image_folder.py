@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.image_formats import IMAGE_SUFFIXES
-from edge.inference.preprocess import crop, resample
-from edge.types import Box
+from edge.inference.preprocess import center_square, crop, resample
 from trainer.data.dataset import (
     FER2013_LABELS,
     PRIVATE_TEST,
@@ -33,7 +32,7 @@ _VALIDATION_FOLDERS = ("val", "valid", "validation", "publictest")
 _TEST_FOLDERS = ("test", "testing", "privatetest")
 _SPLIT_FOLDERS = (*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS, *_TEST_FOLDERS)
 # Common synonyms of FER2013's labels, so that a folder `anger` is its class 0.
-_LABEL_SYNONYMS = {
+LABEL_SYNONYMS = {
     "anger": "angry",
     "disgusted": "disgust",
     "fearful": "fear",
@@ -118,14 +117,13 @@ def _read_image(source: Path, image: ImageFile, folders: set[str], max_size: int
     gray = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
     if gray is None:
         raise DataError(f"{source / image.name}: cannot be decoded; replace or remove it, or use --skip-invalid")
-    height, width = gray.shape
-    side = min(height, width)
-    square = crop(gray.astype(np.uint8, copy=False), Box((width - side) // 2, (height - side) // 2, side, side), 0.0)
-    size = min(side, max_size)
+    pixels: NDArray[np.uint8] = gray.astype(np.uint8, copy=False)
+    square = crop(pixels, center_square(pixels), 0.0)
+    size = min(square.shape[0], max_size)
     label = parts[-2].lower()
     return (
         resample(square, effective_resolution=size, size=size),
-        _LABEL_SYNONYMS.get(label, label),
+        LABEL_SYNONYMS.get(label, label),
         _split_of(parts, folders),
     )
 

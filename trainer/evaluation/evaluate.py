@@ -18,7 +18,7 @@ from trainer.data import label_mapping
 from trainer.data.dataset import FER2013_LABELS, Dataset
 from trainer.evaluation.calibration import coverage_curve, reliability_diagram
 from trainer.evaluation.corruptions import CORRUPTIONS, apply_corruption
-from trainer.evaluation.metrics import Metrics, compute_metrics
+from trainer.evaluation.metrics import Metrics, SceneMetrics, compute_metrics
 from trainer.evaluation.prediction import open_model
 
 
@@ -47,6 +47,7 @@ class Evaluation:
     corruptions: dict[str, dict[str, Metrics]] = field(default_factory=dict)  # model -> original and corruptions
     ferplus: Metrics | None = None  # of the first model against the majority of FER+'s votes
     flip_tta: Metrics | None = None  # of the first model with flip test-time augmentation
+    scenes: SceneMetrics | None = None  # of the device's detection and classification, see trainer.evaluation.scenes
 
     @property
     def model(self) -> ModelResult:
@@ -74,8 +75,8 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Return JSON values: those of Metrics.as_json for the first model, and what else was measured.
 
-        Always there are expected_calibration_error, min_confidence, coverage and selective_accuracy. corruptions,
-        ferplus_majority, flip_tta and compare_to are there only where they were measured.
+        Always there are expected_calibration_error, min_confidence, coverage and selective_accuracy. scenes,
+        corruptions, ferplus_majority, flip_tta and compare_to are there only where they were measured.
         """
         coverage, selective_accuracy = self.coverage(self.model)
         values = self.model.metrics.as_json() | {
@@ -84,6 +85,8 @@ class Evaluation:
             "coverage": coverage,
             "selective_accuracy": selective_accuracy,
         }
+        if self.scenes:
+            values["scenes"] = self.scenes.as_json()
         if self.corruptions:
             values["corruptions"] = {
                 model: {name: _summary(metrics) for name, metrics in by_name.items()}

@@ -91,6 +91,71 @@ class Metrics:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class SceneMetrics:
+    """Detection and classification together: a face that is not found counts as wrong."""
+
+    images: NDArray[np.int64]  # (classes,) number of images of each class
+    found: Metrics  # of the faces that were found, at most one in each image
+    extra_faces: int  # detections that are not the face of their image
+    milliseconds: float  # mean for an image, without reading and decoding the file
+    skipped: int = 0  # invalid images that were left out
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return int(self.images.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of the images whose face was found and predicted correctly, 0 to 1."""
+        return float(np.trace(self.found.confusion) / self.n)
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the accuracy (low, high)."""
+        return wilson_interval(int(np.trace(self.found.confusion)), self.n)
+
+    @property
+    def detection_rate(self) -> float:
+        """Fraction of the images whose face was found, 0 to 1."""
+        return self.found.n / self.n
+
+    @property
+    def detection_rates(self) -> NDArray[np.float64]:
+        """(classes,) detection rate of each class; 0 for a class without images."""
+        return _ratio(self.found.support, self.images)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """(classes,) fraction of the images of a class that are found and correct; 0 for a class without images."""
+        return _ratio(np.diag(self.found.confusion), self.images)
+
+    @property
+    def macro_recall(self) -> float:
+        """Unweighted mean recall of the classes that have images."""
+        return float(self.recall[self.images > 0].mean())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values; fractions are of all images."""
+        columns = zip(self.found.class_names, self.images, self.found.support, self.recall, strict=True)
+        return {
+            "images": self.n,
+            "skipped": self.skipped,
+            "found": self.found.n,
+            "extra_faces": self.extra_faces,
+            "detection_rate": self.detection_rate,
+            "accuracy": self.accuracy,
+            "accuracy_ci95": list(self.accuracy_interval),
+            "macro_recall": self.macro_recall,
+            "image_ms": self.milliseconds,
+            "per_class": {
+                name: {"images": int(images), "found": int(found), "recall": float(recall)}
+                for name, images, found, recall in columns
+            },
+        }
+
+
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     """Return the 95 % score interval (low, high) of the proportion `correct` of `n` (Wilson, JASA 1927)."""
     proportion, z2 = correct / n, Z_95 * Z_95

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trainer.evaluation.crop_padding import CropPaddingResult
     from trainer.evaluation.evaluate import Evaluation
-    from trainer.evaluation.metrics import Metrics
+    from trainer.evaluation.metrics import Metrics, SceneMetrics
     from trainer.quantization.quantize import QuantizationResult
     from trainer.training.input_benchmark import InputSpeed
 
@@ -47,6 +47,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
     model = evaluation.model
     selective = format_selective(evaluation.min_confidence, *evaluation.coverage(model))
     parts = [
+        *([format_scenes(evaluation.scenes)] if evaluation.scenes else []),
         format_metrics(model.metrics),
         f"expected calibration error {evaluation.calibration_error(model):.4f}; {selective}",
     ]
@@ -60,6 +61,21 @@ def format_evaluation(evaluation: Evaluation) -> str:
     if evaluation.corruptions:
         parts.append(format_corruptions(evaluation.corruptions))
     return "\n\n".join(parts)
+
+
+def format_scenes(scenes: SceneMetrics) -> str:
+    """Return what was found in the images, and the accuracy of all of them."""
+    low, high = scenes.accuracy_interval
+    skipped = f" ({scenes.skipped} invalid ones skipped)" if scenes.skipped else ""
+    rows = [("class", "images", "found", "recall")]
+    columns = zip(scenes.found.class_names, scenes.images, scenes.found.support, scenes.recall, strict=True)
+    rows += [(name, str(images), str(found), f"{recall:.3f}") for name, images, found, recall in columns]
+    return (
+        f"{scenes.n} images{skipped}: {scenes.found.n} faces found ({100 * scenes.detection_rate:.1f} %), "
+        f"{scenes.extra_faces} extra faces, {scenes.milliseconds:.1f} ms an image\n"
+        f"all images, a missed face is wrong: accuracy {scenes.accuracy:.4f} (95 % CI {low:.4f} to {high:.4f}), "
+        f"macro recall {scenes.macro_recall:.4f}\n\n{format_table(rows)}"
+    )
 
 
 def _summary(metrics: Metrics) -> str:

@@ -13,6 +13,7 @@ from edge.inference.preprocess import resample
 from trainer.data.augmentation import augment
 from trainer.data.dataset import Dataset
 from trainer.training import targets
+from trainer.training.class_balance import oversampled_rows
 from trainer.training.settings import TrainingSettings
 
 WORKER_THREADS = 2
@@ -47,7 +48,9 @@ class TrainingBatches(keras.utils.PyDataset):
         """Return (batch, size, size, 1) pixels and (batch, classes) targets; with FER+ a pair of targets."""
         settings = self._settings
         with self._idle_workers:
-            order = np.random.default_rng((settings.seed, self.epoch)).permutation(len(self._dataset))
+            rng = np.random.default_rng((settings.seed, self.epoch))
+            oversample, labels = settings.balance == "oversample", self._dataset.labels
+            order = oversampled_rows(labels, rng) if oversample else rng.permutation(len(labels))
             rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
             rng = np.random.default_rng((settings.seed, self.epoch, step))
             faces = [augment(self._dataset.faces[row], settings.input_size, settings.augmentation, rng) for row in rows]

@@ -27,7 +27,7 @@ class InputSpeed:
 
     images: float  # per second, from TrainingBatches
     keras_images: (
-        float  # per second, from ImageDataGenerator with the same ranges of flip, rotation, shift, zoom, light
+        float  # per second, from ImageDataGenerator with the same ranges of flip, rotation, shear, shift, zoom, light
     )
     steps: float  # training steps per second on augmented batches
     constant_steps: float  # training steps per second on one constant batch
@@ -101,6 +101,7 @@ def make_keras_batches(settings: TrainingSettings, rows: Dataset, steps: int) ->
     ranges = settings.augmentation
     generator = ImageDataGenerator(
         rotation_range=ranges.rotate,
+        shear_range=ranges.shear,
         width_shift_range=ranges.shift,
         height_shift_range=ranges.shift,
         zoom_range=ranges.zoom,

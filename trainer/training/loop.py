@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import FileError
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
@@ -18,6 +20,8 @@ from trainer.networks import model as network
 from trainer.training.batches import TrainingBatches
 from trainer.training.callbacks import EpochEvaluator, Interruption, StopOnInterrupt
 from trainer.training.checkpoints import RunDirectory, settings_content
+from trainer.training.class_balance import require_every_class
+from trainer.training.losses import label_loss
 from trainer.training.settings import HEAD, TrainingSettings
 from trainer.training.targets import soft_targets
 
@@ -41,9 +45,11 @@ def train(
 
     Raises:
         TrainingError: the folder has a run already, has none to resume or one with other settings, or it cannot be
-            written. DataError: a split is missing.
+            written; a class to balance has no Training faces. DataError: a split is missing.
     """
     training, validation = dataset.split(TRAINING), dataset.split(PUBLIC_TEST)
+    if settings.balance != "none":
+        require_every_class(training, settings.balance)
     settings = settings.for_dataset(dataset)
     run = RunDirectory(folder)
     content = settings_content(settings, training, validation)
@@ -61,7 +67,7 @@ def train(
         for phase, first, end in settings.phases:
             if progress.epochs >= end:
                 continue
-            compile_model(model, settings, phase, len(batches))
+            compile_model(model, settings, phase, len(batches), targets.mean(axis=0))
             if keras.backend.backend() != "tensorflow":  # builds the metrics: on JAX `fit` would use up a batch for it
                 model.test_on_batch(*batches[0])
             if progress.epochs:  # also at the start of the second phase: Keras ends a fit with the averaged weights
@@ -99,8 +105,22 @@ def build_model(settings: TrainingSettings, classes: int, *, initial_weights: bo
     return network.with_ferplus_head(model, len(FERPLUS_COLUMNS)) if settings.ferplus_weight else model
 
 
-def compile_model(model: keras.Model, settings: TrainingSettings, phase: str, steps: int) -> None:
-    """Freeze or unfreeze the backbone of `model` and set optimizer and loss for `phase`, with `steps` per epoch."""
+def compile_model(
+    model: keras.Model,
+    settings: TrainingSettings,
+    phase: str,
+    steps: int,
+    frequencies: NDArray[np.floating] | None = None,
+) -> None:
+    """Freeze or unfreeze the backbone of `model` and set optimizer and loss for `phase`.
+
+    Args:
+        model: from `build_model`.
+        settings: unfreeze, learning rates, weight decay, and what the losses need.
+        phase: HEAD or FINE_TUNE.
+        steps: per epoch.
+        frequencies: of the classes, see trainer.training.losses.label_loss.
+    """
     # A frozen backbone also uses ImageNet's batch statistics: with those of the batch a head learns well in training
     # and fails in validation.
     network.unfreeze(model, 0 if phase == HEAD else settings.unfreeze)
@@ -112,7 +132,7 @@ def compile_model(model: keras.Model, settings: TrainingSettings, phase: str, st
     )
     # Weight decay is for kernels; on scales and offsets it works against batch normalization (He et al., CVPR 2019).
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    losses = [keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)]
+    losses = [label_loss(settings, frequencies)]
     loss_weights, metrics = [1.0], [["accuracy"]]
     if settings.ferplus_weight:  # without label smoothing: ten votes are soft enough
         losses.append(keras.losses.CategoricalCrossentropy())

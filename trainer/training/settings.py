@@ -17,6 +17,7 @@ from trainer.errors import TrainingError
 
 HEAD, FINE_TUNE = "head", "fine-tune"  # the two phases
 Precision = Literal["float32", "mixed_bfloat16"]
+Balance = Literal["none", "oversample", "weights", "logit-adjusted"]
 
 
 def _setting(default: Any, help_: str, **spec: Any) -> Any:
@@ -98,6 +99,11 @@ class TrainingSettings:
     mixup: float = _setting(
         0.0, "Mixup: both parameters of the Beta distribution (Zhang et al. 2018), usually 0.2; 0 disables it.", low=0
     )
+    balance: Balance = _setting(  # noqa: RUF009
+        "none",
+        "Balance of rare and frequent classes: oversample rare ones, weight the loss by class, or adjust the logits.",
+        reason="Without balance the probabilities follow the class frequencies of the data, as its accuracy rewards.",
+    )
     teachers: tuple[Path, ...] = _setting(
         (), "Teacher for knowledge distillation: a run folder, a .keras or a .tflite file. Repeatable."
     )
@@ -116,8 +122,9 @@ class TrainingSettings:
             value = getattr(self, name)
             if not spec.is_valid(value):
                 raise TrainingError(f"{name} is {value}, expected {spec.expected}")
-        if self.precision not in get_args(Precision):
-            raise TrainingError(f"precision is {self.precision!r}, expected {' or '.join(get_args(Precision))}")
+        for name, choices in (("precision", get_args(Precision)), ("balance", get_args(Balance))):
+            if getattr(self, name) not in choices:
+                raise TrainingError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(choices)}")
 
     @property
     def total_epochs(self) -> int:

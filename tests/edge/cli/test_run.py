@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import typer
 
@@ -18,11 +19,14 @@ from edge.cli import app
 from edge.config.models import shipped_model
 from edge.config.settings import RunSettings, setting_specs
 from edge.inference import model_file
+from edge.inference.classifier import Classifier
 from edge.pipeline import Summary
 from edge.sinks import registry as sinks
 from edge.types import Box
+from tests.support import faces
 from tests.support.commands import EDGE, run_edge
 from tests.support.images import PORTRAIT_FACE
+from trainer.evaluation.prediction import predict_tflite
 
 SUMMARY = re.compile(r"^(\d+) frames?(?:, (\d+) skipped)?, (\d+) faces?, \d+\.\d frames per second$", re.MULTILINE)
 
@@ -139,6 +143,42 @@ def test_images_of_a_folder_are_independent_and_bad_ones_counted(run_here, portr
     lines = [json.loads(line) for line in folder.stdout.splitlines()]
     expected = [face, {**face, "track_id": 2, "since": lines[1]["time"]}]
     assert [line["faces"] for line in lines] == [[each] for each in expected]
+
+
+def test_crops_are_classified_without_detection(run_here, tmp_path):
+    crops = faces.tiny(training=1, public=0, private=0)
+    for number, crop in enumerate(crops.faces):
+        wide = cv2.copyMakeBorder(crop, 0, 0, 5, 5, cv2.BORDER_REPLICATE)
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), wide)
+    result = run_here("run", tmp_path, "--crops", "-s", "jsonl")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line)["faces"] for line in result.stdout.splitlines()]
+    assert [[face["box"] for face in line] for line in lines] == [[[5, 0, 48, 48]]] * len(crops)
+    expected = predict_tflite(Classifier(shipped_model()), crops)
+    found = [list(face["probabilities"].values()) for (face,) in lines]
+    assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_crops_in_the_configuration_file_take_effect(run_here, portrait_file, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("crops = true\n")
+    command = ("run", portrait_file, "-s", "jsonl", "--config", path)
+    boxes = [
+        [face["box"] for face in json.loads(run_here(*command, *flags).stdout)["faces"]]
+        for flags in ((), ("--no-crops",))
+    ]
+    assert boxes[0] == [[0, 0, 512, 512]]
+    assert Box(*boxes[1][0]).iou(PORTRAIT_FACE) > 0.7
+
+
+@pytest.mark.parametrize("source", [[], ["synthetic"], ["usb:0"], ["VIDEO"]])
+def test_crops_are_refused_for_cameras_and_videos(run_here, tmp_path, source):
+    (tmp_path / "clip.mp4").write_bytes(b"not read")
+    arguments = [str(tmp_path / "clip.mp4") if each == "VIDEO" else each for each in source]
+    result = run_here("run", *arguments, "--crops", "--max-frames", 1)
+    assert result.returncode == 78
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("edge: error: crops ")
 
 
 # --- options ------------------------------------------------------------------------------------------------------

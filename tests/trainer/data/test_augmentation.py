@@ -85,6 +85,30 @@ def test_rotation_around_the_center_is_within_its_degrees(fraction):
     assert source_of((23.5, 23.5), ranges, fraction) == pytest.approx([23.5, 23.5])
 
 
+@pytest.mark.parametrize(("fraction", "tangent"), [(0.0, -0.176327), (0.5, 0), (1.0, 0.176327)])
+def test_shear_leans_vertical_lines_within_its_angle(fraction, tangent):
+    ranges = replace(NO_AUGMENTATION, shear=10)
+    assert source_of((23.5, 23.5), ranges, fraction) == pytest.approx([23.5, 23.5])
+    assert source_of((40, 23.5), ranges, fraction) == pytest.approx([40, 23.5])  # a horizontal line stays
+    assert source_of((23.5, 33.5), ranges, fraction) == pytest.approx([23.5 + 10 * tangent, 33.5])
+
+
+def test_sheared_face_is_turned_and_shifted_as_without_shear():
+    ranges = replace(NO_AUGMENTATION, rotate=12, shift=0.1, zoom=0.15)
+    expected = affine_matrix(48, 48, ranges, constant(0.9))
+    sheared = affine_matrix(48, 48, replace(ranges, shear=10), constant(0.9))
+    assert sheared[:, 0] == pytest.approx(expected[:, 0])
+    assert sheared @ (23.5, 23.5, 1) == pytest.approx(expected @ (23.5, 23.5, 1))
+    assert np.linalg.det(sheared[:, :2]) == pytest.approx(np.linalg.det(expected[:, :2]))  # the area stays
+
+
+def test_augmentation_without_shear_draws_no_number_for_it():
+    used, expected = rng(), rng()
+    affine_matrix(48, 48, replace(DEFAULT, shear=0), used)
+    expected.random(5)  # rotation, zoom, flip, and a shift in x and y
+    assert used.random() == expected.random()
+
+
 @pytest.mark.parametrize(("fraction", "pixels"), [(0.0, -4.8), (0.5, 0), (1.0, 4.8)])
 def test_shift_is_within_its_fraction_of_the_side(fraction, pixels):
     ranges = replace(NO_AUGMENTATION, shift=0.1)

@@ -13,7 +13,7 @@ from edge.errors import EmotionEdgeError, FileError, UsageError
 from tests.support import faces
 from trainer.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from trainer.evaluation.evaluate import Evaluation, ModelResult
-from trainer.evaluation.metrics import compute_metrics
+from trainer.evaluation.metrics import SceneMetrics, compute_metrics
 from trainer.reports.html_report import HtmlReport, write_report
 
 pytestmark = pytest.mark.keras  # not Keras itself, but Matplotlib, which comes with it
@@ -188,6 +188,19 @@ def test_every_section_is_there_and_linked(full):
 
 def test_a_section_without_content_is_left_out(minimal):
     assert minimal.text_in("h2") == minimal.text_in("a") == SECTIONS
+
+
+def test_scenes_have_a_section_with_the_figures_of_all_images(read_undrawn):
+    images = MODEL.metrics.support + 6 * np.eye(7, dtype=np.int64)[DATA.class_names.index("happy")]
+    scenes = SceneMetrics(images, MODEL.metrics, extra_faces=4, milliseconds=12.34, skipped=5)
+    page = read_undrawn(replace(MINIMAL, evaluation=replace(EVALUATION, scenes=scenes)))
+    assert page.text_in("h2") == [SECTIONS[0], "Detection", *SECTIONS[1:]]
+    assert page.row("faces found") == ["42 (87.5%)"]
+    assert page.row("extra faces") == ["4"]
+    assert page.row("macro recall") == [f"{scenes.macro_recall:.1%}"]
+    assert page.row("mean time per image") == ["12.3 ms"]
+    assert ["happy", "12", "50.0%", f"{scenes.recall[3]:.1%}"] in [row for table in page.tables for row in table]
+    assert not any("FER2013's labels" in text for text in page.text_in("li"))
 
 
 def test_all_images_decode(full):

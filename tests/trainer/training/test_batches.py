@@ -110,6 +110,60 @@ def test_epoch_has_each_face_once_with_its_label(make_batches):
     assert all(labels[pixels.tobytes()] == target.argmax() for pixels, target in pairs)
 
 
+UNBALANCED = ROWS.take(np.concatenate([np.flatnonzero(ROWS.labels != 1), np.flatnonzero(ROWS.labels == 1)[:4]]))
+
+
+def epoch_of(batches):
+    """Return all pixels and targets of an epoch."""
+    return [np.concatenate(parts) for parts in zip(*(batches[step] for step in range(len(batches))), strict=True)]
+
+
+def test_oversampling_draws_a_rare_class_more_often(make_batches):
+    # 6 classes of 16 faces and one of 4, in batches of 10: square roots 4 and 2 of 26, so 8 draws of 100.
+    options = {"rows": UNBALANCED, "batch_size": 10}
+    counts = epoch_of(make_batches(**options))[1].sum(axis=0)
+    oversampled = epoch_of(make_batches(balance="oversample", **options))[1].sum(axis=0)
+    assert counts.tolist() == [16, 4, 16, 16, 16, 16, 16]
+    assert oversampled[1] == 8
+    assert sorted(set(oversampled)) == [8, 15, 16]
+
+
+def test_repeated_face_has_its_label_and_another_augmentation(make_batches):
+    changed = {"rows": UNBALANCED, "batch_size": 100, "balance": "oversample", "input_size": 48}
+    plain, targets = make_batches(augmentation=NO_AUGMENTATION, **changed)[0]
+    augmented, same_targets = make_batches(**changed)[0]
+    labels = {face.tobytes(): label for face, label in zip(ROWS.faces, ROWS.labels, strict=True)}
+    assert [labels[face.tobytes()] for face in plain] == targets.argmax(axis=1).tolist()
+    assert np.array_equal(targets, same_targets)
+    assert len({face.tobytes() for face in plain}) < 100
+    assert len({face.tobytes() for face in augmented}) == 100
+
+
+def test_oversampled_batch_depends_only_on_seed_epoch_and_step(make_batches):
+    # Without augmentation a batch differs only by the rows that are drawn.
+    changed = {"rows": UNBALANCED, "balance": "oversample", "augmentation": NO_AUGMENTATION}
+    assert equal(make_batches(**changed)[2], make_batches(**changed)[2])
+    assert not equal(make_batches(**changed)[2], make_batches(**changed)[3])
+    assert not equal(make_batches(**changed)[2], make_batches(epoch=1, **changed)[2])
+    assert not equal(make_batches(**changed)[2], make_batches(seed=2, **changed)[2])
+
+
+@pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
+def test_balance_of_the_loss_leaves_the_batches_unchanged(balance, make_batches):
+    assert equal(make_batches(UNBALANCED, balance=balance)[2], make_batches(UNBALANCED)[2])
+
+
+def test_oversampled_faces_have_their_soft_targets_and_mixup(module, settings):
+    changed = {"balance": "oversample", "augmentation": NO_AUGMENTATION, "batch_size": 100, "input_size": 48}
+    soft = np.random.default_rng(0).dirichlet(np.ones(7), len(UNBALANCED)).astype(np.float32)
+    by_face = {face.tobytes(): target for face, target in zip(UNBALANCED.faces, soft, strict=True)}
+    pixels, targets = module.TrainingBatches(replace(settings, **changed), UNBALANCED, 0, soft)[0]
+    assert equal(targets, [by_face[face.tobytes()] for face in pixels])
+    _, mixed = module.TrainingBatches(replace(settings, mixup=0.4, **changed), UNBALANCED, 0, soft)[0]
+    weight = (mixed[0, 0] - targets[-1, 0]) / (targets[0, 0] - targets[-1, 0])
+    assert mixed == pytest.approx(weight * targets + (1 - weight) * targets[::-1], abs=1e-4)
+
+
 def test_incomplete_batch_is_dropped_but_never_the_only_one(make_batches):
     assert [len(make_batches(batch_size=size)) for size in (50, 112, 1000)] == [2, 1, 1]
     assert len(make_batches(batch_size=1000)[0][0]) == 112

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -184,7 +185,7 @@ def test_learning_rate_warms_up_and_decays_to_0(loop, settings):
 def train_with_interrupt(loop, monkeypatch):
     """Return a function that trains and raises KeyboardInterrupt in the middle of the given epoch, from 0."""
 
-    def train(settings, folder, epoch):
+    def train(settings, folder, epoch, data=DATA):
         with monkeypatch.context() as patch:
             steps = []
 
@@ -194,7 +195,7 @@ def train_with_interrupt(loop, monkeypatch):
                     raise KeyboardInterrupt
 
             patch.setattr(loop.EpochEvaluator, "on_train_batch_end", interrupt)
-            loop.train(settings, DATA, folder)
+            loop.train(settings, data, folder)
 
     return train
 
@@ -215,6 +216,38 @@ def test_interrupted_and_resumed_run_gives_the_same_result(epoch, run, loop, set
     assert all(found[key] == pytest.approx(expected[key], abs=1e-4) for key in expected)
     losses = [public_test(one / "best.keras").loss for one in (folder, run)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+# 4 faces of disgust, 16 of each other class: 100 in Training.
+UNBALANCED = DATA.take(
+    np.setdiff1d(np.arange(len(DATA)), np.flatnonzero((DATA.splits == TRAINING) & (DATA.labels == 1))[4:])
+)
+
+
+@pytest.fixture(scope="module")
+def balanced_run(loop, settings, tmp_path_factory):
+    """Return a function that gives the settings and the folder of a finished run on UNBALANCED, trained once."""
+
+    @cache
+    def train(balance):
+        balanced = replace(settings, balance=balance, batch_size=14, epochs=2, mixup=0.2)  # 7 steps
+        folder = tmp_path_factory.mktemp("balanced") / "run"
+        loop.train(balanced, UNBALANCED, folder)
+        return balanced, folder
+
+    return train
+
+
+@pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
+def test_balanced_run_resumes_to_the_same_result(balance, balanced_run, loop, train_with_interrupt, tmp_path):
+    (settings, run), folder = balanced_run(balance), tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"^stopped; .*--resume$"):
+        train_with_interrupt(settings, folder, 2, UNBALANCED)
+    assert completed_epochs(folder) == 2
+    loop.train(settings, UNBALANCED, folder, resume=True)
+    assert compared_columns(folder) == pytest.approx(compared_columns(run), abs=1e-5)
+    expected, found = read_weights(run), read_weights(folder)
+    assert all(found[key] == pytest.approx(expected[key], abs=1e-4) for key in expected)
 
 
 TRAINER = """
@@ -265,6 +298,7 @@ def test_second_run_in_a_folder_is_an_error_and_changes_nothing(run, loop, setti
         ({"seed": 7, "batch_size": 8}, "settings: batch_size 16 -> 8; seed 1 -> 7$"),
         ({"augmentation": NO_AUGMENTATION}, "settings: augmentation .*'flip': False"),
         ({"data": "other.csv"}, "settings: data tiny.csv -> other.csv$"),
+        ({"balance": "weights"}, "settings: balance none -> weights$"),
     ],
 )
 def test_resuming_with_other_settings_names_the_difference(changed, difference, run, loop, settings):
@@ -326,6 +360,71 @@ def test_failed_write_ends_in_one_line_with_complete_files(settings, tmp_path):
     assert "Traceback" not in done.stderr
     assert completed_epochs(folder) == 1
     assert public_test(folder / "best.keras").n == 28
+
+
+# --- class balance --------------------------------------------------------------------------------------------------
+
+
+def predict_untrained(loop, settings, balance):
+    """Return the probabilities of a compiled network with random weights, always the same ones."""
+    from trainer.training.batches import model_inputs
+
+    loop.keras.utils.set_random_seed(0)
+    model = loop.build_model(settings, 7)
+    loop.compile_model(model, replace(settings, balance=balance), "fine-tune", 7, np.arange(1, 8) / 28)
+    return model.predict(model_inputs(DATA, 32), verbose=0)
+
+
+@pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
+def test_balance_leaves_the_output_of_the_network_unchanged(balance, loop, settings):
+    assert np.array_equal(predict_untrained(loop, settings, balance), predict_untrained(loop, settings, "none"))
+
+
+@pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
+def test_balanced_run_saves_the_same_layers_as_any_other(balance, balanced_run, run):
+    from trainer import keras_file
+
+    folder = balanced_run(balance)[1]
+    layers, expected = (keras_file.load(each / "best.keras").get_config()["layers"] for each in (folder, run))
+    assert [layer["class_name"] for layer in layers] == [layer["class_name"] for layer in expected]
+    best = max(read_history(folder), key=lambda row: float(row["val_accuracy"]))
+    assert public_test(folder / "best.keras").loss == pytest.approx(float(best["val_loss"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
+def test_balanced_run_gives_a_rare_class_a_higher_probability(balance, balanced_run):
+    from trainer.evaluation.prediction import open_model
+
+    models = [open_model(balanced_run(each)[1] / "best.keras", DATA) for each in ("none", balance)]
+    probabilities = [model.predict(DATA.split(PUBLIC_TEST))[:, 1].mean() for model in models]
+    assert probabilities[1] > 1.1 * probabilities[0], probabilities
+
+
+@pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
+def test_balance_is_of_the_labels_and_not_of_ferplus(balance, loop, settings):
+    from trainer.training.batches import model_inputs
+
+    frequencies = np.array([0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    settings = replace(settings, ferplus_weight=0.5)
+    losses = {}
+    for each in ("none", balance):
+        loop.keras.utils.set_random_seed(0)
+        model = loop.build_model(settings, 7)
+        loop.compile_model(model, replace(settings, balance=each), "head", 7, frequencies)
+        rare = DATA.take(np.flatnonzero(DATA.labels > 0)[:12])
+        targets = np.eye(7, dtype=np.float32)[rare.labels], np.eye(10, dtype=np.float32)[rare.labels]
+        pixels = model_inputs(rare, 32)
+        losses[each] = model.test_on_batch(pixels, targets, return_dict=True)
+    assert losses[balance]["ferplus_loss"] == pytest.approx(losses["none"]["ferplus_loss"])
+    assert abs(losses[balance]["probabilities_loss"] - losses["none"]["probabilities_loss"]) > 0.1
+
+
+@pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
+def test_balance_without_faces_of_a_class_starts_no_run(balance, loop, settings, tmp_path):
+    data = DATA.take(np.flatnonzero((DATA.splits != TRAINING) | (DATA.labels != 1)))
+    with pytest.raises(TrainingError, match=rf"^tiny\.csv: .*disgust.*--balance {balance}"):
+        loop.train(replace(settings, balance=balance), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # --- FER+, teachers, initial weights --------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ def test_every_setting_is_specified_but_data_and_augmentation():
         ("learning_rate", 0.0),
         ("distill_weight", float("nan")),
         ("precision", "float16"),
+        ("balance", "full"),
     ],
 )
 def test_value_out_of_range_is_named(name, value):

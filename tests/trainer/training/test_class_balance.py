@@ -1,0 +1,78 @@
+"""Class balance: how often each class is drawn, and weights and offsets of the loss by class frequency."""
+
+import numpy as np
+import pytest
+
+from tests.support import faces
+from trainer.errors import TrainingError
+from trainer.training.class_balance import (
+    MAX_WEIGHT_RATIO,
+    class_weights,
+    logit_offsets,
+    oversampled_rows,
+    require_every_class,
+)
+
+COUNTS = np.array([400, 100, 25])  # square roots 20, 10, 5: of 525 draws 300, 150, 75
+LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(3), COUNTS))
+
+
+def draw(seed=0):
+    return oversampled_rows(LABELS, np.random.default_rng(seed))
+
+
+def test_classes_are_drawn_by_the_square_root_of_their_faces():
+    assert np.bincount(LABELS[draw()]).tolist() == [300, 150, 75]
+
+
+def test_a_class_of_one_face_is_drawn_and_an_empty_one_is_not():
+    labels = np.array([0] * 30 + [2])
+    drawn = labels[oversampled_rows(labels, np.random.default_rng(0))]
+    assert np.bincount(drawn).tolist() == [26, 0, 5]  # 31 * sqrt(30) / (sqrt(30) + 1) = 26.2
+
+
+def test_faces_of_a_class_are_drawn_equally_often():
+    times = np.bincount(draw(), minlength=len(LABELS))
+    assert set(times[LABELS == 0]) == {0, 1}
+    assert set(times[LABELS == 1]) == {1, 2}
+    assert set(times[LABELS == 2]) == {3}
+
+
+def test_another_epoch_draws_other_faces_in_another_order():
+    one, other = set(draw(1)), set(draw(2))
+    assert np.array_equal(draw(1), draw(1))
+    assert one != other
+    assert len(one | other) > len(one)
+
+
+def test_drawn_rows_are_shuffled():
+    drawn = LABELS[draw()]
+    thirds = [np.bincount(part, minlength=3) for part in np.split(drawn, 3)]
+    assert np.array(thirds) == pytest.approx(np.tile([100, 50, 25], (3, 1)), abs=20)
+
+
+def test_class_weights_are_inverse_frequencies_with_a_mean_of_1():
+    frequencies = np.array([0.5, 0.3, 0.2])
+    weights = class_weights(frequencies)
+    assert weights == pytest.approx([1 / 1.5, 1 / 0.9, 1 / 0.6])
+    assert frequencies @ weights == pytest.approx(1)
+
+
+def test_class_weights_are_capped_and_keep_their_mean():
+    frequencies = np.array([0.7, 0.28, 0.02])  # without a cap the last weighs 35 times the first
+    weights = class_weights(frequencies)
+    assert weights[2] / weights[0] == pytest.approx(MAX_WEIGHT_RATIO)
+    assert weights[1] / weights[0] == pytest.approx(2.5)
+    assert frequencies @ weights == pytest.approx(1)
+
+
+def test_logit_offsets_are_the_logarithms_of_the_frequencies():
+    assert logit_offsets(np.array([0.5, 0.4, 0.1])) == pytest.approx([-0.693147, -0.916291, -2.302585])
+
+
+def test_classes_without_faces_are_named_with_the_option():
+    data = faces.tiny(training=2, public=0, private=0)
+    require_every_class(data, "weights")
+    few = data.take(np.flatnonzero(data.labels % 3 != 1))
+    with pytest.raises(TrainingError, match=r"^tiny\.csv: .* disgust, sad, .*--balance weights.*--classes"):
+        require_every_class(few, "weights")

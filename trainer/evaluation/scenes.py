@@ -1,0 +1,132 @@
+"""Evaluation of the device's complete chain, detection and classification, on images of whole scenes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.image_analyzer import ImageAnalyzer
+from edge.inference.preprocess import crop, resample
+from edge.types import FaceResult
+from trainer.data.dataset import FER2013_FACE_PIXELS, Dataset, progress_bar
+from trainer.data.image_folder import LABEL_SYNONYMS, ImageFile, is_image, list_folder
+from trainer.errors import DataError
+from trainer.evaluation.evaluate import Evaluation, ModelResult
+from trainer.evaluation.metrics import SceneMetrics, compute_metrics
+
+SPLIT_NAME = "detected faces"
+MIN_WIDTH_FRACTION = 0.25  # of the image: a narrower face is somebody in the background
+SKIP_HINT = "use --skip-invalid"
+
+
+def evaluate_scenes(
+    analyzer: ImageAnalyzer, folder: Path, model_name: str, *, skip_invalid: bool = False
+) -> Evaluation:
+    """Evaluate `analyzer` on the images in `folder`; shows a progress bar on a terminal.
+
+    The class of an image is its folder, or in `folder` itself the start of its name: `<class>-<n>.jpg`. Its face is the
+    largest one whose box covers the center of the image and is at least MIN_WIDTH_FRACTION of its width wide. All other
+    boxes are extra faces.
+
+    Args:
+        model_name: of the model file, for people.
+        skip_invalid: leave images out that do not decode or whose class is not a label of the model, and count them,
+            instead of raising.
+
+    Returns:
+        The evaluation of the faces that were found, with what was missed in `scenes`.
+
+    Raises DataError: there are no images, an image is invalid, or no face was found in any image.
+    """
+    labels = analyzer.labels
+    files = list_scenes(folder, labels, skip_invalid=skip_invalid)
+    images, extra_faces, seconds = np.zeros(len(labels), np.int64), 0, 0.0
+    probabilities, crops, found_labels = [], [], []
+    with progress_bar(f"analyzing {folder.name}", len(files)) as progress:
+        for file, label in progress(files):
+            image = _decode(file)
+            if label is None or image is None:
+                if image is None and not skip_invalid:
+                    raise DataError(f"{folder / file.name}: cannot be decoded; replace or remove it, or {SKIP_HINT}")
+                continue
+            images[label] += 1
+            begin = time.perf_counter()
+            faces = analyzer.analyze(image)
+            seconds += time.perf_counter() - begin
+            face = center_face(faces, image.shape[1], image.shape[0])
+            extra_faces += len(faces) - (face is not None)
+            if face:
+                probabilities.append([face.probabilities[name] for name in labels])
+                found_labels.append(label)
+                crops.append(_face_crop(image, face))
+    n = int(images.sum())
+    if not crops:
+        raise DataError(f"{folder}: no face was found in {n} images ({len(files) - n} invalid ones skipped)")
+    splits = np.full(len(crops), SPLIT_NAME)
+    dataset = Dataset(
+        np.stack(crops), np.array(found_labels), splits, labels, skipped=len(files) - n, source=str(folder)
+    )
+    metrics = compute_metrics(np.array(probabilities, np.float32), dataset)
+    result = ModelResult(model_name, np.array(probabilities, np.float32), metrics)
+    scenes = SceneMetrics(images, metrics, extra_faces, 1000 * seconds / n, dataset.skipped)
+    return Evaluation(dataset, (result,), analyzer.min_confidence, scenes=scenes)
+
+
+def list_scenes(
+    folder: Path, labels: Sequence[str], *, skip_invalid: bool = False
+) -> list[tuple[ImageFile, int | None]]:
+    """Return each image in `folder` with the index of its class in `labels`; None where that is not among them.
+
+    Raises DataError: `folder` is not a folder or has no images, or a class is not in `labels` without `skip_invalid`.
+    """
+    files = [file for file in list_folder(folder) if is_image(file.name)] if folder.is_dir() else []
+    if not files:
+        raise DataError(f"{folder}: no images found; expected a folder with CLASS/* or <class>-<n>.jpg")
+    scenes = [(file, _true_label(file, labels)) for file in files]
+    unknown = [file.name for file, label in scenes if label is None]
+    if unknown and not skip_invalid:
+        raise DataError(
+            f"{folder / unknown[0]}: its class is not a label of the model, {', '.join(labels)} "
+            f"({len(unknown)} of {len(files)} images); rename or remove it, or {SKIP_HINT}"
+        )
+    return scenes
+
+
+def center_face(faces: Sequence[FaceResult], width: int, height: int) -> FaceResult | None:
+    """Return the face that an image of `width` x `height` pixels is about: see evaluate_scenes."""
+    candidates = [
+        face
+        for face in faces
+        if face.box.width >= MIN_WIDTH_FRACTION * width
+        and face.box.x <= width / 2 <= face.box.x + face.box.width
+        and face.box.y <= height / 2 <= face.box.y + face.box.height
+    ]
+    return max(candidates, key=lambda face: face.box.width * face.box.height, default=None)
+
+
+def _true_label(file: ImageFile, labels: Sequence[str]) -> int | None:
+    """Return the index in `labels` of the class of `file`; None where it is not among them."""
+    named = re.fullmatch(r"(.+)-\d+\.\w+", file.name)
+    name = (file.parts[-2] if len(file.parts) > 1 else named[1] if named else "").lower()
+    known = [label.lower() for label in labels]
+    return next((known.index(each) for each in (name, LABEL_SYNONYMS.get(name)) if each in known), None)
+
+
+def _decode(file: ImageFile) -> NDArray[np.uint8] | None:
+    """Return the (height, width, 3) BGR image, as the camera `file` decodes it; None for a damaged one."""
+    content = np.frombuffer(file.read(), np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    return None if image is None else image.astype(np.uint8, copy=False)
+
+
+def _face_crop(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:
+    """Return the box of `face` as a face of a data set: gray, FER2013_FACE_PIXELS a side."""
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+    square = crop(gray, face.box, 0.0)
+    return resample(square, effective_resolution=square.shape[0], size=FER2013_FACE_PIXELS)
