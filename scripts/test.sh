@@ -34,7 +34,7 @@ fi
 echo "== the slow tests: large networks, several devices, browsers, displays, bundles"
 .venv-test/bin/python -m pytest -m slow
 echo "== a training on JAX, stopped and resumed"
-KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/trainer/training/test_loop.py -k stopped_and_resumed
+KERAS_BACKEND=jax .venv-test/bin/python -m pytest tests/trainer/training/test_loop.py -k interrupted_and_resumed
 echo "== the edge package alone, without TensorFlow and Keras"
 .venv-edge/bin/python -m pytest -m "not keras and not scripts and not slow"
 if [ -n "$old" ]; then
