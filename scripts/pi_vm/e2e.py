@@ -403,7 +403,10 @@ CASES = (
     Case("hang", "SIGSTOP", f"ended by the watchdog after {WATCHDOG_SECONDS:g} s, a new process", hung),
     Case("memory", "allocate more than MemoryMax in the service", "killed, a new process", out_of_memory),
     Case(
-        "camera", "camera's driver unbound and removed, put back", "waited for; the same process continues", unplugged
+        "camera",
+        "unbind and remove the camera's driver, load it again",
+        "the same process waits and continues",
+        unplugged,
     ),
     Case("model", "deploy a file that is no model", "refused (78), nothing changed", no_model_deployed),
     Case(
