@@ -160,7 +160,7 @@ def make_configuration(camera: Any, size: Size | None) -> Any:
         # Without this the image's size selects the sensor's mode: at 640x480, Camera Module 2 covers 39 % of its width.
         # The mode with the full field of view delivers half the sensor's pixels on Raspberry Pi's own modules.
         sensor={"output_size": (sensor[0] // 2, sensor[1] // 2)} if sensor else {},
-        color_space=importlib.import_module("libcamera").ColorSpace.Smpte170m(),  # as OpenCV converts, at any size
+        colour_space=importlib.import_module("libcamera").ColorSpace.Smpte170m(),  # as OpenCV converts, at any size
         display=None,
         encode=None,
         buffer_count=4,

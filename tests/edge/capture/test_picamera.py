@@ -63,9 +63,9 @@ class Picamera2:
     def global_camera_info():
         return [dict(info) for info in Picamera2.known]
 
-    def create_video_configuration(self, main=None, lores=None, queue=True, color_space=None, sensor=None, **others):
+    def create_video_configuration(self, main=None, lores=None, queue=True, colour_space=None, sensor=None, **others):
         assert set(others) <= {"raw", "transform", "buffer_count", "display", "encode", "controls"}
-        assert color_space == "BT.601"  # the standard that OpenCV converts from
+        assert colour_space == "BT.601"  # the standard that OpenCV converts from
         lores = lores and {"format": "YUV420", **lores}
         return {"main": dict(main), "lores": lores, "queue": queue, "sensor": sensor}
 
