@@ -33,6 +33,12 @@ class Box:
         union = self.width * self.height + other.width * other.height - intersection
         return intersection / union if union else 0.0
 
+    def clipped(self, width: int, height: int) -> Box:
+        """Return the part of the box inside an image of `width` x `height` pixels; without one, a box with a side 0."""
+        x0, x1 = (min(max(x, 0), width) for x in (self.x, self.x + self.width))
+        y0, y1 = (min(max(y, 0), height) for y in (self.y, self.y + self.height))
+        return Box(x0, y0, x1 - x0, y1 - y0)
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -40,6 +46,7 @@ class Detection:
 
     box: Box
     score: int  # the cascade's neighbor count: how many overlapping hits were merged into this one; from 1
+    roll: float = 0.0  # degrees by which the head is tilted in the image plane, clockwise positive, -90 to 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Track:
 
     track_id: int  # from 1
     box: Box
+    roll: float = 0.0  # degrees, see Detection
 
 
 @dataclass(frozen=True, slots=True)

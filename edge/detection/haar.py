@@ -62,30 +62,54 @@ class HaarDetector:
         min_size: float = MIN_FACE_SIZE,
         max_size: float | None = None,
         window: float = WINDOW_PIXELS,
+        roll: float = 0.0,
     ) -> list[Detection]:
-        """Return the faces that lie inside `area`, the highest score first.
+        """Return the faces that lie inside `area`, the highest score first, with their centers inside the image.
 
         Args:
             gray: (height, width), the complete image.
-            area: the part of it to search, clipped to the image. None: the complete image.
+            area: the part of it to search. Where it reaches beyond the image, the image's border pixels are repeated:
+                the cascade then finds a face that the border cuts. None: the complete image.
             min_size, max_size: sides of the smallest and largest face to detect, in pixels of `gray`.
             window: pixels that the smallest face is downscaled to, so that the cost depends on the ratio of image size
                 to face size and not on the number of pixels.
+            roll: degrees, clockwise positive: heads that are tilted by about this angle are found. The area is turned
+                about its center by as much, so that faces in its corners may be lost.
         """
-        area = area or Box(0, 0, gray.shape[1], gray.shape[0])
+        height, width = gray.shape
+        area = area or Box(0, 0, width, height)
         max_size = max_size or max(gray.shape)
-        x0, y0 = max(0, area.x), max(0, area.y)
-        part = gray[y0 : max(y0, area.y + area.height), x0 : max(x0, area.x + area.width)]
+        inside = area.clipped(width, height)
         factor = max(1.0, min_size / window)
         smallest, largest = (max(1, round(size / factor)) for size in (min_size, max_size))
-        if min(part.shape) < min_size:  # includes a clipped area that is empty
+        if not inside.width or not inside.height or min(area.width, area.height) < min_size:
             return []
-        part = downscale(part, factor)
+        part = downscale(gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width], factor)
+        left, top = round((inside.x - area.x) / factor), round((inside.y - area.y) / factor)
+        if inside != area:
+            right = round((area.x + area.width - inside.x - inside.width) / factor)
+            bottom = round((area.y + area.height - inside.y - inside.height) / factor)
+            part = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+        part, turn_back = _turn_upright(part, roll)
         boxes, neighbors = self._cascade.detectMultiScale2(
             part, SCALE_FACTOR, MIN_NEIGHBORS, minSize=(smallest, smallest), maxSize=(largest, largest)
         )
         detections = []
-        for (x, y, width, height), score in zip(boxes, neighbors, strict=True):
-            box = Box(x0 + round(x * factor), y0 + round(y * factor), round(width * factor), round(height * factor))
-            detections.append(Detection(box, int(score)))
+        for (x, y, box_width, box_height), score in zip(boxes, neighbors, strict=True):
+            half = np.array((box_width, box_height)) / 2
+            corner = turn_back @ (x + half[0], y + half[1], 1.0) - half if roll else np.array((x, y))
+            box_x, box_y = (round(float(value) * factor) for value in corner - (left, top))
+            box = Box(inside.x + box_x, inside.y + box_y, round(box_width * factor), round(box_height * factor))
+            if 0 <= box.x + box.width / 2 < width and 0 <= box.y + box.height / 2 < height:
+                detections.append(Detection(box, int(score), roll))
         return sorted(detections, key=lambda detection: -detection.score)
+
+
+def _turn_upright(part: NDArray[np.uint8], roll: float) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Return `part` (height, width) turned by `roll` degrees counterclockwise, and the (2, 3) matrix back."""
+    if not roll:
+        return part, np.eye(2, 3)
+    height, width = part.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), roll, 1.0)
+    turned = cv2.warpAffine(part, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return turned.astype(np.uint8, copy=False), np.asarray(cv2.invertAffineTransform(turn), np.float64)

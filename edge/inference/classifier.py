@@ -61,11 +61,18 @@ class Classifier:
         self.classify(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
 
     def prepare(
-        self, gray: NDArray[np.uint8], box: Box, *, flip: bool = False, padding: float | None = None
+        self,
+        gray: NDArray[np.uint8],
+        box: Box,
+        *,
+        flip: bool = False,
+        roll: float = 0.0,
+        padding: float | None = None,
     ) -> NDArray[np.uint8]:
         """Return the (size, size) uint8 input for the face in `box` of `gray` (height, width).
 
         Args:
+            roll: degrees by which the head is tilted clockwise; the crop is turned upright.
             flip: whether to mirror it for flip test-time augmentation, see edge.inference.preprocess.flip_crop.
             padding: of the box, see edge.inference.preprocess.crop; None: that of the card, for a detector's boxes.
         """
@@ -77,6 +84,7 @@ class Classifier:
             effective_resolution=card.effective_resolution,
             size=card.input_size,
             flip=flip,
+            roll=roll,
         )
 
     def classify(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:

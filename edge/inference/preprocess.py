@@ -18,16 +18,23 @@ FLIP_PADDING = -0.03
 
 
 def model_input(
-    gray: NDArray[np.uint8], box: Box, *, padding: float, effective_resolution: int, size: int, flip: bool = False
+    gray: NDArray[np.uint8],
+    box: Box,
+    *,
+    padding: float,
+    effective_resolution: int,
+    size: int,
+    flip: bool = False,
+    roll: float = 0.0,
 ) -> NDArray[np.uint8]:
     """Return the (size, size) uint8 input of the model for the face in `box` of `gray` (height, width).
 
     Args:
-        padding: see `crop`.
+        padding, roll: see `crop`.
         effective_resolution, size: see `resample`.
         flip: whether to apply `flip_crop`.
     """
-    face = crop(gray, box, padding)
+    face = crop(gray, box, padding, roll)
     return resample(flip_crop(face) if flip else face, effective_resolution=effective_resolution, size=size)
 
 
@@ -45,25 +52,34 @@ def center_square(gray: NDArray[np.uint8]) -> Box:
     return Box((width - side) // 2, (height - side) // 2, side, side)
 
 
-def crop(gray: NDArray[np.uint8], box: Box, padding: float) -> NDArray[np.uint8]:
+def crop(gray: NDArray[np.uint8], box: Box, padding: float, roll: float = 0.0) -> NDArray[np.uint8]:
     """Return the square around `box`, padded on each side by `padding` times its side (-0.4 to 1).
 
     Beyond the image its border pixels are repeated, so that the face keeps its place in the crop. Raises ValueError for
     a square outside the image.
+
+    Args:
+        roll: degrees by which the head is tilted clockwise; the crop is turned about its center until it is upright.
     """
     side = max(1, round(max(box.width, box.height) * (1 + 2 * padding)))
     left = round(box.x + box.width / 2 - side / 2)
     top = round(box.y + box.height / 2 - side / 2)
     height, width = gray.shape
-    x0, x1 = (int(np.clip(edge, 0, width)) for edge in (left, left + side))
-    y0, y1 = (int(np.clip(edge, 0, height)) for edge in (top, top + side))
-    if x0 == x1 or y0 == y1:
+    inside = Box(left, top, side, side).clipped(width, height)
+    if not inside.width or not inside.height:
         raise ValueError(f"{box} lies outside an image of {width} x {height}")
-    inside = gray[y0:y1, x0:x1]
-    if inside.shape == (side, side):
-        return inside
-    border = (y0 - top, top + side - y1, x0 - left, left + side - x1)
-    return cv2.copyMakeBorder(inside, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+    if roll:
+        center = (side - 1) / 2
+        turn = cv2.getRotationMatrix2D((left + center, top + center), roll, 1.0)
+        turn[:, 2] -= (left, top)
+        turned = cv2.warpAffine(gray, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return turned.astype(np.uint8, copy=False)
+    face = gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
+    if face.shape == (side, side):
+        return face
+    top_border, left_border = inside.y - top, inside.x - left
+    border = (top_border, side - face.shape[0] - top_border, left_border, side - face.shape[1] - left_border)
+    return cv2.copyMakeBorder(face, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
 
 
 def resample(face: NDArray[np.uint8], *, effective_resolution: int, size: int) -> NDArray[np.uint8]:

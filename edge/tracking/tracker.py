@@ -126,6 +126,7 @@ class Tracker:
         """
         pad = round(box.width * REDETECT_PADDING)
         area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+        area = area.clipped(gray.shape[1], gray.shape[0])
         sizes = box.width * REDETECT_MIN_SCALE, box.width * REDETECT_MAX_SCALE
         detections = self._detector.detect(gray, area, *sizes, self._detector.sparse_window)
         if not detections and (state.confirmed or state.hits >= MIN_HITS - 1):

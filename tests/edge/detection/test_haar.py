@@ -137,3 +137,26 @@ def test_opencv_without_cascades_is_an_error_naming_the_package(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(EmotionEdgeError, match="opencv-python-headless<5"):
         HaarDetector()
+
+
+@pytest.mark.parametrize("roll", [-35, -25, 25, 35])
+def test_tilted_face_is_detected_where_it_is(detector, roll):
+    box = Box(200, 120, 150, 150)
+    tilt = cv2.getRotationMatrix2D((320, 240), -roll, 1.0)
+    image = cv2.warpAffine(draw_faces(("happy", box)), tilt, (640, 480), borderMode=cv2.BORDER_REPLICATE)
+    center = tilt @ (275, 195, 1)
+    assert detector.detect(image) == []
+    (detection,) = detector.detect(image, roll=roll)
+    found = detection.box
+    assert (found.x + found.width / 2, found.y + found.height / 2) == pytest.approx(center, abs=15)
+    assert found.width == pytest.approx(150, rel=0.15)
+    assert detection.roll == roll
+
+
+def test_face_cut_by_the_border_is_detected_beyond_it(detector):
+    image = draw_faces(("happy", Box(200, 120, 150, 150)))[:, 245:]  # 70 % of the face are left
+    height, width = image.shape
+    assert detector.detect(image) == []
+    (detection,) = detector.detect(image, Box(-100, 0, width + 100, height))
+    assert detection.box.x < 0 < detection.box.x + detection.box.width / 2
+    assert detection.box.width == pytest.approx(150, rel=0.15)

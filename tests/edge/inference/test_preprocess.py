@@ -75,3 +75,15 @@ def test_models_input_is_the_crop_resampled(flip):
     expected = resample(flip_crop(face) if flip else face, effective_resolution=12, size=32)
     actual = model_input(RAMP, box, padding=0.1, effective_resolution=12, size=32, flip=flip)
     assert np.array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("roll", [-30, 20, 90])
+def test_crop_of_a_tilted_head_is_upright(roll):
+    upright = np.random.default_rng(1).integers(0, 255, (8, 8)).astype(np.uint8)
+    upright = cv2.resize(upright, (80, 80), interpolation=cv2.INTER_CUBIC)
+    image = cv2.copyMakeBorder(upright, 40, 40, 60, 60, cv2.BORDER_REPLICATE)
+    tilt = cv2.getRotationMatrix2D((99.5, 79.5), -roll, 1.0)  # clockwise for a positive roll
+    tilted = cv2.warpAffine(image, tilt, (200, 160), borderMode=cv2.BORDER_REPLICATE)
+    box = Box(60, 40, 80, 80)
+    difference = cv2.absdiff(crop(tilted, box, 0.0, roll), crop(image, box, 0.0))
+    assert difference[8:-8, 8:-8].mean() < 4 < cv2.absdiff(crop(tilted, box, 0.0), crop(image, box, 0.0)).mean()
