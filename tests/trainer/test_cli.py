@@ -181,6 +181,17 @@ def test_preview_writes_an_image(trainer, table, tmp_path):
     assert cv2.imread(str(tmp_path / "preview.png")) is not None
 
 
+@pytest.mark.keras
+def test_preview_prints_what_augment_takes(trainer, table, tmp_path):
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    text = trainer("preview", "--data", table, "--out", first)[1]
+    assert "shear = 0.0 " in text
+    changed = tmp_path / "augment.toml"
+    changed.write_text(text.replace("shear = 0.0 ", "shear = 30.0"))
+    assert trainer("preview", "--data", table, "--out", second, "--augment", changed)[1] == changed.read_text()
+    assert first.read_bytes() != second.read_bytes()
+
+
 def test_crop_padding_prints_the_accuracy_per_padding(trainer, table):
     status, out, _ = trainer("crop-padding", faces.SHIPPED, "--data", table)
     assert status == 0
@@ -238,6 +249,8 @@ ERRORS = [
     ("train --data DATA --unfreeze some", 2, ["--unfreeze", "'some'", "all"]),
     ("train --data DATA --devices two", 2, ["--devices", "one", "all"]),
     ("train --data DATA --precision float16", 2, ["--precision", "mixed_bfloat16"]),
+    ("train --data DATA --augment DATA", 78, ["fer2013.csv: more than", "bytes"]),
+    ("train --data DATA --augment NONE", 78, ["none.keras: cannot be read", "trainer preview"]),
     ("train --data DATA --balance full", 2, ["--balance", "oversample", "weights", "logit-adjusted"]),
     ("train --data DATA --dropout 2", 2, ["--dropout"]),
     ("train --data DATA --distill-weight 2", 2, ["--distill-weight"]),

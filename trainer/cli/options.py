@@ -33,6 +33,14 @@ FerPlus = Annotated[
 SkipInvalid = Annotated[
     bool, typer.Option("--skip-invalid", help="Skip invalid rows or images and count them, instead of stopping.")
 ]
+Augment = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Ranges of the augmentation, a TOML file such as 'trainer preview' prints.",
+        show_default="the built-in ranges",
+    ),
+]
 Split = Annotated[str, typer.Option(metavar="SPLIT", help="Training, PublicTest or PrivateTest.")]
 CompareTo = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Second model to compare to, for example the float one of an int8.")

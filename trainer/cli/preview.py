@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from trainer.cli.options import DataPath, SkipInvalid, load, training_options
+from trainer.cli.options import Augment, DataPath, SkipInvalid, load, training_options
+from trainer.data import augmentation_file
+from trainer.data.augmentation import Augmentation
 from trainer.data.dataset import TRAINING
 from trainer.training.settings import TrainingSettings
 
@@ -21,15 +23,18 @@ def preview(
     data: DataPath,
     settings: TrainingSettings,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Image to write (.png).")] = Path("preview.png"),
+    augment: Augment = None,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Draw augmented training images.
+    """Draw augmented training images, and print the ranges of the augmentation as TOML.
 
-    Draws Training faces of each class next to augmented copies of them.
+    Draws Training faces of each class next to augmented copies of them. What is printed is a file for --augment.
     """
     from trainer.reports.preview import write_preview
 
+    augmentation = augmentation_file.read(augment) if augment else Augmentation()
     training = load(data, skip_invalid=skip_invalid).split(TRAINING)
-    write_preview(training, settings.augmentation, settings.input_size, settings.seed, out)
+    write_preview(training, augmentation, settings.input_size, settings.seed, out)
+    typer.echo(augmentation_file.write(augmentation), nl=False)
     _log.info("written: %s", out)

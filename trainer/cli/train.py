@@ -11,8 +11,8 @@ import typer
 
 from edge.cli.common import Debug
 from trainer import keras_backend
-from trainer.cli.options import DataPath, FerPlus, SkipInvalid, load, training_options
-from trainer.data import label_mapping
+from trainer.cli.options import Augment, DataPath, FerPlus, SkipInvalid, load, training_options
+from trainer.data import augmentation_file, label_mapping
 from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.training.settings import TrainingSettings, setting_specs
 
@@ -41,6 +41,7 @@ def train(
         Literal["one", "all"],
         typer.Option(help="Train on one device, or data-parallel on all GPUs (KERAS_BACKEND=jax)."),
     ] = "one",
+    augment: Augment = None,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -48,6 +49,9 @@ def train(
 
     Trains on the Training split. The epoch with the best accuracy on PublicTest becomes RUN_DIR/best.keras.
     """
+    settings = replace(settings, data=data.name)
+    if augment:
+        settings = replace(settings, augmentation=augmentation_file.read(augment))
     dataset = load(data, ferplus, skip_invalid=skip_invalid)
     if label_set == "ferplus":
         dataset = label_mapping.ferplus_majority(dataset)
@@ -64,5 +68,5 @@ def train(
     for split in (TRAINING, PUBLIC_TEST):
         counts = dataset.split(split).counts()
         typer.echo(f"{split}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
-    best = loop.train(replace(settings, data=data.name), dataset, run_dir, resume=resume, on_epoch=write_curves)
+    best = loop.train(settings, dataset, run_dir, resume=resume, on_epoch=write_curves)
     typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")

@@ -8,31 +8,56 @@ from 69 % to 35 % on blurred, 42 % on tiny, 44 % on noisy and 55 % on dark faces
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config.settings import SettingSpec
+from edge.errors import SettingsError
 from edge.inference.preprocess import resample
+
+
+def _range(default: Any, help_: str, unit: str = "", *, high: float | None = None) -> Any:
+    """Return a dataclass field whose values are 0 to `high`, in `unit`; without `high` it is true or false."""
+    low = None if high is None else 0
+    return field(default=default, metadata={"spec": SettingSpec(help_, low=low, high=high, unit=unit)})
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges and probabilities of the augmentation; with all of them 0 and no flip a face is only resized."""
+    """Ranges and probabilities of the augmentation; with all of them 0 and no flip a face is only resized.
 
-    flip: bool = True  # horizontally, with probability 0.5
-    rotate: float = 12.0  # degrees, to either side
-    shear: float = 0.0  # degrees that vertical lines lean, to either side; 0 until it is measured to pay
-    shift: float = 0.10  # fraction of the side, in each direction
-    zoom: float = 0.15  # fraction of the side, in and out
-    contrast: float = 0.25  # fraction, up and down, around the image's mean
-    brightness: float = 30.0  # gray levels of 0 to 255, up and down
-    blur: float = 0.25  # probability of a Gaussian blur or of a lower resolution
-    darken: float = 0.2  # probability that 20 % to 85 % of the light is lost
-    noise: float = 0.25  # probability of Gaussian noise with a sigma of up to 20 gray levels
-    erase: float = 0.25  # probability that a rectangle of 4 % to 16 % of the area becomes flat gray (Zhong et al. 2017)
+    Raises SettingsError naming the one that is out of range.
+    """
+
+    flip: bool = _range(True, "Flip horizontally, with probability 0.5.")
+    rotate: float = _range(12.0, "Rotation, to either side.", "degrees", high=180)
+    shear: float = _range(  # 0 until it is measured to pay
+        0.0, "Shear: how far vertical lines lean, to either side.", "degrees", high=60
+    )
+    shift: float = _range(0.10, "Shift in each direction, as a fraction of the side.", high=1)
+    zoom: float = _range(0.15, "Zoom in and out, as a fraction of the side.", high=0.9)
+    contrast: float = _range(0.25, "Change of the contrast, as a fraction, up and down.", high=1)
+    brightness: float = _range(30.0, "Change of the brightness, up and down.", "gray levels", high=255)
+    blur: float = _range(0.25, "Probability of a Gaussian blur or of a lower resolution.", high=1)
+    darken: float = _range(0.2, "Probability that 20 % to 85 % of the light is lost.", high=1)
+    noise: float = _range(0.25, "Probability of Gaussian noise with a sigma of up to 20 gray levels.", high=1)
+    erase: float = _range(  # Zhong et al. 2017
+        0.25, "Probability that a rectangle of 4 % to 16 % of the area becomes flat gray.", high=1
+    )
+
+    def __post_init__(self) -> None:
+        for name, spec in augmentation_specs().items():
+            if not spec.is_valid(value := getattr(self, name)):
+                raise SettingsError(f"augmentation: {name} is {value}, expected {spec.expected}")
+
+
+def augmentation_specs() -> dict[str, SettingSpec]:
+    """Return the specification of each field of Augmentation, by its name."""
+    return {each.name: each.metadata["spec"] for each in fields(Augmentation)}
 
 
 NO_AUGMENTATION = Augmentation(
