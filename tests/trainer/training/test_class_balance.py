@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks import class_balance
 from tests.support import faces
+from tests.support.small import DATA, add_tiny_backbone
 from trainer.errors import TrainingError
 from trainer.training.class_balance import (
     MAX_WEIGHT_RATIO,
@@ -76,3 +78,27 @@ def test_classes_without_faces_are_named_with_the_option():
     few = data.take(np.flatnonzero(data.labels % 3 != 1))
     with pytest.raises(TrainingError, match=r"^tiny\.csv: .* disgust, sad, .*--balance weights.*--classes"):
         require_every_class(few, "weights")
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+def test_benchmark_trains_each_balance_once(tmp_path, capsys):
+    table = faces.write_csv(tmp_path / "fer2013.csv", DATA)
+    out, folder = tmp_path / "table.md", tmp_path / "runs"
+    options = ["--backbone", add_tiny_backbone(), "--weights", "none", "--epochs", "1", "--folder", str(folder)]
+    command = ["--data", str(table), "--out", str(out), *options]
+    class_balance.main(command)
+    lines = out.read_text().splitlines()
+    assert lines[0].endswith("| recall of angry |")  # all classes have the same number of faces: the first one
+    assert [line.split("`")[1] for line in lines[2:]] == ["none", "oversample", "weights", "logit-adjusted"]
+    assert all(len(line.split("|")) == 7 for line in lines)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+    class_balance.main(command)  # every run is complete: only the table is written again
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+    assert capsys.readouterr().out.endswith(out.read_text())
+
+
+def test_benchmark_names_the_rarest_class():
+    data = faces.tiny(training=2, public=1, private=0)
+    fewer = data.take(np.delete(np.arange(len(data)), 1))  # the first face of disgust
+    assert class_balance.rarest_class(fewer) == "disgust"
