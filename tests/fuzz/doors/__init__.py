@@ -1,0 +1,1 @@
+"""One module for each door; see tests/fuzz/door.py."""

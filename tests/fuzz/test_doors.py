@@ -1,0 +1,23 @@
+"""Each door accepts its seeds, and refuses mutations of them in an orderly way; `python -m tests.fuzz` tries more."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import UsageError
+from tests.fuzz.campaign import Campaign
+from tests.fuzz.door import find, names
+
+
+@pytest.mark.parametrize("name", names())
+def test_no_mutated_input_makes_a_door_fail(name):
+    try:
+        door = find(name)
+    except UsageError as missing:  # an extra of the package that is not installed
+        pytest.skip(str(missing))
+    campaign = Campaign()
+    tally = campaign.run(name, seed=1, inputs=door.test_inputs)
+    assert tally.tried == door.test_inputs
+    assert not tally.failed, campaign.table()
+    assert tally.accepted, "no input got through the door"
+    assert tally.refused, "no input was bad enough"
