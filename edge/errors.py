@@ -6,6 +6,7 @@
     |   `-- SourceNotFoundError (FileNotFoundError)   the image, video or folder does not exist
     |-- SettingsError  (ValueError)              78   a setting is out of range: a service must not be restarted for it
     |-- ModelError     (ValueError)              78   not a model, no card, or a model that does not fit its card
+    |-- ImageError     (ValueError)               1   an image is damaged, too large, or of no known format
     |-- CameraError    (OSError)                  1   missing, busy, disconnected, or cannot be decoded
     |-- SinkError      (OSError)                  1   a sink cannot be opened or written
     `-- FileError      (OSError)                  1   a file cannot be written: no space, or no permission
@@ -38,6 +39,10 @@ class SettingsError(EmotionEdgeError, ValueError):
 
 class ModelError(EmotionEdgeError, ValueError):
     exit_status = 78
+
+
+class ImageError(EmotionEdgeError, ValueError):
+    pass
 
 
 class CameraError(EmotionEdgeError, OSError):
