@@ -182,6 +182,20 @@ def test_preview_writes_an_image(trainer, table, tmp_path):
 
 
 @pytest.mark.keras
+def test_classes_and_splits_are_told_before_anything_starts(trainer, tmp_path):
+    folder = faces.write_folder(tmp_path / "data", faces.class_files(faces.tiny(training=11, public=0, private=0)))
+    others = {f"train_set/{name}": content for name, content in faces.class_files(DATA).items()}
+    others |= {"test_set/happy/1.png": faces.encode(DATA.faces[0]), "test_set/sad/1.txt": b"x"}
+    for path, expected in (
+        (folder, ["every tenth face of a class is held out as PublicTest", "77 faces: 11 angry, 11 disgust, "]),
+        (faces.write_zip(tmp_path / "a.zip", others), ["test_set/sad: no image that can be read, but 1 .txt"]),
+    ):
+        err = trainer("preview", "--data", path, "--out", tmp_path / "p.png")[2]
+        for text, line in zip(expected, err.splitlines(), strict=False):
+            assert text in line
+
+
+@pytest.mark.keras
 def test_preview_prints_what_augment_takes(trainer, table, tmp_path):
     first, second = tmp_path / "first.png", tmp_path / "second.png"
     text = trainer("preview", "--data", table, "--out", first)[1]
@@ -361,7 +375,11 @@ def test_own_classes_from_folders_to_results_on_the_device(trainer, tmp_path, po
     # The smallest MobileNetV2; most of the time goes into building its graph, once per phase.
     options = ["--weights", "none", "--alpha", "0.35", "--input-size", "32", "--head-epochs", "0", "--epochs", "1"]
     trained = run_process("train", "--data", folder, "--run-dir", run_dir, "--batch-size", "8", *options)
-    assert (trained.returncode, trained.stderr) == (0, "")  # no messages of TensorFlow
+    assert trained.returncode == 0
+    assert trained.stderr.splitlines() == [  # no messages of TensorFlow
+        f"{folder}: no data for validation: every tenth face of a class is held out as PublicTest",
+        f"{folder}: 33 faces: 11 calm, 11 cross, 11 glad (30 Training, 3 PublicTest)",
+    ]
     assert f"{run_dir}/best.keras" in trained.stdout.splitlines()[-2]
     assert f"trainer quantize {run_dir}/best.keras --data {folder}" in trained.stdout.splitlines()[-1]
 

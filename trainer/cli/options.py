@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from edge.errors import UsageError
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import SPLITS, Dataset
 from trainer.data.loader import load_dataset
 from trainer.training.settings import TrainingSettings, setting_specs
 
@@ -23,7 +23,7 @@ DataPath = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help="fer2013.csv, a zip or tar archive with it, or image folders (train/CLASS/*, test/CLASS/*, or CLASS/*).",
+        help="fer2013.csv, image folders (train/CLASS/*, test/CLASS/*, or CLASS/*); or a folder or archive with one.",
     ),
 ]
 FerPlus = Annotated[
@@ -51,11 +51,20 @@ _METAVARS = {str: "NAME", int: "INT", float: "FLOAT", tuple[Path, ...]: "PATH"}
 
 
 def load(data: Path, ferplus: Path | None = None, *, skip_invalid: bool = False) -> Dataset:
-    """Return the data set at `data`; log how many invalid rows were skipped. Raises DataError."""
+    """Return the data set at `data`; log how it was read and how many invalid rows were skipped. Raises DataError."""
     dataset = load_dataset(data, ferplus=ferplus, skip_invalid=skip_invalid)
+    for note in dataset.notes:
+        _log.info("%s: %s", data, note)
     if dataset.skipped:
         _log.warning("%s: %d invalid rows or images skipped", data, dataset.skipped)
     return dataset
+
+
+def log_counts(dataset: Dataset) -> None:
+    """Log the number of faces of each class and of each split, before they are used."""
+    classes = ", ".join(f"{n} {name}" for name, n in dataset.counts().items())
+    splits = ", ".join(f"{n} {name}" for name in SPLITS if (n := int((dataset.splits == name).sum())))
+    _log.info("%s: %d faces: %s (%s)", dataset.source, len(dataset), classes, splits)
 
 
 def training_options(names: Collection[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:

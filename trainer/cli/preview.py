@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from trainer.cli.options import Augment, DataPath, SkipInvalid, load, training_options
+from trainer.cli.options import Augment, DataPath, SkipInvalid, load, log_counts, training_options
 from trainer.data import augmentation_file
 from trainer.data.augmentation import Augmentation
 from trainer.data.dataset import TRAINING
@@ -34,7 +34,8 @@ def preview(
     from trainer.reports.preview import write_preview
 
     augmentation = augmentation_file.read(augment) if augment else Augmentation()
-    training = load(data, skip_invalid=skip_invalid).split(TRAINING)
-    write_preview(training, augmentation, settings.input_size, settings.seed, out)
+    dataset = load(data, skip_invalid=skip_invalid)
+    log_counts(dataset)
+    write_preview(dataset.split(TRAINING), augmentation, settings.input_size, settings.seed, out)
     typer.echo(augmentation_file.write(augmentation), nl=False)
     _log.info("written: %s", out)

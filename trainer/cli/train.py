@@ -11,7 +11,7 @@ import typer
 
 from edge.cli.common import Debug
 from trainer import keras_backend
-from trainer.cli.options import Augment, DataPath, FerPlus, SkipInvalid, load, training_options
+from trainer.cli.options import Augment, DataPath, FerPlus, SkipInvalid, load, log_counts, training_options
 from trainer.data import augmentation_file, label_mapping
 from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.training.settings import TrainingSettings, setting_specs
@@ -53,6 +53,7 @@ def train(
     if augment:
         settings = replace(settings, augmentation=augmentation_file.read(augment))
     dataset = load(data, ferplus, skip_invalid=skip_invalid)
+    log_counts(dataset)
     if label_set == "ferplus":
         dataset = label_mapping.ferplus_majority(dataset)
     if classes:

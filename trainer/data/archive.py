@@ -1,53 +1,122 @@
-"""Readers of zip and tar archives that hold FER2013's CSV or class folders with images."""
+"""Readers of zip and tar archives that hold FER2013's CSV or class folders with images.
+
+An archive comes from outside: links that lead nowhere are invalid images, and what it may unpack to is bounded.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
+import lzma
+import struct
 import tarfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from trainer.data.dataset import Dataset
-from trainer.data.fer2013_csv import CsvRows, is_fer2013_csv, read_csv
-from trainer.data.image_folder import ImageFile, is_image, read_images
+from trainer.data.fer2013_csv import CsvRows, find_csv, is_fer2013_csv, read_csv
+from trainer.data.image_decoding import MAX_IMAGE_BYTES, READ_SUFFIXES, SIGNATURE_BYTES, ImageFile, begins_as_image
+from trainer.data.image_folder import is_system_file, read_images
+from trainer.errors import DataError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+MAX_UNPACKED_BYTES = 16 << 30  # of a tar archive; FER2013 has 0.3 GB, half a million photos have about 10
+MAX_IMAGE_BYTES_IN_TAR = 4 << 30  # of all images together, which are kept in memory
+
+# What zipfile, tarfile and their decompressors raise for damaged, truncated or encrypted archives.
+_ERRORS = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,  # encrypted; NotImplementedError: an unknown compression; RecursionError: links to each other
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Turn what a damaged archive raises into a DataError with `path`."""
+    try:
+        yield
+    except DataError:
+        raise
+    except _ERRORS as error:
+        # tarfile adds a line for each compression that it tried
+        reason = (str(error).partition("\n")[0].rstrip(":") or type(error).__name__)[:200]
+        raise DataError(f"{path}: the archive is damaged, cut short or encrypted ({reason}); fetch it again") from error
 
 
 def read_zip(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
-    """Return the data set in a zip archive and, where it is FER2013's CSV, its rows."""
-    with zipfile.ZipFile(path) as archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
-        for member in members:
-            if is_fer2013_csv(member.filename):
-                with archive.open(member) as file:
-                    return read_csv(file, member.file_size, f"{path}/{member.filename}", skip_invalid)
-        files = [
-            ImageFile(member.filename, lambda member=member: archive.read(member))  # type: ignore[misc]
-            for member in sorted(members, key=lambda member: member.filename)
-        ]
+    """Return the data set in a zip archive, or in the only tar archive in it, and, where it is FER2013's CSV, its rows.
+
+    Raises DataError when the archive is damaged, encrypted, or holds no data set.
+    """
+    with _one_line(path), zipfile.ZipFile(path) as archive:
+        members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
+        for member in members.values():
+            # The decompressors of the other methods give all that a block unpacks to at once.
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise DataError(f"{path}/{member.filename}: not packed with deflate; unpack the archive into a folder")
+        if table := find_csv(members):
+            with archive.open(table) as file:
+                return read_csv(file, members[table].file_size, f"{path}/{table}", skip_invalid)
+        files = [ImageFile(name, lambda name=name: archive.open(name)) for name in sorted(members)]  # type: ignore[misc]
+        tars = [name for name in members if name.lower().endswith(TAR_SUFFIXES) and not is_system_file(name)]
+        if len(tars) == 1 and not any(file.is_image for file in files):
+            with archive.open(tars[0]) as file:
+                return _read_tar(path / tars[0], file, max_size, skip_invalid)
         return read_images(path, files, max_size, skip_invalid), None
 
 
 def read_tar(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
     """Return the data set in a tar archive, compressed or not, and, where it is FER2013's CSV, its rows.
 
-    Raises tarfile.TarError when the archive is damaged or cut short.
+    Raises DataError when the archive is damaged, cut short, or holds no data set.
     """
-    files = []
-    with tarfile.open(path) as archive:
+    with _one_line(path), path.open("rb") as file:
+        return _read_tar(path, file, max_size, skip_invalid)
+
+
+def _read_tar(path: Path, content: IO[bytes], max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
+    """Read the tar archive in `content`, whose name is `path`."""
+    files, image_bytes = [], 0
+    with tarfile.open(fileobj=content) as archive:
         for member in archive:
-            file = archive.extractfile(member)
+            if archive.offset > MAX_UNPACKED_BYTES or image_bytes > MAX_IMAGE_BYTES_IN_TAR:
+                raise DataError(f"{path}: unpacks to more than is read from an archive; unpack it into a folder")
+            if member.isdir() or is_system_file(member.name):
+                continue
+            try:
+                file = archive.extractfile(member)
+            except (KeyError, RecursionError):  # a link to a member that is not there, or to itself
+                files.append(ImageFile(member.name, _broken_link))
+                continue
             if file is None:
                 continue
             if is_fer2013_csv(member.name):
                 return read_csv(file, member.size, f"{path}/{member.name}", skip_invalid)
-            if is_image(member.name):
-                # A compressed tar cannot be read out of order, so the (small) encoded images are kept in memory.
-                content = file.read()
-                files.append(ImageFile(member.name, lambda content=content: content))  # type: ignore[misc]
+            # A compressed tar cannot be read out of order, so the (small) encoded images are kept in memory.
+            head = file.read(SIGNATURE_BYTES)
+            if member.name.lower().endswith(READ_SUFFIXES) or begins_as_image(head):
+                head += file.read(MAX_IMAGE_BYTES)
+                image_bytes += len(head)
+            files.append(ImageFile(member.name, lambda head=head: io.BytesIO(head)))  # type: ignore[misc]
         # tarfile takes a header that is damaged or cut short for the end, which is a block of zeros.
         assert archive.fileobj is not None
         archive.fileobj.seek(archive.offset)
         if archive.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
             raise tarfile.ReadError("no end mark")
     return read_images(path, sorted(files, key=lambda file: file.name), max_size, skip_invalid), None
+
+
+def _broken_link() -> IO[bytes]:
+    raise OSError(errno.ENOENT, "the link leads nowhere")

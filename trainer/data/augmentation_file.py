@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import SettingsError
+from edge.system.bounded_read import read_at_most
 from trainer.data.augmentation import Augmentation, augmentation_specs
 
 MAX_BYTES = 64 * 1024  # a file with all keys and comments has 1 kB
@@ -17,12 +18,9 @@ MAX_BYTES = 64 * 1024  # a file with all keys and comments has 1 kB
 def read(path: Path) -> Augmentation:
     """Return the augmentation in the file at `path`. Raises SettingsError with the file, the key and the reason."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_at_most(path, MAX_BYTES)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}); 'trainer preview' prints one") from error
-    if len(content) > MAX_BYTES:
-        raise SettingsError(f"{path}: more than {MAX_BYTES} bytes; expected lines such as: shear = 10.0")
     try:
         values = tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, or an integer of 4,300 digits

@@ -18,6 +18,7 @@ TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"  #
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # in FER2013's order, 0 to 6
 FER2013_FACE_PIXELS = 48  # pixels a side
+HOLDOUT_INTERVAL = 10  # of a class whose images are all for training every tenth one is held out
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class Dataset:
     ferplus_votes: NDArray[np.uint8] | None = None  # (n, 10), columns as FERPLUS_COLUMNS; a face without votes has 0
     skipped: int = 0  # invalid rows or images that were left out
     source: str = ""  # path, for messages and the model's card
+    notes: tuple[str, ...] = ()  # what the reader decided: splits, held-out images, files that were left out
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,6 +73,12 @@ class DatasetBuilder:
     splits: list[str] = field(default_factory=list)
     row_numbers: list[int] = field(default_factory=list)  # of each valid row among all rows: FER+ is matched by it
     total: int = 0  # rows, the invalid ones included
+    notes: list[str] = field(default_factory=list)  # see Dataset
+
+    @property
+    def skipped(self) -> int:
+        """Number of invalid rows."""
+        return self.total - len(self.faces)
 
     def add(self, read_row: Callable[[], tuple[NDArray[np.uint8], Any, str]]) -> None:
         """Add the (face, label, split) that `read_row` returns."""
@@ -86,13 +94,24 @@ class DatasetBuilder:
         self.splits.append(split)
         self.row_numbers.append(self.total - 1)
 
+    def hold_out_if_all_training(self) -> None:
+        """Where all rows are for training, make a tenth of each class PublicTest, at least one of two rows."""
+        if set(self.splits) - {TRAINING}:
+            return
+        counts: dict[int, int] = {}
+        for row, label in enumerate(self.labels):
+            counts[label] = counts.get(label, 0) + 1
+            if counts[label] % HOLDOUT_INTERVAL == 2:
+                self.splits[row] = PUBLIC_TEST
+        self.notes.append(f"no data for validation: every tenth face of a class is held out as {PUBLIC_TEST}")
+
     def build(self, class_names: tuple[str, ...], source: str) -> Dataset:
         """Return the data set; faces have one size and labels are numbers by now. Raises DataError when it is empty."""
-        skipped = self.total - len(self.faces)
         if not self.faces:
-            raise DataError(f"{source}: no valid rows ({skipped} invalid ones skipped)")
+            raise DataError(f"{source}: no valid rows ({self.skipped} invalid ones skipped)")
         faces, labels = np.stack(self.faces), np.array(self.labels, np.int64)
-        return Dataset(faces, labels, np.array(self.splits), class_names, skipped=skipped, source=source)
+        splits, notes = np.array(self.splits), tuple(self.notes)
+        return Dataset(faces, labels, splits, class_names, skipped=self.skipped, source=source, notes=notes)
 
 
 @contextmanager

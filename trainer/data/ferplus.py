@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from trainer.data.dataset import Dataset
-from trainer.data.fer2013_csv import CsvRows, find_columns
+from trainer.data.fer2013_csv import CsvRows, find_columns, read_rows
 from trainer.errors import DataError
 
 FERPLUS_LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -22,12 +21,10 @@ def add_votes(dataset: Dataset, path: Path, csv_rows: CsvRows) -> Dataset:
     Raises DataError when the file is not FER+'s, has another number of rows, or disagrees about a row's split.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            header, *table = [row for row in csv.reader(file) if row] or [[]]
+        with path.open("rb") as file:
+            header, *table = [row for _, row in read_rows(file, str(path))] or [[]]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: not CSV ({error}); fetch the file again") from error
     header = [cell.strip().lower() for cell in header]
     usage, *columns = find_columns(header, ("usage", *(name.lower() for name in FERPLUS_COLUMNS)), str(path))
     if len(table) != csv_rows.total:
@@ -37,10 +34,10 @@ def add_votes(dataset: Dataset, path: Path, csv_rows: CsvRows) -> Dataset:
         row, line = table[row_number], f"{path} line {row_number + 2}"
         if len(row) != len(header):
             raise DataError(f"{line}: {len(row)} columns, expected {len(header)}; is the file cut short?")
-        if row[usage] != dataset.splits[index]:
+        if csv_rows.has_usage and row[usage] != dataset.splits[index]:
             raise DataError(f"{line}: usage {row[usage][:20]!r}, but the data set's row is {dataset.splits[index]}")
         cells = [row[column].strip() for column in columns]
-        if not all(cell.isdecimal() and int(cell) <= 10 for cell in cells):
-            raise DataError(f"{line}: votes {cells}, expected integers, 0 to 10")
+        if not all(cell.isdecimal() and len(cell) <= 2 and int(cell) <= 10 for cell in cells):
+            raise DataError(f"{line}: votes {[cell[:20] for cell in cells]}, expected integers, 0 to 10")
         votes[index] = [int(cell) for cell in cells]
     return replace(dataset, ferplus_votes=votes)

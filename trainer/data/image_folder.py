@@ -2,143 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import errno
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.image_formats import IMAGE_SUFFIXES
 from edge.inference.preprocess import center_square, crop, resample
-from trainer.data.dataset import (
-    FER2013_LABELS,
-    PRIVATE_TEST,
-    PUBLIC_TEST,
-    SPLITS,
-    TRAINING,
-    Dataset,
-    DatasetBuilder,
-    progress_bar,
-)
+from trainer.data.dataset import Dataset, DatasetBuilder, progress_bar
+from trainer.data.image_decoding import READ_SUFFIXES, ImageFile, decode_gray
+from trainer.data.layout import Layout, class_order, describe_splits, describe_suffixes, find_layout
 from trainer.errors import DataError
 
-HOLDOUT_INTERVAL = 10  # without split folders every tenth image of a class is held out for validation
-
-# Folder names that mean a split. With a validation folder, `test` is the final test; without one it is PublicTest.
-_TRAIN_FOLDERS = ("train", "training")
-_VALIDATION_FOLDERS = ("val", "valid", "validation", "publictest")
-_TEST_FOLDERS = ("test", "testing", "privatetest")
-_SPLIT_FOLDERS = (*_TRAIN_FOLDERS, *_VALIDATION_FOLDERS, *_TEST_FOLDERS)
-# Common synonyms of FER2013's labels, so that a folder `anger` is its class 0.
-LABEL_SYNONYMS = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-}
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """An image in a folder or an archive."""
-
-    name: str  # path below the top of the data set, with /
-    read: Callable[[], bytes]
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return PurePosixPath(self.name).parts
+# Files and folders that belong to a system: of macOS, Synology, Windows and file systems, besides hidden ones.
+_SYSTEM_NAMES = frozenset(
+    {"__macosx", "@eadir", "#recycle", "#snapshot", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"}
+)
 
 
 def list_folder(folder: Path) -> list[ImageFile]:
-    """Return the files below `folder`, by name, without hidden ones. Raises DataError when a folder in it is empty."""
-    paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
-    visible = {name: path for name, path in paths.items() if not _is_hidden(name)}
-    for path in visible.values():
-        if path.is_dir() and all(_is_hidden(child.name) for child in path.iterdir()):
-            raise DataError(f"{path}: the class folder is empty; add images or remove the folder")
-    return [ImageFile(name, path.read_bytes) for name, path in visible.items() if path.is_file()]
+    """Return the files below `folder`, by name, without those of the system. Links are followed.
+
+    Raises DataError when a folder in it is empty, or a link leads to a folder around itself; OSError for a folder that
+    cannot be listed.
+    """
+    top = folder.resolve()
+    paths = _walk(folder, (top, *top.parents)) if _visible(folder) else ()
+    return [ImageFile(path.relative_to(folder).as_posix(), _opener(path)) for path in paths]
+
+
+def _walk(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield the files below `folder`; `around` are itself and the folders around it, up to the root, resolved."""
+    paths = _visible(folder)
+    if not paths:
+        raise DataError(f"{folder}: the class folder is empty; add images or remove the folder")
+    for path in paths:
+        if not path.is_dir():
+            if path.is_symlink() and not path.exists() and path.suffix.lower() not in READ_SUFFIXES:
+                raise DataError(f"{path}: the link leads nowhere; restore its target or remove it")
+            yield path
+        elif (target := path.resolve()) in around:
+            raise DataError(f"{path}: the link leads to a folder around it; remove it")
+        else:
+            yield from _walk(path, (*around, target))
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what is in `folder`, by name, without what belongs to the system."""
+    return sorted(path for path in folder.iterdir() if not is_system_file(path.name))
+
+
+def _opener(path: Path) -> Callable[[], IO[bytes]]:
+    """Return a function that opens the regular file at `path`; others, such as a FIFO, would block."""
+
+    def open_file() -> IO[bytes]:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "not a regular file")
+        return path.open("rb")
+
+    return open_file
 
 
 def is_image(name: str) -> bool:
     """Return whether `name` has the suffix of an image."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    return name.lower().endswith(READ_SUFFIXES)
+
+
+def is_system_file(name: str) -> bool:
+    """Return whether a path in the data set belongs to the system: .DS_Store, .git/, @eaDir/, __MACOSX/ of a zip."""
+    return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in PurePosixPath(name).parts)
 
 
 def read_images(source: Path, files: Sequence[ImageFile], max_size: int, skip_invalid: bool) -> Dataset:
-    """Return the data set of the class folders in `files`, which come from `source`.
+    """Return the data set of the class folders in `files`, which come from `source`; see trainer.data.layout.
 
-    The class is the image's folder. Images are cropped to their central square, made gray, and resized to the median of
-    their sides, at most `max_size` pixels. The classes have FER2013's order if all are FER2013's, else the alphabet's.
+    Images are cropped to their central square, made gray, and resized to the median of their sides, at most `max_size`
+    pixels. The classes have FER2013's order if all are FER2013's, else the alphabet's. Where all images are for
+    training, every tenth one of a class is held out.
 
-    Raises DataError when there are no images, and for an image that lies in no class folder or cannot be decoded.
+    Raises DataError when there are no images, there is only one class, or a class has none, and for an image that lies
+    in no class folder or cannot be decoded.
     """
-    images = [file for file in files if is_image(file.name) and not _is_hidden(file.name)]
+    visible = [file for file in files if not is_system_file(file.name)]
+    images = [file for file in visible if file.is_image]
+    known = {file.name for file in images}
+    others = [file for file in visible if file.name not in known]
     if not images:
         raise DataError(
             f"{source}: no data set found; expected fer2013.csv or icml_face_data.csv, or images "
-            f"({', '.join(IMAGE_SUFFIXES)}) in train/CLASS/* and test/CLASS/*, or in CLASS/*"
+            f"({', '.join(READ_SUFFIXES)}) in train/CLASS/* and test/CLASS/*, or in CLASS/*"
+            + (f"; found {describe_suffixes(others)}" if others else "")
         )
-    folders = {part.lower() for image in images for part in image.parts[:-1]}
+    layout = find_layout(str(source), {image.folders for image in images})
+    _require_images(source, layout, images, others)
     builder = DatasetBuilder(skip_invalid)
     with progress_bar(f"reading {source.name}", len(images)) as progress:
         for image in progress(images):
-            builder.add(lambda image=image: _read_image(source, image, folders, max_size))  # type: ignore[misc]
-    labels = set(builder.labels)
-    order = [name for name in FER2013_LABELS if name in labels] if labels <= set(FER2013_LABELS) else sorted(labels)
-    builder.labels = [order.index(label) for label in builder.labels]
-    if builder.faces:
-        side = round(float(np.median([face.shape[0] for face in builder.faces])))
-        builder.faces = [resample(face, effective_resolution=side, size=side) for face in builder.faces]
-    if folders.isdisjoint(_SPLIT_FOLDERS):
-        # Of each class with two images or more, a tenth and at least one is held out.
-        counts: dict[int, int] = {}
-        for row, label in enumerate(builder.labels):
-            counts[label] = counts.get(label, 0) + 1
-            builder.splits[row] = PUBLIC_TEST if counts[label] % HOLDOUT_INTERVAL == 2 else TRAINING
-    return builder.build(tuple(order), str(source))
+            builder.add(lambda image=image: _read_image(source, image, layout, max_size))  # type: ignore[misc]
+    labeled = [image for image in images if layout.class_folder(image.folders)]
+    builder.notes += describe_splits(layout, labeled)
+    if others:
+        builder.notes.append(f"left out, not images: {describe_suffixes(others)}")
+    return _build(source, builder, {layout.label(image.folders) for image in labeled})
 
 
-def _is_hidden(name: str) -> bool:
-    """Return whether a path in the data set belongs to the system: .DS_Store, .git/, __MACOSX/ of a zip."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+def _require_images(source: Path, layout: Layout, images: Sequence[ImageFile], others: Sequence[ImageFile]) -> None:
+    """Raise DataError naming a class folder that has some of the files `others`, but no image."""
+    with_images = {layout.class_folder(image.folders) for image in images}
+    without: dict[tuple[str, ...], list[ImageFile]] = defaultdict(list)
+    for file in others:
+        folder = layout.class_folder(file.folders)
+        if folder and folder not in with_images:
+            without[folder].append(file)
+    for folder, found in without.items():
+        raise DataError(
+            f"{source.joinpath(*folder)}: no image that can be read, but {describe_suffixes(found)}; convert them to "
+            ".png or .jpg, or remove the folder"
+        )
 
 
-def _read_image(source: Path, image: ImageFile, folders: set[str], max_size: int) -> tuple[NDArray[np.uint8], str, str]:
+def _read_image(source: Path, image: ImageFile, layout: Layout, max_size: int) -> tuple[NDArray[np.uint8], str, str]:
     """Return face, class and split of an image. Raises DataError."""
-    parts = image.parts
-    if len(parts) < 2 or parts[-2].lower() in _SPLIT_FOLDERS:
+    if not layout.class_folder(image.folders):
         raise DataError(f"{source / image.name}: not in a class folder; move it into a folder named after its class")
-    content = np.frombuffer(image.read(), np.uint8)
-    gray = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE) if len(content) else None
-    if gray is None:
-        raise DataError(f"{source / image.name}: cannot be decoded; replace or remove it, or use --skip-invalid")
-    pixels: NDArray[np.uint8] = gray.astype(np.uint8, copy=False)
+    try:
+        pixels = decode_gray(image.read())
+    except DataError as error:
+        raise DataError(f"{source / image.name}: {error}, or use --skip-invalid") from error
     square = crop(pixels, center_square(pixels), 0.0)
     size = min(square.shape[0], max_size)
-    label = parts[-2].lower()
-    return (
-        resample(square, effective_resolution=size, size=size),
-        LABEL_SYNONYMS.get(label, label),
-        _split_of(parts, folders),
-    )
+    face = resample(square, effective_resolution=size, size=size)
+    return face, layout.label(image.folders), layout.split(image.folders, image.parts[-1])
 
 
-def _split_of(parts: tuple[str, ...], folders: set[str]) -> str:
-    """Return the split of the image with the path `parts`, by its file name or folders.
-
-    Kaggle's folder `test` holds PublicTest and PrivateTest together; only the file names tell which.
-    """
-    for split in SPLITS:
-        if parts[-1].startswith(f"{split}_"):
-            return split
-    parents = {part.lower() for part in parts[:-2]}
-    if parents & set(_VALIDATION_FOLDERS):
-        return PUBLIC_TEST
-    if parents & set(_TEST_FOLDERS):
-        return PRIVATE_TEST if folders & set(_VALIDATION_FOLDERS) else PUBLIC_TEST
-    return TRAINING
+def _build(source: Path, builder: DatasetBuilder, labels: set[str]) -> Dataset:
+    """Return the data set of the images in `builder`, each of which has one of `labels`. Raises DataError."""
+    if not builder.faces:
+        return builder.build((), str(source))  # raises
+    order = class_order(str(source), labels)
+    if lost := [name for name in order if name not in builder.labels]:
+        raise DataError(f"{source}: no image of {', '.join(lost)} is valid ({builder.skipped} invalid ones skipped)")
+    builder.labels = [order.index(label) for label in builder.labels]
+    side = round(float(np.median([face.shape[0] for face in builder.faces])))
+    builder.faces = [resample(face, effective_resolution=side, size=side) for face in builder.faces]
+    builder.hold_out_if_all_training()
+    return builder.build(tuple(order), str(source))

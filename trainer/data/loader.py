@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import lzma
-import tarfile
-import zipfile
-import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.data.archive import TAR_SUFFIXES, read_tar, read_zip
 from trainer.data.dataset import Dataset
-from trainer.data.fer2013_csv import FILE_NAMES, CsvRows, read_csv
+from trainer.data.fer2013_csv import CsvRows, find_csv, read_csv
 from trainer.data.ferplus import add_votes
 from trainer.data.image_folder import list_folder, read_images
 from trainer.errors import DataError
-
-_ARCHIVE_ERRORS = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    RuntimeError,
-)
 
 
 def load_dataset(
@@ -42,9 +30,6 @@ def load_dataset(
         raise DataError(f"{path}: not found; name fer2013.csv, an archive with it, or a folder with one folder a class")
     try:
         dataset, csv_rows = _read(path, max_size, skip_invalid)
-    except _ARCHIVE_ERRORS as error:
-        reason = str(error).partition("\n")[0].rstrip(":")  # tarfile adds a line for each compression that it tried
-        raise DataError(f"{path}: the archive is damaged, cut short or encrypted ({reason}); fetch it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if ferplus is None:
@@ -58,10 +43,9 @@ def _read(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRo
     """Return the data set and, where it is FER2013's CSV, its rows."""
     name = path.name.lower()
     if path.is_dir():
-        for table in (path / name for name in FILE_NAMES):
-            if table.is_file():
-                return _read(table, max_size, skip_invalid)
-        return read_images(path, list_folder(path), max_size, skip_invalid), None
+        return _read_folder(path, max_size, skip_invalid)
+    if not path.is_file():
+        raise DataError(f"{path}: not a regular file; name fer2013.csv, an archive or a folder")
     if name.endswith(".csv"):
         with path.open("rb") as file:
             return read_csv(file, path.stat().st_size, str(path), skip_invalid)
@@ -72,3 +56,16 @@ def _read(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRo
     raise DataError(
         f"{path}: unknown file type; expected .csv, .zip, {', '.join(TAR_SUFFIXES)} or a folder with one folder a class"
     )
+
+
+def _read_folder(folder: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
+    """Return the data set in `folder`: FER2013's CSV or its only archive, anywhere in it, or images."""
+    files = list_folder(folder)
+    found = find_csv([file.name for file in files])
+    if not found and not any(file.is_image for file in files):
+        archives = [file.name for file in files if file.name.lower().endswith((".zip", *TAR_SUFFIXES))]
+        found = archives[0] if len(archives) == 1 else None
+    if not found:
+        return read_images(folder, files, max_size, skip_invalid), None
+    dataset, csv_rows = _read(folder / found, max_size, skip_invalid)
+    return replace(dataset, notes=(f"the data set is {found}", *dataset.notes)), csv_rows

@@ -23,6 +23,16 @@ FORMATS = {
     "folder-with-icml-csv": lambda folder: faces.write_folder(
         folder / "folder", {"icml_face_data.csv": CSV["fer2013.csv"]}
     ),
+    "nested-folder-with-csv": lambda folder: faces.write_folder(
+        folder / "folder", {"challenge/fer2013/fer2013.csv": CSV["fer2013.csv"], "challenge/fer2013/README": b"x"}
+    ),
+    "tar-in-zip": lambda folder: faces.write_zip(
+        folder / "challenge.zip",
+        {"fer2013.tar.gz": faces.write_tar(folder / "inner.tar.gz", CSV).read_bytes(), "example_submission.csv": b"x"},
+    ),
+    "tar-in-folder": lambda folder: (
+        faces.write_tar(faces.write_folder(folder / "challenge", {"readme.md": b"x"}) / "fer2013.tar.gz", CSV).parent
+    ),
     "kaggle-folders": lambda folder: faces.write_folder(folder / "folder", KAGGLE),
     "kaggle-zip": lambda folder: faces.write_zip(folder / "archive.zip", KAGGLE),
     "kaggle-zip-with-folder": lambda folder: faces.write_zip(

@@ -1,12 +1,17 @@
 """Damaged archives are errors, whatever is damaged."""
 
+import tarfile
 import zipfile
 
 import pytest
 
 from tests.support import faces
 from tests.trainer.data.formats import CSV, FORMATS, KAGGLE, TINY
+from trainer.data import archive as archive_module
+from trainer.data import image_decoding
 from trainer.data.loader import load_dataset
+
+KAGGLE_IMAGE = next(iter(KAGGLE.values()))
 
 
 def test_mac_resource_files_in_a_zip_are_ignored(tmp_path):
@@ -49,3 +54,46 @@ def test_encrypted_zip_is_an_error(load_error, tmp_path):
     flags = content.index(b"PK\x01\x02") + 8
     path.write_bytes(content[:6] + b"\x01" + content[7:flags] + b"\x01" + content[flags + 1 :])
     assert "encrypted" in load_error(path)
+
+
+@pytest.mark.parametrize("target", ["gone.png", "link.png"], ids=["nowhere", "itself"])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE], ids=["symbolic", "hard"])
+def test_tar_link_without_a_target_is_named_or_skipped(kind, target, load_error, tmp_path):
+    path = faces.write_tar(tmp_path / "a.tar", KAGGLE)
+    link = tarfile.TarInfo("train/sad/link.png")
+    link.type, link.linkname = kind, f"train/sad/{target}" if kind == tarfile.LNKTYPE else target
+    with tarfile.open(path, "a") as archive:
+        archive.addfile(link)
+    assert load_error(path).startswith(f"{path}/train/sad/link.png: cannot be read (the link leads nowhere)")
+    found = load_dataset(path, skip_invalid=True)
+    assert found.skipped == 1
+    assert faces.content(found) == faces.content(TINY)
+
+
+def test_tar_links_to_images_are_followed(tmp_path):
+    path = faces.write_tar(tmp_path / "a.tar", {"happy/1.png": KAGGLE_IMAGE, "sad/1.png": KAGGLE_IMAGE})
+    link = tarfile.TarInfo("sad/2.png")
+    link.type, link.linkname = tarfile.SYMTYPE, "1.png"
+    with tarfile.open(path, "a") as archive:
+        archive.addfile(link)
+    assert load_dataset(path).counts() == {"happy": 1, "sad": 2}
+
+
+def test_zip_with_another_compression_is_refused(load_error, tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("fer2013.csv", CSV["fer2013.csv"])
+    assert "unpack the archive" in load_error(path)
+
+
+def test_too_large_image_in_an_archive_is_named_or_skipped(load_error, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_decoding, "MAX_IMAGE_BYTES", 10_000)
+    path = faces.write_zip(tmp_path / "a.zip", KAGGLE | {"train/sad/large.png": bytes(20_000)})
+    assert load_error(path).startswith(f"{path}/train/sad/large.png: has more than ")
+    assert load_dataset(path, skip_invalid=True).skipped == 1
+
+
+def test_tar_that_unpacks_to_more_than_the_limit_is_refused(load_error, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_UNPACKED_BYTES", 100_000)
+    path = faces.write_tar(tmp_path / "a.tar.gz", {"zeros.bin": bytes(200_000)} | KAGGLE)
+    assert "unpacks to more than is read" in load_error(path)

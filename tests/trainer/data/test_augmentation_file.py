@@ -57,7 +57,7 @@ def test_integers_are_saved_as_the_numbers_that_they_equal(read):
         ("noise = 0\nnoise = 1", "not valid TOML"),
         (f"noise = {'[' * 20_000}", "not valid TOML"),
         (b"noise = 0 # \xff", "not valid TOML"),
-        ("#" * 70_000, "more than 65536 bytes"),
+        ("#" * 70_000, "more than 65,536 bytes"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -73,14 +73,31 @@ def test_truncated_csv_names_its_last_row(fraction, load_error, tmp_path):
     ("header", "missing"),
     [
         ("emotion,Usage", "pixels"),
-        ("emotion,pixels", "usage"),
-        ("label,image,split", "emotion, pixels, usage"),
-        ("", "emotion, pixels, usage"),
+        ("pixels", "emotion"),
+        ("label,image,split", "emotion, pixels"),
+        ("", "emotion, pixels"),
     ],
 )
 def test_missing_column_is_named(header, missing, load_error, tmp_path):
     path = faces.write_lines(tmp_path / "fer2013.csv", [header] if header else [])
     assert load_error(path).startswith(f"{path} line 1: no column {missing};")
+
+
+def test_without_usage_every_tenth_row_of_a_class_is_held_out(tmp_path):
+    data = faces.tiny(training=20, public=0, private=0)
+    lines = [line.rpartition(",")[0] for line in faces.csv_lines(data)]
+    found = load_dataset(faces.write_lines(tmp_path / "train.csv", lines))
+    assert np.array_equal(found.faces, data.faces)
+    assert set(found.split(PUBLIC_TEST).counts().values()) == {2}
+    assert "every tenth face of a class is held out" in found.notes[0]
+
+
+def test_line_without_an_end_is_refused_without_reading_it(load_error, tmp_path):
+    path = tmp_path / "fer2013.csv"
+    with path.open("wb") as file:
+        file.write(b"emotion,pixels,Usage\n")
+        file.truncate(2 << 30)  # a sparse file: 2 GB of zeros in one line
+    assert "line longer than 65536 bytes" in load_error(path)
 
 
 def test_open_quote_is_an_error(load_error, tmp_path):

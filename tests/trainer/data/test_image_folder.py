@@ -1,5 +1,7 @@
 """Class folders with images: splits, classes, image sizes, and errors that name the file."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,11 @@ IMAGE = faces.encode(TINY.faces[0])
 
 def load_files(folder, files):
     return load_dataset(faces.write_folder(folder, files))
+
+
+def two_classes(*names, classes=("happy", "sad")):
+    """Return files with these names, once for each of the `classes`, which replace CLASS."""
+    return {name.replace("CLASS", label): IMAGE for name in names for label in classes}
 
 
 def test_hidden_files_and_folders_are_ignored(tmp_path):
@@ -41,15 +48,15 @@ def test_file_names_decide_the_split_in_kaggles_test_folder(tmp_path):
     assert counts == {TRAINING: 21, PUBLIC_TEST: 14, PRIVATE_TEST: 7}
 
 
-@pytest.mark.parametrize("validation", ["val", "valid", "validation", "PublicTest"])
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "PublicTest", "dev", "eval", "Public Test"])
 def test_test_folder_is_the_final_test_with_a_validation_folder(validation, tmp_path):
-    found = load_files(tmp_path, {f"{folder}/happy/1.png": IMAGE for folder in ("Train", validation, "test")})
-    assert sorted(found.splits) == [PRIVATE_TEST, PUBLIC_TEST, TRAINING]
+    found = load_files(tmp_path, two_classes(*(f"{folder}/CLASS/1.png" for folder in ("Train", validation, "test"))))
+    assert sorted(found.splits) == [PRIVATE_TEST] * 2 + [PUBLIC_TEST] * 2 + [TRAINING] * 2
 
 
 def test_test_folder_is_for_validation_without_such_a_folder(tmp_path):
-    found = load_files(tmp_path, {"train/happy/1.png": IMAGE, "test/happy/1.png": IMAGE})
-    assert sorted(found.splits) == [PUBLIC_TEST, TRAINING]
+    found = load_files(tmp_path, two_classes("train/CLASS/1.png", "test/CLASS/1.png"))
+    assert sorted(found.splits) == [PUBLIC_TEST] * 2 + [TRAINING] * 2
 
 
 def test_holdout_is_a_tenth_of_each_class_and_reproducible(tmp_path):
@@ -65,6 +72,49 @@ def test_class_with_two_images_is_in_both_splits(images, held_out, tmp_path):
     found = load_files(tmp_path, faces.class_files(faces.tiny(training=images, public=0, private=0)))
     counts = np.bincount(found.labels[found.splits == PUBLIC_TEST], minlength=7)
     assert counts.tolist() == [held_out] * 7
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("Training Data", "Testing-Data"),
+        ("train2013", "holdout"),
+        ("trainset", "testset"),
+    ],
+)
+def test_split_names_that_people_use_are_known_and_told(train, test, tmp_path):
+    found = load_files(tmp_path, two_classes(f"{train}/CLASS/1.png", f"{train}/CLASS/2.png", f"{test}/CLASS/1.png"))
+    assert (found.class_names, len(found.split(TRAINING)), len(found.split(PUBLIC_TEST))) == (("happy", "sad"), 4, 2)
+    (note,) = found.notes
+    assert note.startswith("splits: ")
+    assert f"{train} is Training (4)" in note
+    assert f"{test} is PublicTest (2)" in note
+
+
+def test_folder_that_is_no_split_beside_splits_is_named(load_error, tmp_path):
+    faces.write_folder(tmp_path, two_classes("train/CLASS/1.png", "test/CLASS/1.png", "more/CLASS/1.png"))
+    message = load_error(tmp_path)
+    assert "'more'" in message
+    assert "publictest" in message
+
+
+def test_splits_below_the_classes_are_known(tmp_path):
+    found = load_files(tmp_path, two_classes("CLASS/train/1.png", "CLASS/train/2.png", "CLASS/test/1.png"))
+    assert (found.class_names, len(found.split(TRAINING)), len(found.split(PUBLIC_TEST))) == (("happy", "sad"), 4, 2)
+
+
+def test_holdout_is_told_also_where_only_a_train_folder_exists(tmp_path):
+    found = load_files(tmp_path, two_classes("train/CLASS/1.png", "train/CLASS/2.png"))
+    assert (len(found.split(TRAINING)), len(found.split(PUBLIC_TEST))) == (2, 2)
+    assert "every tenth face of a class is held out" in found.notes[1]
+
+
+def test_split_that_is_a_link_is_followed(tmp_path):
+    folder = faces.write_folder(tmp_path / "data", two_classes("train/CLASS/1.png"))
+    faces.write_folder(tmp_path / "elsewhere", two_classes("CLASS/1.png"))
+    (folder / "valid").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert len(load_dataset(folder).split(PUBLIC_TEST)) == 2
 
 
 # --- classes --------------------------------------------------------------------------------------------------------
@@ -89,26 +139,108 @@ def test_fer2013_labels_keep_their_order_if_some_are_missing(tmp_path):
     assert found.class_names == ("angry", "happy", "neutral")
 
 
+@pytest.mark.parametrize("top", ["", "train/", "archive/faces/", "archive/train/"])
+def test_label_is_the_folder_below_split_or_top(top, tmp_path):
+    found = load_files(tmp_path, two_classes(f"{top}CLASS/anna/1.png", f"{top}CLASS/ben/left/1.png"))
+    assert found.counts() == {"happy": 2, "sad": 2}
+
+
+def test_labels_below_folders_of_persons_are_an_error(load_error, tmp_path):
+    faces.write_folder(tmp_path, two_classes("anna/CLASS/1.png", "ben/CLASS/1.png"))
+    assert "the classes would be anna, ben, but the folders below are named happy, sad" in load_error(tmp_path)
+
+
+@pytest.mark.parametrize("files", [["happy/1.png"], ["happy/anna/1.png", "happy/ben/1.png"], ["train/mood/1.png"]])
+def test_one_class_is_an_error(files, load_error, tmp_path):
+    message = load_error(faces.write_folder(tmp_path, dict.fromkeys(files, IMAGE)))
+    assert f"the only class is {'mood' if 'mood' in files[0] else 'happy'}; expected at least two" in message
+
+
+@pytest.mark.parametrize("name", ["a" * 65, "sad\u202e", "sad\n"])
+def test_folder_that_cannot_be_a_label_is_an_error(name, load_error, tmp_path):
+    message = load_error(faces.write_folder(tmp_path, two_classes("CLASS/1.png", classes=("happy", name))))
+    assert "at most 64 printable characters" in message
+
+
+def test_class_folder_that_is_a_link_is_followed(tmp_path):
+    folder = faces.write_folder(tmp_path / "data", {"happy/1.png": IMAGE})
+    faces.write_folder(tmp_path / "elsewhere", {"1.png": IMAGE, "2.png": IMAGE})
+    (folder / "sad").symlink_to("../elsewhere", target_is_directory=True)
+    assert load_dataset(folder).counts() == {"happy": 1, "sad": 2}
+
+
+@pytest.mark.parametrize(("target", "reason"), [("../gone", "leads nowhere"), ("..", "a folder around it")])
+def test_class_link_without_images_is_named(target, reason, load_error, tmp_path):
+    folder = faces.write_folder(tmp_path / "data", two_classes("CLASS/1.png"))
+    (folder / "neutral").symlink_to(target, target_is_directory=True)
+    message = load_error(folder)
+    assert message.startswith(f"{folder / 'neutral'}: ")
+    assert reason in message
+
+
+def test_thumbnails_of_a_synology_are_ignored(tmp_path):
+    thumbnails = {"happy/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg": IMAGE, "@eaDir/x.jpg": IMAGE, "sad/Thumbs.db": b"x"}
+    found = load_files(tmp_path, two_classes("CLASS/1.png") | thumbnails)
+    assert (found.counts(), len(found.notes)) == ({"happy": 1, "sad": 1}, 1)
+
+
+# --- what is left out -----------------------------------------------------------------------------------------------
+
+
+def test_files_that_are_no_images_are_counted_by_suffix(tmp_path):
+    others = {"readme.txt": b"x", "happy/a.TXT": b"x", "happy/b.xyz": b"x", "sad/c": b"x"}
+    found = load_files(tmp_path, two_classes("CLASS/1.png") | others)
+    assert found.notes[-1] == "no data for validation: every tenth face of a class is held out as PublicTest"
+    assert "left out, not images: 2 .txt, 1 .xyz, 1 without suffix" in found.notes
+
+
+@pytest.mark.parametrize("layout", ["CLASS/{}", "train/CLASS/{}", "data/CLASS/anna/{}"])
+@pytest.mark.parametrize("in_archive", [False, True], ids=["folder", "zip"])
+def test_class_without_images_is_named_with_its_suffixes(layout, in_archive, load_error, tmp_path):
+    bad = {layout.replace("CLASS", "fear").format(name): b"x" for name in ("1.raw", "2.raw", "3.psd")}
+    files = two_classes(layout.format("1.png")) | bad
+    path = faces.write_zip(tmp_path / "a.zip", files) if in_archive else faces.write_folder(tmp_path / "data", files)
+    message = load_error(path)
+    assert message.startswith(
+        f"{path}/{layout.partition('CLASS')[0]}fear: no image that can be read, but 2 .raw, 1 .psd"
+    )
+    assert load_error(path, skip_invalid=True) == message
+
+
+def test_class_whose_images_are_all_invalid_is_named(load_error, tmp_path):
+    faces.write_folder(tmp_path, two_classes("CLASS/1.png") | {"fear/1.png": b"x", "fear/2.png": b"x"})
+    assert "no image of fear is valid (2 invalid ones skipped)" in load_error(tmp_path, skip_invalid=True)
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("gone.png"), os.mkfifo], ids=["link", "fifo"])
+def test_image_that_cannot_be_opened_is_named_or_skipped(make, load_error, tmp_path):
+    folder = faces.write_folder(tmp_path / "data", two_classes("CLASS/1.png"))
+    make(folder / "sad" / "2.png")
+    assert load_error(folder).startswith(f"{folder}/sad/2.png: cannot be read (")
+    assert load_dataset(folder, skip_invalid=True).skipped == 1
+
+
 # --- pixels ---------------------------------------------------------------------------------------------------------
 
 
 def test_color_images_become_gray(tmp_path):
     color = cv2.merge([TINY.faces[0]] * 3)
-    found = load_files(tmp_path, {"happy/1.png": faces.encode(color)})
+    found = load_files(tmp_path, {"happy/1.png": faces.encode(color), "sad/1.png": IMAGE})
     assert np.array_equal(found.faces[0], TINY.faces[0])
 
 
 @pytest.mark.parametrize("is_tall", [False, True], ids=["wide", "tall"])
 def test_images_are_cropped_to_the_central_square(is_tall, tmp_path):
     wide = np.hstack([np.zeros((48, 20), np.uint8), TINY.faces[0], np.full((48, 20), 255, np.uint8)])
-    found = load_files(tmp_path, {"happy/1.png": faces.encode(wide.T if is_tall else wide)})
+    found = load_files(tmp_path, {"happy/1.png": faces.encode(wide.T if is_tall else wide), "sad/1.png": IMAGE})
     assert np.array_equal(found.faces[0], TINY.faces[0].T if is_tall else TINY.faces[0])
 
 
 @pytest.mark.parametrize(("sides", "expected"), [((100, 100), 100), ((100, 20, 100), 100), ((300, 400), 224)])
 def test_images_get_the_median_side_up_to_224(sides, expected, tmp_path):
     files = {
-        f"happy/{side}{n}.png": faces.encode(cv2.resize(TINY.faces[0], (side, side))) for n, side in enumerate(sides)
+        f"{('happy', 'sad')[n % 2]}/{side}{n}.png": faces.encode(cv2.resize(TINY.faces[0], (side, side)))
+        for n, side in enumerate(sides)
     }
     assert load_files(tmp_path, files).faces.shape == (len(sides), expected, expected)
 
