@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
-from edge.errors import CameraError, SettingsError
+from edge.errors import CameraError, ImageError, SettingsError
 from edge.sinks import registry as sink_registry
 from edge.types import Frame, RunInfo
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from edge.inference.classifier import Classifier
     from edge.pipeline import FrameProcessor, Summary
     from edge.system.systemd import SystemdNotifier
+    from edge.system.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
 
@@ -50,11 +53,13 @@ def run(settings: RunSettings) -> Summary:
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
     processor = make_processor(settings, classifier, images=not live and cameras.has_images(source))
-    run_info = make_run_info(settings, classifier, live=live)
+    image_worker = make_image_worker(settings)
+    run_info = make_run_info(classifier, image_worker, live=live)
     sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
     rate_limits = settings.max_fps, (settings.idle_fps or None) if live else None
     notifier = _make_notifier(classifier, rate_limits)
     with ExitStack() as stack:
+        stack.callback(image_worker.close)
         ended = RunLimit(stack.enter_context(StopSignals()), settings.duration)
         frames = (
             _latest_frames(source, settings.reconnect, ended, notifier) if live else closing(cameras.frames(source))
@@ -97,14 +102,31 @@ def make_image_analyzer(settings: RunSettings, classifier: Classifier, *, crops:
     return ImageAnalyzer(detector, classifier, settings.min_face_size, settings.min_confidence, crops=crops)
 
 
-def make_run_info(settings: RunSettings, classifier: Classifier, *, live: bool) -> RunInfo:
-    """Return what sinks may know about the run."""
-    from edge.image_analyzer import LazyImageAnalyzer
+def make_upload_analyzer(settings: RunSettings) -> ImageAnalyzer:
+    """Return the analyzer of uploaded images, with a classifier of its own."""
     from edge.inference.classifier import Classifier
 
+    return make_image_analyzer(settings, Classifier(settings.model))
+
+
+def make_image_worker(settings: RunSettings) -> WorkerProcess:
+    """Return the process that analyzes uploaded images; it starts with the first one. The caller closes it."""
+    from edge.system import worker_process
+
+    values = {name: value for name, value in asdict(settings).items() if value is not None}
+    return worker_process.WorkerProcess(worker_process.command("edge.image_worker", json.dumps(values, default=str)))
+
+
+def make_run_info(classifier: Classifier, image_worker: WorkerProcess, *, live: bool) -> RunInfo:
+    """Return what sinks may know about the run."""
     card = classifier.card
-    # Uploads need a classifier of their own: they are analyzed in another thread than the frames of the run.
-    analyze_image = LazyImageAnalyzer(lambda: make_image_analyzer(settings, Classifier(settings.model)))
+
+    def analyze_image(content: bytes) -> Mapping[str, Any]:
+        answer: dict[str, Any] = json.loads(image_worker.request(content))
+        if "error" in answer:
+            raise ImageError(answer["error"])
+        return answer
+
     return RunInfo(live, card.labels, f"{card.name} {card.version}", analyze_image)
 
 

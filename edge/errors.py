@@ -7,6 +7,7 @@
     |-- SettingsError  (ValueError)              78   a setting is out of range: a service must not be restarted for it
     |-- ModelError     (ValueError)              78   not a model, no card, or a model that does not fit its card
     |-- ImageError     (ValueError)               1   an image is damaged, too large, or of no known format
+    |-- WorkerError    (OSError)                  1   a child process ended, or exceeded its limits
     |-- CameraError    (OSError)                  1   missing, busy, disconnected, or cannot be decoded
     |-- SinkError      (OSError)                  1   a sink cannot be opened or written
     `-- FileError      (OSError)                  1   a file cannot be written: no space, or no permission
@@ -42,6 +43,10 @@ class ModelError(EmotionEdgeError, ValueError):
 
 
 class ImageError(EmotionEdgeError, ValueError):
+    pass
+
+
+class WorkerError(EmotionEdgeError, OSError):
     pass
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,7 @@ class RunInfo:
     live: bool = False  # a camera, which does not wait: late items may be dropped. Results of files must not be
     labels: tuple[str, ...] = ()  # of the model, in the order of its outputs
     model: str = ""  # its name and version
-    # (height, width) gray or (height, width, 3) BGR uint8 -> its faces. Independent of the run, for images that a user
-    # uploads. Takes about 0.1 s, the first call more; thread-safe.
-    analyze_image: Callable[[NDArray[np.uint8]], Sequence[FaceResult]] = lambda _: ()
+    # Content of an image file that a user uploads -> {"width", "height", "faces"}, ready for JSON. Runs in a process of
+    # its own, independent of the run; takes some tenths of a second, the first call seconds; thread-safe.
+    # Raises ImageError if the image is not accepted, WorkerError if it cannot be analyzed within that process's limits.
+    analyze_image: Callable[[bytes], Mapping[str, Any]] = lambda _: {"width": 0, "height": 0, "faces": []}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
@@ -176,8 +176,9 @@ def frames(run_folder) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def run_info(classifier) -> RunInfo:
-    return app.make_run_info(RunSettings(), classifier, live=True)
+def run_info(classifier) -> Iterator[RunInfo]:
+    with closing(app.make_image_worker(RunSettings())) as worker:
+        yield app.make_run_info(classifier, worker, live=True)
 
 
 @pytest.fixture(scope="module")

@@ -44,9 +44,7 @@ def decode_image(
 
     Raises ImageError if it is damaged, too large, or of no known format.
     """
-    header = read_header(content)
-    if header.format not in formats:
-        raise ImageError(f"a {header.format} image; expected {', '.join(formats)}")
+    header = read_header(content, formats)
     if not header.pixels:
         raise ImageError(f"the image has {header.width} x {header.height} pixels")
     factor = _reduction(header, max_side)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.errors import ImageError
@@ -16,7 +16,7 @@ from edge.errors import ImageError
 FORMATS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "PNM")
 
 # JPEG markers, ITU-T T.81 table B.1. Only the three Huffman-coded modes that cameras and programs write are read.
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_EOI, _SOS = 0xD9, 0xDA
 _READABLE_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended sequential, progressive
 _PROGRESSIVE = 0xC2
 _OTHER_FRAMES = {*range(0xC3, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -25,7 +25,13 @@ _MARKERS_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _COEFFICIENT_BYTES = 2
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURES = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+}
 _PNM = re.compile(rb"P[1-6](?:\s|#[^\n]{0,500}\n){1,100}(\d{1,9})(?:\s|#[^\n]{0,500}\n){1,100}(\d{1,9})\s")
 _TIFF_TYPES = {3: "H", 4: "I"}  # SHORT and LONG
 _TIFF_COMPRESSIONS = {1, 5, 8, 32773, 32946}  # none, LZW, Deflate, PackBits: TIFF 6.0 and Adobe's supplements
@@ -52,27 +58,31 @@ class ImageHeader:
         return self.format == "JPEG"
 
 
-def read_header(content: bytes) -> ImageHeader:
-    """Return the header of the image in `content`; its format is one of FORMATS, found by its first bytes.
+def read_header(content: bytes, formats: Sequence[str] = FORMATS) -> ImageHeader:
+    """Return the header of the image in `content`, whose format is found by its first bytes.
 
-    Raises ImageError if it is damaged, or of no known format.
+    Args:
+        formats: that are accepted, of FORMATS.
+
+    Raises ImageError if it is damaged, or of no accepted format.
     """
+    name = _find_format(content)
+    if name not in formats:
+        raise ImageError(f"not a {', '.join(formats[:-1])} or {formats[-1]} image")
     try:
-        if content.startswith(b"\xff\xd8"):
-            return _read_jpeg(content)
-        if content.startswith(_PNG_SIGNATURE):
-            return _read_png(content)
-        if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-            return _read_webp(content)
-        if content.startswith((b"II*\0", b"MM\0*")):
-            return _read_tiff(content)
-        if content.startswith(b"BM"):
-            return _read_bmp(content)
-        if found := _PNM.match(content):
-            return ImageHeader("PNM", int(found[1]), int(found[2]))
+        return _READERS[name](content)
     except (struct.error, IndexError):
         raise ImageError("the image is incomplete") from None
-    raise ImageError(f"not an image of a known format: {', '.join(FORMATS)}")
+
+
+def _find_format(content: bytes) -> str:
+    """Return the name of the format, empty if it is unknown."""
+    for signature, name in _SIGNATURES.items():
+        if content.startswith(signature):
+            return name
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "WebP"
+    return "PNM" if _PNM.match(content) else ""
 
 
 def _read_jpeg(content: bytes) -> ImageHeader:
@@ -196,3 +206,19 @@ def _read_tiff(content: bytes) -> ImageHeader:
     # A strip or tile, which may be the whole image, is decoded in its own bits, and then converted to RGBA.
     area = max(width * height, values.get(322, 0) * values.get(323, 0))
     return ImageHeader("TIFF", width, height, area * (4 + max(1, samples * bits // 8)))
+
+
+def _read_pnm(content: bytes) -> ImageHeader:
+    found = _PNM.match(content)
+    assert found is not None
+    return ImageHeader("PNM", int(found[1]), int(found[2]))
+
+
+_READERS: dict[str, Callable[[bytes], ImageHeader]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "WebP": _read_webp,
+    "TIFF": _read_tiff,
+    "BMP": _read_bmp,
+    "PNM": _read_pnm,
+}

@@ -85,7 +85,7 @@ class Sink:
         self.address = self.address._replace(port=listening.getsockname()[1])
         self._error, ready = None, threading.Event()
         self._server = Server(listening, self._make_context(token))
-        # A daemon: a photo that is being analyzed must not keep the process from ending.
+        # A daemon: a server that does not stop must not keep the process from ending.
         self._thread = threading.Thread(
             target=self._serve, args=(self._server, ready.set), name="sink web", daemon=True
         )

@@ -13,16 +13,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
+from edge.errors import ImageError, WorkerError
 from edge.sinks.web import messages
 from edge.sinks.web.authentication import SESSION_DAYS
 from edge.sinks.web.context import WebContext
 from edge.sinks.web.metrics import make_registry
-from edge.sinks.web.photo_decoder import MAX_PHOTO_BYTES, PhotoError
-from edge.sinks.web.photo_queue import PhotoQueue
+from edge.sinks.web.photo_queue import MAX_PHOTO_BYTES, PhotoQueue
 from edge.sinks.web.rate_limiter import RateLimiter
 from edge.sinks.web.subscribers import SubscriberSet
-
-_log = logging.getLogger(__name__)
+from edge.sinks.web.upload_budget import Reservation
 
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -35,6 +34,7 @@ PAGE_FILES = {
 }
 SESSION_COOKIE = "emotion-edge"
 COOKIE_ATTRIBUTES: dict[str, Any] = {"httponly": True, "samesite": "Strict", "path": "/"}
+MAX_LOGGED_PATH = 60  # characters
 # Of a photo that is too large: a client that is still sending does not read the response. Beyond this many bytes the
 # connection is closed without one.
 MAX_DISCARDED_BYTES = 4 * MAX_PHOTO_BYTES
@@ -86,13 +86,28 @@ class BaseHandler(RequestHandler):
     async def prepare(self) -> None:
         if not self.context.authenticator.accepts_host(self.request.host):
             raise ApiError(403, "Unknown host name; open the page by the device's address, or set the option host=NAME")
-        # Browsers send the origin of the page that sent the request.
-        origin = self.request.headers.get("Origin")
-        from_other_site = origin is not None and urlsplit(origin).netloc.lower() != self.request.host.lower()
-        if self.request.method not in ("GET", "HEAD") and from_other_site:
+        if self.request.method not in ("GET", "HEAD") and self._is_from_other_site():
             raise ApiError(403, "The request comes from another site's page")
-        if self.needs_authentication and not self.is_authenticated():
+        is_authenticated = self.needs_authentication and self.is_authenticated()
+        self.use_connection(is_trusted=is_authenticated and self.context.authenticator.required)
+        if self.needs_authentication and not is_authenticated:
             self.reject()
+
+    def use_connection(self, *, is_trusted: bool) -> None:
+        """Note that the connection is in use, and with `is_trusted` that it is to be kept."""
+        stream = getattr(self.request.connection, "stream", None)
+        if stream is not None:
+            self.context.connections.use(stream, is_trusted=is_trusted)
+
+    def _is_from_other_site(self) -> bool:
+        """Return whether the page that sent the request is another site's: browsers send its origin."""
+        origin = self.request.headers.get("Origin")
+        if origin is None:
+            return False
+        try:
+            return urlsplit(origin).netloc.lower() != self.request.host.lower()
+        except ValueError:  # not a URL: of no browser
+            return True
 
     def is_authenticated(self) -> bool:
         """Return whether the request has a valid session cookie or the token."""
@@ -134,8 +149,8 @@ class BaseHandler(RequestHandler):
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:  # noqa: ARG002 (likewise)
         if not isinstance(value, HTTPError):
-            request = self.request
-            _log.error("edge: web: %s %s: %s: %s", request.method, request.path, type(value).__name__, value)
+            request = f"{self.request.method} {self.request.path[:MAX_LOGGED_PATH]}"
+            self.context.log.log(logging.ERROR, f"edge: web: {request}: {type(value).__name__}: {value}")
 
 
 class NotFoundHandler(BaseHandler):
@@ -254,6 +269,7 @@ class EventsHandler(BaseHandler):
             **context.run_state.last_result(now),
         }
         head = messages.response_head(messages.EVENT_STREAM_TYPE)
+        self.use_connection(is_trusted=True)
         context.event_clients.add(self.detach(), head + b"retry: 2000\n\n" + messages.event("init", init))
 
     def check_capacity(self, clients: SubscriberSet) -> None:
@@ -271,6 +287,7 @@ class MjpegHandler(EventsHandler):
             raise ApiError(404, "The camera's image is not shown; the option 'image' enables it")
         self.check_capacity(clients)
         head = messages.response_head(messages.MJPEG_TYPE)
+        self.use_connection(is_trusted=True)
         clients.add(self.detach(), head + messages.MJPEG_BOUNDARY + clients.last_message)
 
 
@@ -281,12 +298,15 @@ class AnalyzeHandler(BaseHandler):
     async def prepare(self) -> None:
         self._content, self._received_bytes = bytearray(), 0
         self._error: HTTPError | None = None
+        self._reservation: Reservation | None = None
+        self._is_complete = False
         self.request.connection.set_max_body_size(MAX_DISCARDED_BYTES)  # type: ignore[union-attr] # there is one
         try:
             await super().prepare()
             limiter = self._check_request().limiter
             self.limit_rate(limiter)
             limiter.count(self.request.remote_ip or "")
+            self._reservation = self._reserve()
         except HTTPError as error:
             self._error = error  # raised when the body is here: a client that is still sending does not read it
 
@@ -294,8 +314,11 @@ class AnalyzeHandler(BaseHandler):
         self._received_bytes += len(chunk)
         if self._error is None and self._received_bytes <= MAX_PHOTO_BYTES:
             self._content += chunk
+        elif self._content:
+            self._content.clear()
 
     async def post(self) -> None:
+        self._is_complete = True
         if self._error is not None:
             raise self._error
         if self._received_bytes > MAX_PHOTO_BYTES:
@@ -305,9 +328,22 @@ class AnalyzeHandler(BaseHandler):
             raise ApiError(429, "Other photos are being analyzed; retry in 2 s", {"Retry-After": "2"})
         content, self._content = bytes(self._content), bytearray()
         try:
-            self.write(await photos.analyze(content))
-        except PhotoError as error:
-            raise ApiError(422, str(error)) from None
+            self.write(dict(await photos.analyze(content)))
+        except ImageError as error:
+            raise ApiError(422, f"The photo is refused: {error}") from None
+        except WorkerError as error:
+            self.context.log.log(logging.WARNING, f"edge: web: a photo could not be analyzed: {error}")
+            raise ApiError(422, "The photo could not be analyzed within the limits of memory and time") from None
+
+    def on_finish(self) -> None:
+        if self._reservation is not None:
+            self._reservation.release()
+
+    def on_connection_close(self) -> None:
+        """Give back the memory of an upload that was not completed; that of a complete one is in use until its end."""
+        self._content.clear()
+        if not self._is_complete and self._reservation is not None:
+            self._reservation.release()
 
     def _check_request(self) -> PhotoQueue:
         """Return the queue of photos. Raises ApiError if no photo is accepted, or the request is none."""
@@ -316,3 +352,12 @@ class AnalyzeHandler(BaseHandler):
         if not self.request.headers.get("Content-Type", "").startswith(("image/", "application/octet-stream")):
             raise ApiError(415, "Send the photo as the body, with its type: Content-Type: image/jpeg")
         return self.context.photos
+
+    def _reserve(self) -> Reservation:
+        """Return the reservation of the memory for the body. Raises ApiError if there is none now."""
+        length = self.request.headers.get("Content-Length", "")
+        size = min(int(length), MAX_PHOTO_BYTES) if length.isdecimal() else MAX_PHOTO_BYTES  # unknown: in chunks
+        reservation = self._check_request().budget.reserve(self.request.remote_ip or "", size)
+        if reservation is None:
+            raise ApiError(429, "Other photos are being received; retry in 2 s", {"Retry-After": "2"})
+        return reservation

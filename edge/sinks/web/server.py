@@ -14,15 +14,16 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
 from edge.sinks.web import messages
+from edge.sinks.web.connection_limits import ConnectionLimits
 from edge.sinks.web.context import WebContext
 from edge.sinks.web.handlers import make_application
 from edge.sinks.web.run_in_thread import run_in_thread
 
-MAX_CONNECTIONS = 200  # a browser opens six at most
 EVENTS_PER_SECOND = 10.0
 HEALTH_INTERVAL_SECONDS = 2.0
 MAX_HEADER_BYTES, MAX_BODY_BYTES = 16_384, 4_096  # of a request; a photo's body has its own limit
-IDLE_TIMEOUT_SECONDS, BODY_TIMEOUT_SECONDS = 60.0, 30.0  # for the next request of a connection, and for its body
+MAX_BUFFER_BYTES = 262_144  # of a connection, for what has arrived and was not read yet
+HEAD_TIMEOUT_SECONDS, BODY_TIMEOUT_SECONDS = 10.0, 30.0  # from a response, or from the start, to the end of each
 
 
 class Server:
@@ -38,13 +39,16 @@ class Server:
         # Tornado logs malformed requests of strangers; our own errors go through BaseHandler.log_exception.
         logging.getLogger("tornado").setLevel(logging.CRITICAL + 1)
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.set_exception_handler(self._log_exception)
         http = BoundedHTTPServer(
             make_application(self._context),
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=MAX_BODY_BYTES,
-            idle_connection_timeout=IDLE_TIMEOUT_SECONDS,
+            max_buffer_size=MAX_BUFFER_BYTES,
+            idle_connection_timeout=HEAD_TIMEOUT_SECONDS,
             body_timeout=BODY_TIMEOUT_SECONDS,
         )
+        http.limits = self._context.connections
         http.add_socket(self._listening)
         publishers = [publish_events(self._context)]
         if self._context.image_fps is not None:
@@ -57,9 +61,15 @@ class Server:
             await next(iter(done))
         finally:
             http.stop()
-            http.close()
+            self._context.connections.close()
             for task in tasks:
                 task.cancel()
+
+    def _log_exception(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log in one line what a callback raised; asyncio would log a traceback each time."""
+        error = context.get("exception")
+        reason = f"{type(error).__name__}: {error}" if error else context["message"]
+        self._context.log.log(logging.ERROR, f"edge: web: {reason}")
 
     def stop(self) -> None:
         """End `serve`; thread-safe."""
@@ -68,23 +78,13 @@ class Server:
 
 
 class BoundedHTTPServer(HTTPServer):
-    """Accepts at most MAX_CONNECTIONS, and can close all of them at once."""
+    """Keeps the connections that `limits` allows."""
 
-    def initialize(self, *args: Any, **options: Any) -> None:
-        super().initialize(*args, **options)
-        self._streams: set[IOStream] = set()
+    limits: ConnectionLimits
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        self._streams = {each for each in self._streams if not each.closed()}
-        if len(self._streams) >= MAX_CONNECTIONS:
-            stream.close()  # without a response: a client with so many connections is not a browser
-            return
-        self._streams.add(stream)
+        self.limits.add(stream, str(address[0]))
         super().handle_stream(stream, address)
-
-    def close(self) -> None:
-        for stream in self._streams:
-            stream.close()
 
 
 async def publish_events(context: WebContext) -> None:

@@ -211,27 +211,21 @@ def send_without_response(send, argument) -> None:
         send(argument)
 
 
-SLOW_ANALYZER = """
-import time
-import numpy as np
-from edge import image_analyzer
-def analyze(self, image):
-    sys.stderr.write("analyzing\\n")
-    end = time.monotonic() + 1
-    while time.monotonic() < end:
-        cv2.medianBlur(np.zeros((1000, 1000), np.uint8), 15)
-    return ()
-image_analyzer.ImageAnalyzer.analyze = analyze
+STUCK_WORKER = """
+from edge import app
+from edge.system.worker_process import WorkerProcess, command
+app.make_image_worker = lambda _: WorkerProcess(command("tests.support.worker"))
 """
 
 
-def test_photo_in_native_code_does_not_abort_the_process(portrait):
-    with EdgeProcess("run", "synthetic", "-s", "web:0", patch=SLOW_ANALYZER) as run:
+def test_photo_that_is_being_analyzed_does_not_delay_the_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("STARTED", str(tmp_path / "started"))
+    with EdgeProcess("run", "synthetic", "-s", "web:0", patch=STUCK_WORKER) as run:
         found = re.search(r"http://([\d.]+):(\d+)/", run.wait_for_line("http"))
         assert found
         with closing(http.client.HTTPConnection(found[1], int(found[2]), timeout=TIMEOUT_SECONDS)) as connection:
-            connection.request("POST", "/api/analyze", encode_jpeg(portrait), {"Content-Type": "image/jpeg"})
-            run.wait_for_line("analyzing")
+            connection.request("POST", "/api/analyze", b"loop", {"Content-Type": "image/jpeg"})
+            wait_until((tmp_path / "started").exists)
             assert run.stop() < STOP_LIMIT_SECONDS
     assert run.process.returncode == 0, run.lines
 
