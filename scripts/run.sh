@@ -9,22 +9,43 @@ cd "$(dirname "$0")/.."
 sinks_named() { grep -oE -- '(^| )(-s|--sink)[ =]?(mqtt|web|window)\b' <<<"$*" | grep -oE '[a-z]+$' || true; }
 
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
-constraints=(-c scripts/constraints.txt)
-is_32_bit "$python" && constraints=()
-options=() extra=()
+# target_of PYTHON: print the name of its lock.
+target_of() {
+    "$1" -c 'import platform, struct, sys
+machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+print(machine + "-py%d.%d" % sys.version_info[:2] + ("" if struct.calcsize("P") == 8 else "-32bit"))'
+}
+
+# lines_of LOCK EXTRAS: print the packages that are always installed and those of these extras.
+lines_of() { sed -nE "/ # /!p; s/ # (.* )?(${2:-none})( .*)?$//p" "$1"; }
+
+options=() install=() system_packages=
 # picamera2 comes with Raspberry Pi OS and cannot be installed by pip, so where it is, the environment must see it. Its
 # helper simplejpeg, built for the system's numpy, does not load beside a newer one, so the environment gets its own.
 if "$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("picamera2") is None)'; then
     options=(--system-site-packages)
-    extra=(--ignore-installed simplejpeg)
+    system_packages=yes
 fi
 # The extra of a sink is installed when it is first named, and kept.
 extras=$({ sinks_named "$@" && { cat .venv/.extras 2>/dev/null || true; }; } | sort -u | paste -sd ,)
-make_venv .venv "$python" "${options[@]}" -- --no-compile "${constraints[@]}" "${extra[@]}" -e ".${extras:+[$extras]}"
+lock=scripts/locks/$(target_of "$python").txt
+if [ -e "$lock" ]; then
+    groups=${extras//,/|}
+    pinned=$(cat scripts/locks/build.txt && lines_of "$lock" "$groups" && { [ -z "$system_packages" ] || sed -n '/^simplejpeg==/s/ #.*//p' "$lock"; })
+    # What pip finds in the system's packages counts as installed and may be of any version.
+    pinned_options=(--no-compile ${system_packages:+--ignore-installed})
+    install=(--no-deps --no-build-isolation)
+else
+    echo "run.sh: no $lock: packages are installed without checking their hashes; scripts/bundle.sh --lock makes locks" >&2
+    is_32_bit "$python" || install=(-c scripts/constraints.txt)
+    [ -z "$system_packages" ] || install+=(--ignore-installed simplejpeg)
+fi
+make_venv .venv "$python" "${options[@]}" -- --no-compile "${install[@]}" -e ".${extras:+[$extras]}"
 [ -z "$extras" ] || tr , '\n' <<<"$extras" >.venv/.extras
 # Nothing is installed into it later, so pip and setuptools would only take room (27 MB).
 if compgen -G ".venv/lib/python3*/site-packages/pip" >/dev/null; then
-    .venv/bin/python -m pip uninstall --quiet --yes pip setuptools
+    mapfile -t build_tools < <(sed 's/==.*//' scripts/locks/build.txt)
+    .venv/bin/python -m pip uninstall --quiet --yes setuptools "${build_tools[@]}" 2>/dev/null
 fi
 root=$PWD
 cd "$here" # paths on the command line are the caller's

@@ -20,6 +20,8 @@ find_python() {
 
 # make_venv FOLDER PYTHON OPTIONS -- PIP ARGUMENTS: create FOLDER with PYTHON and install into it, unless it was installed
 # from the same pyproject.toml and constraints with the same arguments before. A half-made environment counts as none.
+# The lines of `pinned`, with hashes, are installed first, with the options of `pinned_options`.
+pinned='' pinned_options=()
 make_venv() {
     local folder=$1 python=$2 options=() stamp
     shift 2
@@ -28,7 +30,7 @@ make_venv() {
         shift
     done
     shift
-    stamp=$(cat pyproject.toml scripts/constraints.txt <(echo "$PWD" "$python" "${options[@]}" "$@") | sha256sum)
+    stamp=$(cat pyproject.toml scripts/constraints.txt <(echo "$PWD" "$python" "${options[@]}" "$@"; printf '%s' "$pinned") | sha256sum)
     [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
     echo "setting up $folder with $("$python" --version) (once; some minutes on a slow line)" >&2
     rm -rf "$folder.before"
@@ -36,7 +38,11 @@ make_venv() {
     if ! "$python" -m venv "${options[@]}" "$folder"; then
         take_back "$folder" "no virtual environment could be made; 'sudo apt install python3-venv'"
     fi
-    pip_install "$folder" "$@"
+    if [ -n "$pinned" ]; then
+        echo "$pinned" >"$folder/requirements.txt"
+        pip_install "$folder" --require-hashes "${pinned_options[@]}" --requirement "$folder/requirements.txt"
+    fi
+    [ $# -eq 0 ] || pip_install "$folder" "$@"
     echo "$stamp" >"$folder/.stamp"
     rm -rf "$folder.before"
 }

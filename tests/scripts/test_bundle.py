@@ -21,8 +21,9 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.scripts
 
-LOCKS = sorted((ROOT / "scripts" / "locks").glob("*.txt"))
-LOCK_LINE = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) --hash=sha256:[0-9a-f]{64}")
+LOCKS = sorted((ROOT / "scripts" / "locks").glob("*-py3.*.txt"))
+BUILD_LOCK = ROOT / "scripts" / "locks" / "build.txt"
+LOCK_LINE = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) --hash=sha256:[0-9a-f]{64}( # (?P<groups>[a-z ]+))?")
 
 
 def make(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -36,11 +37,15 @@ def make(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
     )
 
 
+def lock_lines(path: Path) -> list[re.Match[str]]:
+    """Return the parts of a lock's lines."""
+    found = [LOCK_LINE.fullmatch(line) for line in path.read_text().splitlines()]
+    return [line for line in found if line or pytest.fail(f"{path}: a line without a hash")]
+
+
 def read_lock(path: Path) -> dict[str, str]:
     """Return name -> version of a target's packages."""
-    lines = path.read_text().splitlines()
-    found = [LOCK_LINE.fullmatch(line) for line in lines]
-    return {line["name"]: line["version"] for line in found if line or pytest.fail(f"{path}: a line without a hash")}
+    return {line["name"]: line["version"] for line in lock_lines(path)}
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
@@ -51,10 +56,22 @@ def test_a_lock_has_the_tested_versions(path):
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
-def test_a_lock_has_the_packages_of_all_sinks(path):
+def test_a_lock_says_which_sink_needs_a_package(path):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = [package for name, packages in extras.items() if name != "trainer" for package in packages]
-    assert {re.split("[<>=]", package)[0] for package in wanted} <= read_lock(path).keys()
+    groups = {line["name"]: (line["groups"] or "").split() for line in lock_lines(path)}
+    for sink in ("mqtt", "web", "window"):
+        for package in extras[sink]:
+            assert sink in groups[re.split("[<>=]", package)[0]]
+    assert groups["pip"] == groups["simplejpeg"] == ["board"]
+    assert groups["numpy"] == groups["typer"] == []
+
+
+def test_the_build_tools_are_locked_with_hashes():
+    script = (ROOT / "scripts" / "bundle.sh").read_text()
+    tools = re.search(r"^build_tools=\((.*)\)$", script, re.MULTILINE)
+    assert tools
+    assert read_lock(BUILD_LOCK).items() >= dict(tool.split("==") for tool in tools[1].split()).items()
+    assert "editables" in read_lock(BUILD_LOCK)  # what hatchling needs for an editable installation
 
 
 def test_every_target_of_a_board_has_the_same_lock():
@@ -69,6 +86,9 @@ def test_every_target_of_a_board_has_the_same_lock():
         (["--target", "armv6-py3.9"], "target is 'armv6-py3.9', expected arm64-py3.11"),
         (["--target"], "--target needs a value"),
         (["--color"], "unknown option --color"),
+        (["a.tar"], "only --sign takes files"),
+        (["--sign", "no-key", "a.tar"], "no-key, which cannot be read"),
+        (["--sign", __file__, __file__], "neither a bundle (.tar) nor a model (.tflite)"),
     ],
 )
 def test_a_usage_error_is_reported(arguments, words):

@@ -1,9 +1,11 @@
-"""scripts/run.sh installs the extras of the named sinks, in a fresh clone and in one that has some already."""
+"""scripts/run.sh installs what its sinks need, with the hashes of a lock, in a fresh clone and in an older one."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,22 @@ from tests.support.paths import ROOT
 pytestmark = pytest.mark.scripts
 
 SCRIPT = ROOT / "scripts" / "run.sh"
+TARGET = f"{platform.machine().replace('aarch64', 'arm64')}-py3.{sys.version_info.minor}"
+LOCK = """numpy==2 --hash=sha256:1
+paho-mqtt==2 --hash=sha256:2 # mqtt
+pip==3 --hash=sha256:3 # board
+shared==1 --hash=sha256:4 # mqtt web
+tornado==6 --hash=sha256:5 # web
+"""
 # Replaces scripts/venv.sh: prints what would be installed, and installs an `edge` that prints its arguments.
 FAKE_VENV = f"""
 find_python() {{ echo {sys.executable}; }}
 is_32_bit() {{ false; }}
+pinned=
 make_venv() {{
     echo "installs ${{*: -1}}"
+    echo "$*" >arguments
+    echo "$pinned" >pinned
     mkdir -p .venv/bin
     printf '#!/bin/sh\\necho "edge $*"\\n' >.venv/bin/edge
     chmod +x .venv/bin/edge
@@ -31,6 +43,9 @@ def clone(tmp_path):
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPT, tmp_path / "scripts")
     (tmp_path / "scripts" / "venv.sh").write_text(FAKE_VENV)
+    (tmp_path / "scripts" / "locks").mkdir()
+    (tmp_path / "scripts" / "locks" / "build.txt").write_text("hatchling==1 --hash=sha256:6\n")
+    (tmp_path / "scripts" / "locks" / f"{TARGET}.txt").write_text(LOCK)
     return tmp_path
 
 
@@ -62,3 +77,48 @@ def test_installed_extras_are_kept(clone):
     run(clone, "--sink", "web")
     assert run(clone, "synthetic")[0] == "installs .[web]"
     assert run(clone, "--sink", "mqtt:nas.local")[0] == "installs .[mqtt,web]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "packages"),
+    [
+        ((), ["hatchling", "numpy"]),
+        (("--sink", "web"), ["hatchling", "numpy", "shared", "tornado"]),
+        (("--sink", "web", "-s", "mqtt:nas.local"), ["hatchling", "numpy", "paho-mqtt", "shared", "tornado"]),
+        (("--sink", "window"), ["hatchling", "numpy"]),
+    ],
+)
+def test_packages_are_installed_with_the_hashes_of_the_lock(clone, arguments, packages):
+    run(clone, *arguments)
+    lines = (clone / "pinned").read_text().splitlines()
+    assert [line.split("==")[0] for line in lines] == packages
+    assert all(" --hash=sha256:" in line and "#" not in line for line in lines)
+    assert "--no-deps --no-build-isolation -e" in (clone / "arguments").read_text()
+
+
+def test_without_a_lock_it_says_that_hashes_are_not_checked(clone):
+    (clone / "scripts" / "locks" / f"{TARGET}.txt").unlink()
+    command = ["bash", str(clone / "scripts" / "run.sh"), "synthetic"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=os.sep)
+    assert f"no scripts/locks/{TARGET}.txt: packages are installed without checking their hashes" in result.stderr
+    assert (clone / "pinned").read_text() == "\n"
+    assert "-c scripts/constraints.txt -e ." in (clone / "arguments").read_text()
+
+
+def test_a_package_with_another_hash_is_not_installed(tmp_path):
+    """With the real scripts/venv.sh and pip, and a wheel that is not the locked one."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "venv.sh", tmp_path / "scripts")
+    (tmp_path / "scripts" / "constraints.txt").touch()
+    (tmp_path / "pyproject.toml").touch()
+    wheel = tmp_path / "thing-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("thing-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: thing\nVersion: 1\n")
+    script = f"""set -euo pipefail
+        . scripts/venv.sh
+        pinned='thing==1 --hash=sha256:{"0" * 64}' pinned_options=(--no-index --find-links {tmp_path})
+        make_venv .venv {sys.executable} --"""
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in result.stderr
+    assert not (tmp_path / ".venv").exists()
