@@ -5,10 +5,14 @@
 #
 #   --target T               arm64-py3.11, arm64-py3.13; by default each board is asked
 #   --bundle FILE            this bundle instead of one made of this commit
-#   --model FILE             only another model, for the code that runs there
+#   --model FILE             only another model, for the code that runs there; FILE.sig, its signature, goes with it
+#   --sign KEY               sign what is made or the model with this private key; see docs/deployment.md
 #   --health-check SECONDS   for which a release has to run well before it counts as working (20)
 #   --rollback               back to the release that worked before
 #   --status                 one line for each board: release, model, frames per second, uptime, temperature
+#
+# A board's answers are used only if they have the form that is expected, and shown without control characters: a board that
+# somebody else has taken over cannot make this machine run, write or show what it likes.
 #
 # The boards need ssh and sudo, nothing else; rsync, where both sides have it, resumes an interrupted transfer. The ssh
 # command and its options: EMOTION_EDGE_SSH="ssh -p 2222 -i key". scripts/install.sh is what runs on the board.
@@ -17,37 +21,82 @@
 # Exit status: 0 success; 2 usage; 78 a board's configuration or the model is refused; 1 otherwise.
 set -euo pipefail
 
+LC_ALL=C.UTF-8 # for what is printable
 read -ra ssh <<<"${EMOTION_EDGE_SSH:-ssh}"
 # A board that is off is reported soon, and so is a dead connection. ssh uses the first value given: the caller's.
 ssh+=(-o ConnectTimeout=15 -o ServerAliveInterval=15)
 incoming=emotion-edge-incoming # in the home folder of the remote user
 scripts=$(realpath "$(dirname "$0")")
+answer_seconds=120 # for a question, with a password that ssh may ask for
+answer_bytes=8192
 
-log() { echo "deploy.sh: $*"; }
+log() { echo "deploy.sh: $(printable "$*")"; }
 
 fail() {
-    echo "deploy.sh: error: $1" >&2
+    echo "deploy.sh: error: $(printable "$1")" >&2
     exit "${2:-1}"
 }
 
 usage() { fail "$1; see the first lines of $0" 2; }
 
+# ---- text from outside: from boards, and from a bundle that somebody else has made
+
+number_form='^(0|[1-9][0-9]{0,17}|[1-8][0-9]{18})$' # below 2^63, and not octal
+name_form='^[0-9A-Za-z][0-9A-Za-z._+-]{0,99}$'      # of a release, and of the folder in a bundle
+target_form='^[a-z0-9_]{1,32}-py3\.[0-9]{1,2}(-32bit)?$'
+declare -A fact_forms=(
+    [machine]='^[a-z0-9_]{1,32}$'
+    [python]='^(3\.[0-9]{1,2} (32|64))?$'
+    [rsync]='^(yes)?$'
+    [free]=$number_form
+    [releases]="^(${name_form:1:-1}( ${name_form:1:-1}){0,30})?$"
+    [installer]='^(yes)?$'
+    [root]='^(yes|sudo|ask)$'
+)
+
+# printable TEXT [MAX]: print it on one line, without what a terminal would obey or what turns the direction of text.
+printable() {
+    local text=${1:0:${2:-500}}
+    text=${text//[$'\n\r\t']/ }
+    text=${text//[![:print:]]/?}
+    printf '%s' "${text//[$'\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff']/?}"
+}
+
+# show HOST: print what comes from it, line by line.
+show() {
+    local line
+    while IFS= read -r -n 2000 line || [ -n "$line" ]; do printf '%s\n' "$(printable "$1: $line" 2000)"; done
+}
+
+# ---- boards
+
 declare -A facts=()
 
 # read_facts HOST: set `facts`, with one connection.
 read_facts() {
-    local key value output
+    local key value output status=0
     # shellcheck disable=SC2016 # for the remote shell
-    output=$(remote "$1" 'exec 2>/dev/null
+    output=$(ask "$1" 'exec 2>/dev/null
         echo "machine=$(uname -m)"
         echo "python=$(python3 -c "import struct, sys; print(\"%d.%d\" % sys.version_info[:2], struct.calcsize(\"P\") * 8)")"
-        echo "rsync=$(command -v rsync)"
-        echo "free=$(df --output=avail -B1 . | tail -n 1)"
-        echo "releases=$(cd "${EMOTION_EDGE_ROOT:-}/opt/emotion-edge/releases" && dirname -- */.complete | paste -sd " ")"
+        echo "rsync=$(command -v rsync >/dev/null && echo yes)"
+        echo "free=$(df --output=avail -B1 . | tail -n 1 | tr -d " ")"
+        home=${EMOTION_EDGE_ROOT:-}/opt/emotion-edge
+        echo "releases=$(cd "$home/releases" && dirname -- */.complete | paste -sd " ")"
+        echo "installer=$([ -e "$home/current/install.sh" ] && echo yes)"
         if [ "$(id -u)" = 0 ]; then echo root=yes; elif sudo -n true; then echo root=sudo; else echo root=ask; fi
-        ' 2>"$work/error") || set_problem "does not answer: $(last_error)" || return
+        ') || status=$?
+    [ "$status" = 0 ] || set_problem "does not answer: $(last_error "$status")" || return
     facts=()
-    while IFS='=' read -r key value; do facts[$key]=$value; done <<<"$output"
+    while IFS='=' read -r key value; do
+        case $key in # other lines are what the board's login greets with
+        machine | python | rsync | free | releases | installer | root) facts[$key]=$value ;;
+        esac
+    done <<<"$output"
+    for key in "${!fact_forms[@]}"; do
+        [[ ${facts[$key]:-} =~ ${fact_forms[$key]} ]] ||
+            set_problem "gives an answer that is not understood, $key='$(printable "${facts[$key]:-}" 80)'; nothing was changed" || return
+    done
 }
 
 # set_problem TEXT: why the current host failed. Always false.
@@ -56,19 +105,32 @@ set_problem() {
     return 1
 }
 
-last_error() { tail -n 1 "$work/error" | tr -d '\r'; }
+# last_error STATUS: what the last question that ended with this status has written to stderr.
+last_error() {
+    if [ "$1" = 124 ]; then echo "no answer within $answer_seconds s"; else tail -c 2000 "$work/error" | tr -d '\0\r' | tail -n 1; fi
+}
 
-# remote HOST COMMAND: without standard input, so that it does not consume that of a loop.
-remote() { "${ssh[@]}" "$1" "$2" </dev/null; }
+# ask HOST COMMAND: print the beginning of its output, which may be without an end.
+ask() {
+    # Not a pipe for the errors: a connection that ssh shares with later calls would keep it open. -f: blocks of 1 kB.
+    (ulimit -f 1024 && exec timeout --foreground "$answer_seconds" "${ssh[@]}" "$1" "$2") </dev/null 2>"$work/error" |
+        head -c "$answer_bytes" | tr -d '\0'
+}
 
-# as_root HOST COMMAND: sudo may ask for a password if there is a terminal.
+# remote HOST COMMAND: show its output; without standard input, so that it does not consume that of a loop.
+remote() { "${ssh[@]}" "$1" "$2" </dev/null 2>&1 | show "$1"; }
+
+# as_root HOST COMMAND: sudo may need a password. It is asked for here, since a board's own question could contain anything.
 as_root() {
+    local password
     case "${facts[root]}" in
-    yes) remote "$1" "$2" 2>&1 | sed -u "s/^/$1: /" ;;
-    sudo) remote "$1" "sudo -n $2" 2>&1 | sed -u "s/^/$1: /" ;;
-    *)
+    yes) remote "$1" "$2" ;;
+    sudo) remote "$1" "sudo -n $2" ;;
+    ask)
         [ -t 0 ] || set_problem "needs a password for sudo, and there is no terminal" || return
-        "${ssh[@]}" -t "$1" "sudo $2"
+        read -rs -p "$1: password for sudo: " password
+        echo
+        printf '%s\n' "$password" | "${ssh[@]}" "$1" "sudo -S -p '' $2" 2>&1 | show "$1"
         ;;
     esac
 }
@@ -82,7 +144,7 @@ target_of_host() {
     echo "$machine-py${version:-?}"
 }
 
-# choose_bundle: set `bundle` to the one for the current host, making it if needed, and `release` to its release.
+# choose_bundle: set `bundle` to the one for the current host, making it if needed, and what is to be known about it.
 choose_bundle() {
     local found
     found=$(target_of_host)
@@ -93,65 +155,89 @@ choose_bundle() {
         [ -n "${bundles[$found]:-}" ] || make_bundle "$found" || set_problem "is $found; no bundle could be made for it" || return
         bundle=${bundles[$found]}
     fi
-    release=$(bundle_value release) || set_problem "cannot get $bundle: not a bundle" || return
-    [ "$(bundle_value target)" = "$found" ] || set_problem "is $found, the bundle is for $(bundle_value target)"
+    read_bundle || set_problem "cannot get $bundle: not a bundle that scripts/bundle.sh has made" || return
+    [ "$bundle_target" = "$found" ] || set_problem "is $found, the bundle is for $bundle_target"
 }
 
 make_bundle() {
     log "making the bundle for $1"
-    bundles[$1]=$("$scripts/bundle.sh" --target "$1" | tail -n 1)
+    bundles[$1]=$("$scripts/bundle.sh" --target "$1" ${key:+--sign "$key"} | tail -n 1)
 }
 
-bundle_value() { tar -xOf "$bundle" --wildcards '*/manifest' 2>/dev/null | sed -n "s/^$1=//p" | grep .; }
+# read_bundle: set `folder`, the only one in the bundle, and `release` and `bundle_target`. They become part of commands that
+# root runs on the board.
+read_bundle() {
+    local manifest
+    folder=$(tar -tf "$bundle" 2>/dev/null | cut -d / -f 1 | sort -u | head -c 1000)
+    [[ $folder =~ $name_form ]] || return
+    manifest=$(tar -xOf "$bundle" -- "$folder/manifest" 2>/dev/null | head -c 8192 | tr -d '\0')
+    release=$(sed -n 's/^release=//p' <<<"$manifest")
+    bundle_target=$(sed -n 's/^target=//p' <<<"$manifest")
+    [[ $release =~ $name_form && $bundle_target =~ $target_form ]]
+}
 
 # send_bundle HOST: to a folder of its own, in which an interrupted transfer is resumed.
 send_bundle() {
-    local name bytes
-    name=$(folder_of_bundle)
-    bytes=$(stat -c %s "$bundle")
+    local bytes
+    bytes=$(stat -L -c %s "$bundle")
     [ "${facts[free]}" -ge "$bytes" ] ||
         set_problem "has not enough space: $((bytes >> 20)) MB needed, $((facts[free] >> 20)) MB free; nothing was changed" || return
     log "$1: sending $((bytes >> 20)) MB"
     # Remains of another bundle are removed.
-    if ! remote "$1" "mkdir -p $incoming/$name && find $incoming -mindepth 1 -maxdepth 1 ! -name $name -exec rm -rf {} +" ||
-        ! transfer "$1" "$name"; then
+    if ! remote "$1" "mkdir -p $incoming/$folder && find $incoming -mindepth 1 -maxdepth 1 ! -name $folder -exec rm -rf {} +" ||
+        ! transfer "$1"; then
         set_problem "did not receive the bundle; run this again to resume"
     fi
 }
 
-folder_of_bundle() { tar -tf "$bundle" | head -n 1 | cut -d / -f 1; }
-
 transfer() {
     if [ -n "${facts[rsync]}" ] && command -v rsync >/dev/null; then
-        [ -d "$work/$2" ] || tar -xf "$bundle" -C "$work"
-        rsync --archive --partial --delete --rsh="${ssh[*]}" "$work/$2/" "$1:$incoming/$2/"
+        [ -d "$work/$folder" ] || tar -xf "$bundle" -C "$work"
+        rsync --archive --partial --delete --rsh="${ssh[*]}" "$work/$folder/" "$1:$incoming/$folder/" 2>&1 | show "$1"
     else
-        "${ssh[@]}" "$1" "tar -xf - -C $incoming" <"$bundle"
+        "${ssh[@]}" "$1" "tar -xf - -C $incoming" <"$bundle" 2>&1 | show "$1"
     fi
 }
 
-# deploy_bundle HOST: a release that is installed already is not sent.
+# deploy_bundle HOST: a release that is installed already is not sent. An installer that is there checks the bundle before
+# anything of it runs.
 deploy_bundle() {
-    local status=0
+    local status=0 installer=$installed
     choose_bundle || return
     if [[ " ${facts[releases]} " == *" $release "* ]]; then
         run_installer "$1" "$remote_home/releases/$release/install.sh" "use $release"
         return
     fi
     send_bundle "$1" || return
-    run_installer "$1" "$incoming/$(folder_of_bundle)/install.sh" install || status=$?
-    [ "$status" = "$disconnected" ] || remote "$1" "rm -rf $incoming" 2>/dev/null || true
+    [ -n "${facts[installer]}" ] || installer=$incoming/$folder/install.sh
+    run_installer "$1" "$installer" "install $incoming/$folder" || status=$?
+    remove_incoming "$1" "$status"
     return "$status"
 }
 
 deploy_model() {
     local status=0
     log "$1: sending $(basename "$model")"
-    "${ssh[@]}" "$1" "mkdir -p $incoming && cat >$incoming/model.tflite" <"$model" || set_problem "did not receive the model" || return
+    prepare_model || set_problem "cannot get $model: it was not signed" || return
+    "${ssh[@]}" "$1" "rm -rf $incoming && mkdir $incoming && tar -xf - -C $incoming" <"$work/model.tar" 2>&1 | show "$1" ||
+        set_problem "did not receive the model" || return
     run_installer "$1" "$installed" "model $incoming/model.tflite" || status=$?
-    [ "$status" = "$disconnected" ] || remote "$1" "rm -rf $incoming" 2>/dev/null || true
+    remove_incoming "$1" "$status"
     return "$status"
 }
+
+# prepare_model: once, an archive with the model and its signature.
+prepare_model() {
+    [ ! -e "$work/model.tar" ] || return 0
+    mkdir -p "$work/model"
+    cp -- "$model" "$work/model/model.tflite"
+    [ -z "$key" ] || "$scripts/bundle.sh" --sign "$key" "$model" >/dev/null || return
+    [ ! -e "$model.sig" ] || cp -- "$model.sig" "$work/model/model.tflite.sig"
+    tar -cf "$work/model.tar" -C "$work/model" .
+}
+
+# remove_incoming HOST STATUS: unless the installer may still need it.
+remove_incoming() { [ "$2" = "$disconnected" ] || remote "$1" "rm -rf $incoming" >/dev/null || true; }
 
 # run_installer HOST SCRIPT ARGUMENTS: run it there, and show its output.
 run_installer() {
@@ -178,11 +264,11 @@ show_status() {
     local host line status code=0
     for host in "${hosts[@]}"; do
         status=0
-        line=$(remote "$host" "[ -e $installed ] || { echo nothing is installed; exit 1; }; bash $installed status" \
-            2>"$work/error") || status=$?
-        [ "$status" != "$disconnected" ] || line="does not answer: $(last_error)"
+        line=$(ask "$host" "[ -e $installed ] || { echo nothing is installed; exit 1; }; bash $installed status") || status=$?
+        case $status in "$disconnected" | 124) line="does not answer: $(last_error "$status")" ;; esac
         [ "$status" = 0 ] || code=1
-        echo "$host  ${line:-$(last_error)}"
+        printable "$host  ${line:-$(last_error "$status")}"
+        echo
     done
     return "$code"
 }
@@ -195,7 +281,7 @@ handle_all() {
         [ "$status" = 0 ] || break
         number=$((number + 1))
     done
-    [ "$status" = 0 ] || echo "deploy.sh: error: $host $problem" >&2
+    [ "$status" = 0 ] || echo "deploy.sh: error: $(printable "$host $problem")" >&2
     [ ${#hosts[@]} = 1 ] || summary "$number"
     [ "$status" != "$disconnected" ] || status=1
     return "$status"
@@ -212,13 +298,13 @@ disconnected=255 # exit status of ssh when the connection, not the command, fail
 # shellcheck disable=SC2016 # a variable of the board, for tests; see scripts/install.sh
 remote_home='${EMOTION_EDGE_ROOT:-}/opt/emotion-edge'
 installed=$remote_home/current/install.sh
-action=deploy target='' given_bundle='' model='' health_seconds=20 hosts=()
-problem='' bundle='' release=''
+action=deploy target='' given_bundle='' model='' key='' health_seconds=20 hosts=()
+problem='' bundle='' folder='' release='' bundle_target=''
 declare -A bundles=() # made by this call, by target
 while [ $# -gt 0 ]; do
     case "$1" in
     --rollback | --status) action=${1#--} && shift && continue ;;
-    --target | --bundle | --model | --health-check) [ $# -ge 2 ] || usage "$1 needs a value" ;;
+    --target | --bundle | --model | --sign | --health-check) [ $# -ge 2 ] || usage "$1 needs a value" ;;
     -*) usage "unknown option $1" ;;
     *) hosts+=("$1") && shift && continue ;;
     esac
@@ -226,13 +312,15 @@ while [ $# -gt 0 ]; do
     --target) target=$2 ;;
     --bundle) given_bundle=$2 ;;
     --model) model=$2 action=model ;;
+    --sign) key=$2 ;;
     --health-check) health_seconds=$2 ;;
     esac
     shift 2
 done
 [ ${#hosts[@]} -gt 0 ] || usage "name at least one board, e.g. pi@kiosk1"
-[[ $health_seconds =~ ^[0-9]+$ ]] || usage "--health-check is '$health_seconds', expected seconds, e.g. 20"
-for file in "$given_bundle" "$model"; do
+[[ $health_seconds =~ ^(0|[1-9][0-9]{0,4})$ ]] || usage "--health-check is '$health_seconds', expected seconds, e.g. 20"
+[ -z "$key" ] || [ -z "$given_bundle" ] || usage "--sign signs what is made here; sign this file: scripts/bundle.sh --sign KEY FILE"
+for file in "$given_bundle" "$model" "$key"; do
     [ -z "$file" ] || [ -r "$file" ] || fail "$file: cannot be read" 2
 done
 work=$(mktemp -d)

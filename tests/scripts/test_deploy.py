@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import board as boards
-from tests.support.board import DEPLOY, Board, bundle, fake_programs, packed, with_wheel
+from tests.support.board import DEPLOY, Board, fake_programs, packed, with_wheel
 from tests.support.kiosk import wait_until
 
 pytestmark = [pytest.mark.scripts, pytest.mark.slow]
@@ -26,29 +26,6 @@ trap 'printf . >&8; IFS=: read -r _ number </proc/$BASHPID/fdinfo/8; number=$((n
 """
 KILL = '[ "$number" != "$KILL_AT" ] || kill -9 -- -$$'  # with its children
 KEEP = 'cp -a "$EMOTION_EDGE_ROOT" "$KEPT/$number" 2>/dev/null || true'
-
-
-@pytest.fixture
-def board(tmp_path):
-    return Board(tmp_path / "board", fake_programs(tmp_path / "tools"))
-
-
-@pytest.fixture
-def release(tmp_path):
-    """Make an unpacked bundle: release("2", "hangs")."""
-
-    def made(name: str, *arguments: str, **more: str) -> Path:
-        return bundle(tmp_path / "bundles", name, *arguments, **more)
-
-    return made
-
-
-@pytest.fixture
-def running(board, release):
-    """A board on which release 1 runs."""
-    result = board.install(release("1"))
-    assert result.returncode == 0, result.stdout
-    return board
 
 
 def test_from_nothing_to_a_running_release(board, release):
@@ -212,16 +189,6 @@ def test_rollback_without_an_earlier_release_changes_nothing(running):
     assert result.returncode == 1
     assert "nothing to roll back to" in result.stdout
     assert running.starts == ["1"]
-
-
-@pytest.fixture
-def model(tmp_path):
-    def made(words):
-        path = tmp_path / f"{words.replace(' ', '-')}.tflite"
-        path.write_text(f"{words}\n")
-        return path
-
-    return made
 
 
 def test_a_model_release_shares_the_environment(running, model):
@@ -465,47 +432,12 @@ def test_a_wheel_with_another_hash_is_refused(real, release):
 # ---- from a workstation
 
 
-class Kiosks:
-    """Several boards, and the command that deploys to them."""
-
-    def __init__(self, folder: Path, tools: Path) -> None:
-        self.folder, self.tools = folder, tools
-
-    def __getitem__(self, name: str) -> Board:
-        return Board(self.folder / name, self.tools)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        path = f"{self.tools}:{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "BOARDS": str(self.folder), "EMOTION_EDGE_SSH": "ssh -p 2222 -o A=b"}
-
-    def deploy(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [DEPLOY, "--health-check", "0", *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-            env=self.environment,
-        )
-
-
 @pytest.fixture(params=["with rsync", "without rsync"])
 def way(request):
     """How a bundle is sent."""
     if request.param == "with rsync" and shutil.which("rsync") is None:
         pytest.skip("rsync is not installed: 'sudo apt install rsync'")
     return request.param
-
-
-@pytest.fixture
-def kiosks(tmp_path):
-    found = Kiosks(tmp_path / "kiosks", fake_programs(tmp_path / "tools"))
-    for name in ("one", "two", "three"):
-        assert found[name].root.is_dir()
-    return found
 
 
 def without_rsync(kiosks) -> None:

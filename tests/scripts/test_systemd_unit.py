@@ -20,6 +20,7 @@ RECOVERY = FOLDER / "emotion-edge-recover.service"
 NETWORK = FOLDER / "network.conf"
 WINDOW = FOLDER / "window.conf"
 MAX_EXPOSURE = 1.5  # of 0 to 10, by systemd-analyze
+MAX_RECOVERY_EXPOSURE = 4.0  # it runs as root
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed: 'sudo apt install systemd'"
@@ -104,6 +105,17 @@ def test_systemd_accepts_every_line_of_the_recovery_unit(tmp_path):
     (tmp_path / RECOVERY.name).write_text(RECOVERY.read_text().replace(command, sys.executable))
     result = analyze("verify", "--man=no", tmp_path / RECOVERY.name)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@needs_systemd
+def test_the_recovery_unit_has_a_low_exposure():
+    result = analyze("security", "--offline=yes", f"--threshold={MAX_RECOVERY_EXPOSURE * 10:.0f}", RECOVERY)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_recovery_can_write_what_the_installer_changes():
+    assert directives(RECOVERY)["ReadWritePaths"] == ["/opt/emotion-edge /etc/systemd/system"]
+    assert directives(RECOVERY)["RestrictAddressFamilies"] == ["AF_UNIX"]  # systemctl
 
 
 def test_recovery_runs_before_the_service():

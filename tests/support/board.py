@@ -49,6 +49,11 @@ daemon-reload) [ ! -e "$state/breaks" ] || { rm "$state/breaks"; echo "no bus" >
 stop) rm -f "$state/runs" ;;
 start) basename "$(readlink "$home/current")" | tee -a "$state/starts" >"$state/runs" ;;
 show)
+    case $4 in *USec)  # TimeoutStartUSec is what was read from TimeoutStartSec=; systemd says 90 as `1min 30s`
+        cat "$EMOTION_EDGE_ROOT/etc/systemd/system/$2" "$EMOTION_EDGE_ROOT/etc/systemd/system/$2.d"/*.conf 2>/dev/null |
+            sed -n "s/^${4%USec}Sec=/$4=/p" | tail -n 1 | sed -E 's/=90s?$/=1min 30s/; s/=0$/=infinity/; s/=[0-9]+$/&s/'
+        exit ;;
+    esac
     [ -e "$state/runs" ] || { echo ActiveState=inactive; exit; }
     echo tick >>"$state/ticks"
     set -- $(wc -l <"$state/ticks")
@@ -159,6 +164,33 @@ class Board:
         edge = subprocess.run([folder / "venv" / "bin" / "edge", "info", folder / "model.tflite"], check=False)
         named = (folder / "environment").read_text().strip() == f"EMOTION_EDGE_MODEL={folder / 'model.tflite'}"
         return edge.returncode == 0 and named and (folder / "install.sh").exists()
+
+
+class Kiosks:
+    """Several boards, and the command that deploys to them."""
+
+    def __init__(self, folder: Path, tools: Path) -> None:
+        self.folder, self.tools = folder, tools
+
+    def __getitem__(self, name: str) -> Board:
+        return Board(self.folder / name, self.tools)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{self.tools}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "BOARDS": str(self.folder), "EMOTION_EDGE_SSH": "ssh -p 2222 -o A=b"}
+
+    def deploy(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [DEPLOY, "--health-check", "0", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+            env=self.environment,
+        )
 
 
 def executable(path: Path, text: str) -> Path:
