@@ -100,7 +100,7 @@ class WorkerProcess:
             self._connection = connection
             self._process = subprocess.Popen(
                 self._command,
-                stdin=far_end,
+                stdin=far_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, **_ENVIRONMENT},

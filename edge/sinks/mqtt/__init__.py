@@ -14,6 +14,7 @@ changes are kept.
     publish_queue.py      what is to be published, in which order; bounded
     payloads.py           the JSON of both topics
     discovery.py          Home Assistant's discovery
+    packet_guard.py       what a broker may send
     session.py            one connection
     broker_connection.py  one connection after the other
 """

@@ -10,10 +10,12 @@ import threading
 import time
 
 from edge.errors import SettingsError
+from edge.sinks.mqtt.errors import BrokerRefusedError
 from edge.sinks.mqtt.options import MqttOptions
 from edge.sinks.mqtt.publish_queue import PublishQueue
-from edge.sinks.mqtt.session import NO_ANSWER, BrokerRefusedError, Session, Wakeup
+from edge.sinks.mqtt.session import NO_ANSWER, Session, Wakeup
 from edge.system.backoff import Backoff
+from edge.system.limited_log import printable
 
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 60.0
 RETRY_JITTER = 0.5  # devices that lost the same broker do not all return at once
@@ -77,7 +79,7 @@ class BrokerConnection:
                     self._backoff.reset()
                 if isinstance(error, BrokerRefusedError | SettingsError | ssl.SSLCertVerificationError):
                     self._backoff.advance_to_max()
-                if self._session and self._session.accepted:
+                elif self._session and self._session.accepted:
                     self._last_problem = ""
                 problem = _describe(error)
                 if problem != self._last_problem:
@@ -104,8 +106,8 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and not _may_use_network():
         return "this process may not use the network; systemd/network.conf allows it to the service"
     if isinstance(error, OSError | SettingsError):
-        return getattr(error, "strerror", None) or str(error).removeprefix("mqtt: ")
-    return f"failed ({type(error).__name__}: {error})"
+        return printable(getattr(error, "strerror", None) or str(error).removeprefix("mqtt: "))
+    return printable(f"failed ({type(error).__name__}: {error})")
 
 
 def _may_use_network() -> bool:

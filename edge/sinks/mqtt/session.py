@@ -1,8 +1,8 @@
 """One connection to the broker, from connecting to its end.
 
 paho-mqtt encodes and decodes the packets; its own thread and its own queue are not used (reasons: docs/mqtt.md). At
-most MAX_IN_FLIGHT messages are unacknowledged, and none is handed over while the network accepts no data: memory stays
-bounded whatever the broker does.
+most MAX_IN_FLIGHT messages are unacknowledged, none is handed over while the network accepts no data, and PacketGuard
+bounds what arrives: memory stays bounded whatever the broker does.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import select
 import ssl
 import threading
 import time
+from typing import Any
 
 from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.errors import SinkError
 from edge.sinks.mqtt import credentials
 from edge.sinks.mqtt.discovery import BIRTH_PAYLOAD
+from edge.sinks.mqtt.errors import BrokerRefusedError
 from edge.sinks.mqtt.options import MqttOptions
+from edge.sinks.mqtt.packet_guard import MAX_PACKET_BYTES, PacketGuard
 from edge.sinks.mqtt.publish_queue import Message, PublishQueue
 
 KEEPALIVE_SECONDS = 15  # a broker publishes "offline" 1.5 times as long after a power cut
@@ -37,8 +40,17 @@ NO_ANSWER = "closed without an answer; is this the port of an MQTT broker, and d
 _log = logging.getLogger(__name__)
 
 
-class BrokerRefusedError(SinkError):
-    """The broker refused the connection: the next attempt will most likely fail, too."""
+class GuardedClient(Client):
+    """paho's client; each byte that it receives passes `guard` first, which paho takes for an error of the network."""
+
+    def __init__(self, guard: PacketGuard, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._guard = guard
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        content = super()._sock_recv(bufsize)
+        self._guard.check(content)
+        return content
 
 
 class Wakeup:
@@ -81,7 +93,9 @@ class Session:
         self._offline_sent = False
         self._error: Exception | None = None  # that ended the connection
         self._in_flight: dict[int, Message] = {}  # packet identifier -> unacknowledged message
-        self._client = client = Client(
+        self._guard = PacketGuard()
+        self._client = client = GuardedClient(
+            self._guard,
             CallbackAPIVersion.VERSION2,
             # Constant: the broker then ends a former connection, and publishes its "offline" before our "online".
             client_id=options.client_id or queue.device_id,
@@ -108,7 +122,7 @@ class Session:
         """Connect and publish until the run stops. Raises what ended the connection before that."""
         client, options = self._client, self._options
         try:
-            client.connect(options.host, options.port, KEEPALIVE_SECONDS)
+            client.connect(options.host, options.port, KEEPALIVE_SECONDS, properties=self._connect_properties())
             connack_deadline = time.monotonic() + CONNACK_TIMEOUT_SECONDS
             while not self.accepted and not self._done:
                 if time.monotonic() >= connack_deadline:
@@ -131,6 +145,14 @@ class Session:
             if (connection := client.socket()) is not None:
                 connection.close()
 
+    def _connect_properties(self) -> Properties | None:
+        """Return what MQTT 5 tells the broker: it must not send larger packets."""
+        if self._options.version != "5":
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho has no types here
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
+        return properties
+
     @property
     def _done(self) -> bool:
         """Whether everything is published, or there is no more time for it."""
@@ -148,6 +170,7 @@ class Session:
             info = self._client.publish(message.topic, message.payload, message.qos, message.retain)
             if message.qos:
                 self._in_flight[info.mid] = message
+                self._guard.expect(message.qos)  # QoS 1 is acknowledged once, QoS 2 twice
 
     def _exchange(self) -> None:
         """Wait for the network, the wakeup or the clock, then read and write. Raises when the connection has ended."""
@@ -164,7 +187,7 @@ class Session:
             if wakeup.descriptor in events:
                 os.eventfd_read(wakeup.descriptor)
             if has_bytes or events.get(connection.fileno(), 0) & ~select.POLLOUT:
-                client.loop_read()
+                self._read()
             if client.want_write():
                 client.loop_write()
             client.loop_misc()
@@ -172,6 +195,14 @@ class Session:
             self._error = ConnectionError("the connection broke")
         if self._error is not None and not self._done:
             raise self._error
+
+    def _read(self) -> None:
+        """Hand one packet to paho. Raises BrokerRefusedError if paho cannot decode it."""
+        try:
+            self._client.loop_read()
+        except Exception as error:
+            # It checks the structure of a packet only in part: any exception may come of a malformed one.
+            raise BrokerRefusedError(f"sent a malformed packet ({type(error).__name__})") from error
 
     def _on_connect(self, _: Client, __: object, ___: object, reason: ReasonCode, ____: Properties | None) -> None:
         self.accepted = not reason.is_failure
@@ -185,7 +216,9 @@ class Session:
     ) -> None:
         if self._error is not None:
             return
-        if flags.is_disconnect_packet_from_server:
+        if self._guard.error is not None:
+            self._error = self._guard.error
+        elif flags.is_disconnect_packet_from_server:
             self._error = ConnectionError(f"the broker ended the connection ({reason})")
         elif not self.accepted:
             self._error = ConnectionError(NO_ANSWER)

@@ -36,6 +36,7 @@ def test_each_format_is_decoded_as_opencv_does(image, suffix):
     header = read_header(content)
     assert (header.width, header.height, header.scans) == (512, 300, 1)
     expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert expected is not None
     assert np.array_equal(decode_image(content), expected)
 
 

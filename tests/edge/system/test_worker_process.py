@@ -20,7 +20,7 @@ def worker(tmp_path):
         yield worker
 
 
-def process_exists(pid: int) -> bool:
+def process_exists(pid: int | None) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 

@@ -1,0 +1,9 @@
+"""What a broker can do wrong."""
+
+from __future__ import annotations
+
+from edge.errors import SinkError
+
+
+class BrokerRefusedError(SinkError):
+    """The broker refused the connection, or sent what it may not: the next attempt will most likely fail, too."""
