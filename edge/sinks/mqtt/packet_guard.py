@@ -28,6 +28,7 @@ class PacketGuard:
         self._allowance, self._refilled_at = float(MAX_PACKETS), clock()  # packets
         self._header = bytearray()  # of the packet that arrives
         self._remaining = 0  # bytes of its rest
+        self.checked_bytes = 0
         self.error: BrokerRefusedError | None = None  # that `check` has raised
 
     def expect(self, packets: int) -> None:
@@ -36,6 +37,7 @@ class PacketGuard:
 
     def check(self, content: bytes) -> None:
         """Follow `content`, the next bytes from the broker. Raises BrokerRefusedError."""
+        self.checked_bytes += len(content)
         position = 0
         while position < len(content):
             if self._remaining:

@@ -205,6 +205,11 @@ class Session:
             raise BrokerRefusedError(f"sent a malformed packet ({type(error).__name__})") from error
 
     def _on_connect(self, _: Client, __: object, ___: object, reason: ReasonCode, ____: Properties | None) -> None:
+        if not self._guard.checked_bytes:
+            self._error = BrokerRefusedError(
+                "this version of paho-mqtt receives bytes unchecked; install paho-mqtt 2.2"
+            )
+            return
         self.accepted = not reason.is_failure
         if reason.is_failure:
             hint = "; check user-file and password-file, and the users of the broker"

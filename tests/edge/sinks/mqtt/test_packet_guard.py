@@ -9,6 +9,7 @@ pytest.importorskip("paho.mqtt.enums", reason="paho-mqtt 2 is not installed: pip
 from edge.sinks.mqtt import Sink
 from edge.sinks.mqtt.errors import BrokerRefusedError
 from edge.sinks.mqtt.packet_guard import MAX_PACKET_BYTES, MAX_PACKETS, PacketGuard
+from edge.sinks.mqtt.session import GuardedClient
 from edge.system import process
 from tests.support.broker import LIVE_RUN, change, needs_mosquitto, sink_argument
 from tests.support.fakes import FakeClock
@@ -100,6 +101,12 @@ def test_repeated_flood_is_logged_once_and_retried_late(wait_for_log, retry_dela
         log = wait_for_log("QoS 2")
     assert log.count("QoS 2") == 1
     assert min(retry_delays) >= 30
+
+
+def test_version_of_paho_that_bypasses_the_guard_is_refused(monkeypatch, wait_for_log):
+    monkeypatch.delattr(GuardedClient, "_sock_recv")
+    with HostileBroker(lambda: [CONNACK["3.1.1"]]) as broker, Sink(sink_argument(broker.port), LIVE_RUN):
+        wait_for_log("this version of paho-mqtt receives bytes unchecked")
 
 
 def test_mqtt_5_broker_is_told_the_largest_packet():
