@@ -60,18 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("videos", nargs="*", metavar="VIDEO")
     parser.add_argument("--clips", type=int, default=len(CLIPS), help=f"synthetic ones, 0 to {len(CLIPS)}")
     parser.add_argument("--duration", type=float, default=DURATION_SECONDS, help="seconds of each synthetic clip")
+    parser.add_argument("--prior", metavar="PRIOR", help="as of edge run")
     options = parser.parse_args(arguments)
     print(f"{'source':26} {'loop':8} {'changes':>8} {'flicker':>8} per minute; delay of clear changes: median, max")
     for clip in CLIPS[: options.clips]:
-        predictions = run_baseline(clip_frames(clip, options.duration))
+        predictions = run_baseline(clip_frames(clip, options.duration), options.prior)
         changes = emotion_changes(clip, options.duration, predictions)
-        pipeline = run_pipeline(clip_frames(clip, options.duration))
+        pipeline = run_pipeline(clip_frames(clip, options.duration), options.prior)
         for name, labels in (("baseline", most_probable(predictions)), ("pipeline", pipeline)):
             source = f"seed {clip.seed}, noise {clip.noise:g}, from {clip.start:g} s"
             print(format_line(source, name, labels, changes), flush=True)
     for video in options.videos:
-        baseline = most_probable(run_baseline(cameras.frames(video)))
-        for name, labels in (("baseline", baseline), ("pipeline", run_pipeline(cameras.frames(video)))):
+        baseline = most_probable(run_baseline(cameras.frames(video), options.prior))
+        for name, labels in (("baseline", baseline), ("pipeline", run_pipeline(cameras.frames(video), options.prior))):
             rate = len(label_changes(labels)) / minutes(labels)
             print(f"{video.rpartition('/')[2][:26]:26} {name:8} {rate:8.1f}", flush=True)
 
@@ -95,9 +96,9 @@ def emotion_changes(clip: Clip, duration: float, predictions: Predictions) -> li
     return changes
 
 
-def run_baseline(frames: Iterable[Frame]) -> Predictions:
+def run_baseline(frames: Iterable[Frame], prior: str | None) -> Predictions:
     """Return the probabilities of the largest face in each frame, detected in the full frame."""
-    classifier, detector = Classifier(shipped_model()), make_cascade("alt2")
+    classifier, detector = Classifier(shipped_model(), prior=prior), make_cascade("alt2")
     predictions: Predictions = []
     for frame in frames:
         boxes = sorted(detect_baseline(detector, frame), key=lambda box: -box.width)
@@ -112,9 +113,9 @@ def most_probable(predictions: Predictions) -> Labels:
     return [(time, max(found, key=lambda label: found[label])) for time, found in predictions]
 
 
-def run_pipeline(frames: Iterable[Frame]) -> Labels:
+def run_pipeline(frames: Iterable[Frame], prior: str | None) -> Labels:
     """Return the label of the first face in each frame."""
-    pipeline = make_pipeline(Classifier(shipped_model()))
+    pipeline = make_pipeline(Classifier(shipped_model(), prior=prior))
     labels: Labels = []
     for frame in frames:
         labels += [(frame.time, face.label) for face in pipeline.process(frame).faces[:1]]

@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped model")
     parser.add_argument("--min-face-size", type=int, default=MIN_FACE_SIZE, metavar="PIXELS", help="as of edge run")
     parser.add_argument("--min-confidence", type=float, metavar="PROBABILITY", help="as of edge run")
+    parser.add_argument("--prior", metavar="PRIOR", help="as of edge run")
     parser.add_argument("--skip-invalid", action="store_true", help="skip invalid images and count them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this JSON file")
     options = parser.parse_args(arguments)
@@ -31,10 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from trainer.reports.formatting import format_evaluation
 
     model = options.model or shipped_model()
+    classifier = Classifier(model, prior=options.prior)
     analyzer = ImageAnalyzer(
-        classifier=Classifier(model), min_face_size=options.min_face_size, min_confidence=options.min_confidence
+        classifier=classifier, min_face_size=options.min_face_size, min_confidence=options.min_confidence
     )
-    evaluation = evaluate_scenes(analyzer, options.folder, model.name, skip_invalid=options.skip_invalid)
+    evaluation = evaluate_scenes(
+        analyzer, options.folder, model.name, prior=classifier.prior, skip_invalid=options.skip_invalid
+    )
     print(format_evaluation(evaluation))
     if options.json:
         options.json.write_text(json.dumps(evaluation.as_json(), indent=1) + "\n")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
 from edge.errors import CameraError, ImageError, SettingsError
+from edge.inference import prior
 from edge.sinks import registry as sink_registry
 from edge.types import Frame, RunInfo
 
@@ -34,6 +35,7 @@ _log = logging.getLogger(__name__)
 # Setting -> checks the names in its value, and raises an error before anything is opened; see edge.config.toml_file.
 NAME_CHECKS: dict[str, Callable[[Any], object]] = {
     "source": cameras.parse,
+    "prior": prior.parse,
     "sinks": lambda specs: [sink_registry.find(spec)(RunInfo()) for spec in specs],
 }
 
@@ -49,7 +51,7 @@ def run(settings: RunSettings) -> Summary:
         source = settings.source or "a camera"
         raise SettingsError(f"crops is set, but {source} is not an image or a folder of images; run without --crops")
     sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
-    classifier = Classifier(settings.model, settings.threads)
+    classifier = Classifier(settings.model, settings.threads, settings.prior)
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
     processor = make_processor(settings, classifier, images=not live and cameras.has_images(source))
@@ -106,7 +108,7 @@ def make_upload_analyzer(settings: RunSettings) -> ImageAnalyzer:
     """Return the analyzer of uploaded images, with a classifier of its own."""
     from edge.inference.classifier import Classifier
 
-    return make_image_analyzer(settings, Classifier(settings.model))
+    return make_image_analyzer(settings, Classifier(settings.model, prior=settings.prior))
 
 
 def make_image_worker(settings: RunSettings) -> WorkerProcess:

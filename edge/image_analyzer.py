@@ -25,7 +25,7 @@ class ImageAnalyzer:
 
     Args:
         detector: None: the built-in cascade.
-        classifier: None: the shipped model.
+        classifier: None: the shipped model, with its default prior.
         min_face_size: side of the smallest face to detect, see edge.detection.tile_scheduler.TileScheduler.
         min_confidence: probability below which a face gets no label, 0 to 1; None: that of the model's card.
         crops: each image is a face crop as the model was trained on: its largest centered square is the box, without
@@ -46,7 +46,7 @@ class ImageAnalyzer:
         crops: bool = False,
     ) -> None:
         self._detector = None if crops else detector or HaarDetector()
-        self._classifier = classifier or Classifier(shipped_model())
+        self._classifier = classifier or Classifier(shipped_model(), prior=None)
         card = self._classifier.card
         self.labels = card.labels
         self._min_face_size = min_face_size

@@ -130,7 +130,16 @@ def test_described_keys_are_required_but_for_few():
 
     optional = {
         "mqtt_results.json": {"source_name"},
-        "model_card.json": {"crop_padding", "temperature", "min_confidence", "metrics", "data", "version"},
+        "model_card.json": {
+            "crop_padding",
+            "temperature",
+            "class_frequencies",
+            "adapted_temperature",
+            "min_confidence",
+            "metrics",
+            "data",
+            "version",
+        },
         "trainer_evaluate.json": {"scenes", "corruptions", "ferplus_majority", "flip_tta", "compare_to"},
     }
     for name, schema in published_schemas().items():

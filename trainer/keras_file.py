@@ -1,4 +1,4 @@
-"""`.keras` files: a Keras model with the labels and the resolution that it was trained on, as JSON in a ZIP member.
+"""`.keras` files: a Keras model with the labels, resolution and class frequencies of its training, in a ZIP member.
 
 A .keras file is a ZIP archive; Keras ignores members that it does not know.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from edge.inference.model_file import CARD_MEMBER
 from trainer import keras_backend
 
 METADATA_MEMBER = CARD_MEMBER  # the name that the card has in a .tflite file
+MAX_METADATA_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class KerasMetadata:
 
     labels: tuple[str, ...]  # in the order of the model's outputs
     effective_resolution: int  # pixels a side of the training faces
+    class_frequencies: Mapping[str, float] = field(
+        default_factory=dict
+    )  # label -> fraction in training; empty: unknown
 
 
 def load(path: Path) -> Any:
@@ -32,8 +37,9 @@ def load(path: Path) -> Any:
 
     A model that was trained with mixed precision computes in float32, as its weights are and as conversion needs it.
 
-    Raises ModelError when there is no such file, it is not a Keras model, or its input has another shape.
+    Raises ModelError when there is no such file, it is not a Keras model, or its input or output has another shape.
     """
+    require_format(path)
     if not path.is_file():
         raise ModelError(f"{path}: not found; name a .keras file, such as best.keras of a run folder")
     keras_backend.load()
@@ -47,13 +53,30 @@ def load(path: Path) -> Any:
                 config.replace("mixed_bfloat16", "float32").replace("bfloat16", "float32")
             )
             model.set_weights(weights)
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error
+    except Exception as error:  # of a damaged file Keras raises whatever its layers meet
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelError(f"{path}: not a Keras model ({reason})") from error
+    if len(model.outputs) != 1 or len(model.output_shape) != 2:
+        raise ModelError(f"{path}: its output is {model.output_shape}, expected one of (None, classes)")
     match model.input_shape:
         case (None, int(height), int(width), 1) if height == width:
             return model
         case shape:
             raise ModelError(f"{path}: its input is {shape}, expected square gray images (None, size, size, 1)")
+
+
+def require_format(path: Path) -> None:
+    """Raise ModelError for a model in another format of Keras than .keras, with the way to convert it."""
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        raise ModelError(
+            f"{path}: .h5 is Keras' older format, which may run code when it is loaded; convert a file that you "
+            f'trust: python -c \'import keras; keras.saving.load_model("{path}", compile=False).save("NAME.keras")\''
+        )
+    if path.is_dir():
+        raise ModelError(
+            f"{path}: a folder, such as a SavedModel, which Keras 3 cannot load; write a .keras file by the program "
+            "that made it: model.save('NAME.keras')"
+        )
 
 
 def load_metadata(path: Path) -> KerasMetadata | None:
@@ -62,14 +85,15 @@ def load_metadata(path: Path) -> KerasMetadata | None:
     Raises ModelError when they are damaged or have the keys of an earlier version: their labels must not be guessed.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            content = archive.read(METADATA_MEMBER)
-    except (zipfile.BadZipFile, KeyError):
+        with zipfile.ZipFile(path) as archive, archive.open(METADATA_MEMBER) as file:
+            content = file.read(MAX_METADATA_BYTES)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError):
         return None
     try:
         values = json.loads(content)
-        return KerasMetadata(tuple(map(str, values["labels"])), int(values["effective_resolution"]))
-    except (KeyError, ValueError, TypeError) as error:
+        frequencies = {str(label): float(x) for label, x in values.get("class_frequencies", {}).items()}
+        return KerasMetadata(tuple(map(str, values["labels"])), int(values["effective_resolution"]), frequencies)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{path}: metadata damaged or of an earlier version; 'python -m trainer.migrate {path}' converts the latter"
         ) from error

@@ -66,10 +66,12 @@ def benchmark(
         None, BENCHMARK_SINKS, model or shipped_model(), duration=duration, idle_fps=0.0, threads=threads
     )
     baseline = load_baseline(compare) if compare else None
-    classifier = Classifier(settings.model, threads)
+    classifier = Classifier(settings.model, threads, settings.prior)
     source = source or app.detect_source()
     settings = replace(settings, source=source)
-    processor = app.make_processor(settings, classifier, images=cameras.has_images(source))
+    processor = app.make_processor(
+        settings, classifier, live=cameras.is_live(source), images=cameras.has_images(source)
+    )
     with app.StopSignals() as stopped:
         report = measure(settings, classifier, processor, quick=quick, baseline=baseline, stopped=stopped)
     typer.echo(text(report))

@@ -48,6 +48,11 @@ def info(
         "resolution": f"{card.effective_resolution} pixels: faces are first downscaled to this size",
         "padding": f"{card.crop_padding:.0%} of the face box, added on each side",
         "temperature": f"{card.temperature:.3f}: probabilities are raised to its inverse and normalized",
+        "frequencies": ", ".join(f"{label} {fraction:.1%}" for label, fraction in card.class_frequencies.items())
+        + " in training"
+        if card.class_frequencies
+        else "unknown: no prior is applied",
+        "adapted": f"{card.adapted_temperature:.3f}: temperature of probabilities adapted to a prior",
         "confidence": f"{card.min_confidence:.0%}: below this, a face gets no label",
         "data": card.data,
         "sha256": digest,

@@ -32,6 +32,7 @@ def run(
     duration: Annotated[float | None, setting_option("duration")] = RunSettings.duration,
     min_face_size: Annotated[int, setting_option("min_face_size")] = RunSettings.min_face_size,
     min_confidence: Annotated[float | None, setting_option("min_confidence")] = RunSettings.min_confidence,
+    prior: Annotated[str | None, setting_option("prior")] = RunSettings.prior,
     cascade: Annotated[Path | None, setting_option("cascade")] = RunSettings.cascade,
     crops: Annotated[bool, setting_option("crops", "--crops/--no-crops")] = RunSettings.crops,
     max_fps: Annotated[float | None, setting_option("max_fps")] = RunSettings.max_fps,

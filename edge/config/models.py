@@ -1,4 +1,4 @@
-"""The default model file."""
+"""The default model file, and the frequencies of emotions that are expected in everyday life."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ def shipped_model() -> Path:
     """Return the path of the model to use if the user names none.
 
     $EMOTION_EDGE_MODEL is the deployed one: scripts/install.sh sets it for the service. Without it, it is the model of
-    the package: in the wheel, or in the folder models/ of a checkout.
+    the package.
     """
     if deployed := os.environ.get("EMOTION_EDGE_MODEL"):
         return Path(deployed)
+    return _shipped("emotion.tflite")
+
+
+def everyday_prior() -> Path:
+    """Return the path of the package's table of expected class frequencies, see edge.inference.prior."""
+    return _shipped("everyday.toml")
+
+
+def _shipped(name: str) -> Path:
+    """Return the path of the file `name` of the package: in the wheel, or in the folder models/ of a checkout."""
     package = Path(__file__).parent.parent
-    packaged = package / "models" / "emotion.tflite"
-    return packaged if packaged.exists() else package.parent / "models" / "emotion.tflite"
+    packaged = package / "models" / name
+    return packaged if packaged.exists() else package.parent / "models" / name

@@ -128,6 +128,17 @@ class RunSettings:
             example=0.5,
         ),
     )
+    prior: str | None = field(
+        default=None,
+        metadata=_spec(
+            "How frequent each emotion is expected to be: everyday, training (as in the model's training data), "
+            "NAME=FRACTION,... or a .toml file with NAME = FRACTION.",
+            "PRIOR",
+            reason="Emotions that are not named share the rest. Details: docs/prior.md.",
+            unset="everyday; training for a model whose card has no class frequencies",
+            example="training",
+        ),
+    )
     cascade: Path | None = field(
         default=None,
         metadata=_spec(

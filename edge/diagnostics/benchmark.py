@@ -118,5 +118,6 @@ def _relevant_settings(settings: RunSettings, classifier: Classifier) -> dict[st
         del values[name]
     if settings.min_confidence is None:
         values["min_confidence"] = classifier.card.min_confidence
+    values["prior"] = classifier.prior
     cascade = str(settings.cascade) if settings.cascade else None
     return {**values, "cascade": cascade, "sinks": list(settings.sinks)}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge.errors import EmotionEdgeError, ModelError
 from edge.inference import model_file
 from edge.inference.preprocess import model_input
+from edge.inference.prior import EVERYDAY, TRAINING, expected_frequencies
 from edge.system.native_output import suppress_native_output
 from edge.types import Box
 
@@ -36,12 +37,20 @@ class Classifier:
     Args:
         path: the model file, with its card inside.
         threads: of the runtime. One thread uses the least processor time per face (benchmarks/threads.py).
+        prior: expected class frequencies, see edge.inference.prior.expected_frequencies. With the default the
+            probabilities are those for faces as frequent as in the training data.
+
+    Attributes:
+        card: of the model.
+        expected_frequencies: label -> fraction to which the probabilities are adapted; None: not adapted.
+        prior: its name, training if the probabilities are not adapted.
 
     Raises:
+        SettingsError: the prior does not fit the model.
         ModelError: the file, its card or its tensors do not fit; the message has what was found and what was expected.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, prior: str | None = TRAINING) -> None:
         model, self.card = model_file.load(path)
         # tflite-runtime would read past the end of an incomplete FlatBuffer, and crash.
         if model[4:8] != model_file.TFLITE_IDENTIFIER or int.from_bytes(model[:4], "little") + 4 > len(model):
@@ -55,6 +64,12 @@ class Classifier:
         self._input = _single(self._interpreter.get_input_details(), f"{path}: input")
         self._output = _single(self._interpreter.get_output_details(), f"{path}: output")
         _check_tensors(path, self.card, self._input, self._output)
+        self.expected_frequencies = expected_frequencies(prior, self.card)
+        self.prior = (prior or EVERYDAY) if self.expected_frequencies else TRAINING
+        self._frequency_ratios: NDArray[np.float32] | None = None
+        if self.expected_frequencies:
+            ratios = [frequency / self.card.class_frequencies[x] for x, frequency in self.expected_frequencies.items()]
+            self._frequency_ratios = np.array(ratios, np.float32)
 
     def warm_up(self) -> None:
         """Classify a uniform gray face: the first inference allocates buffers and proves that the model runs."""
@@ -92,7 +107,10 @@ class Classifier:
         self._interpreter.set_tensor(self._input["index"], face[np.newaxis, :, :, np.newaxis])
         self._interpreter.invoke()
         raw = self._interpreter.get_tensor(self._output["index"])[0]
-        return calibrate(dequantize(raw, self._output["quantization"]), self.card.temperature)
+        probabilities = calibrate(dequantize(raw, self._output["quantization"]), self.card.temperature)
+        if self._frequency_ratios is None:
+            return probabilities
+        return calibrate(probabilities * self._frequency_ratios, self.card.adapted_temperature)
 
 
 def dequantize(raw: NDArray[Any], quantization: tuple[float, int]) -> NDArray[np.float32]:
@@ -103,7 +121,7 @@ def dequantize(raw: NDArray[Any], quantization: tuple[float, int]) -> NDArray[np
 
 
 def calibrate(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Return `probabilities` (labels,) sharpened (temperature below 1) or softened (above), summing to 1.
+    """Return `probabilities` (labels,), of any sum, sharpened (temperature below 1) or softened (above), summing to 1.
 
     Raising softmax outputs to 1/T and normalizing equals dividing the logits by T (Guo et al., ICML 2017).
     """

@@ -22,11 +22,14 @@ from edge.errors import ModelError
 from edge.system.atomic_file import atomic_write
 
 CARD_MEMBER = "emotion-edge.json"
-CARD_FORMAT = 2  # incremented when a program for older cards would misread a newer one
+CARD_FORMAT = 3  # incremented when a program for older cards would misread a newer one
+READABLE_FORMATS = (2, CARD_FORMAT)  # a card of format 2 has no class frequencies
 MAX_CARD_BYTES = 1_000_000  # the shipped model's has a thousandth of it
 MAX_TEXT_CHARACTERS = 300  # of a label or a name
 UNPRINTABLE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: control characters, surrogates, line separators
 TEXT_LIMITS = f"of at most {MAX_TEXT_CHARACTERS} characters, none of them a control character"
+MIN_FREQUENCY = 1e-6  # of a class: probabilities are divided by it
+FREQUENCY_TOLERANCE = 1e-3  # of the sum of all: they may be rounded
 TFLITE_IDENTIFIER = b"TFL3"  # of the TFLite schema, at bytes 4 to 8
 
 
@@ -40,6 +43,8 @@ class ModelCard:
     effective_resolution: int  # pixels a side of the training faces; larger faces are first downscaled to this
     crop_padding: float = 0.0  # of the face box on each side, as a fraction of its side
     temperature: float = 1.0  # probabilities are raised to 1/temperature and normalized (Guo et al., ICML 2017)
+    class_frequencies: Mapping[str, float] = field(default_factory=dict)  # label -> fraction in training; {}: unknown
+    adapted_temperature: float = 1.0  # likewise, of probabilities adapted to a prior, see edge.inference.prior
     min_confidence: float = MIN_CONFIDENCE  # calibrated probability below which a face gets no label, 0 to 1
     metrics: Mapping[str, Any] = field(default_factory=dict)  # measured on this model, e.g. {"PublicTest": {...}}
     data: str = ""  # that it was trained on
@@ -53,12 +58,23 @@ class ModelCard:
         for key in ("input_size", "effective_resolution"):
             value = getattr(self, key)
             _require(isinstance(value, int) and 8 <= value <= 1024, key, value, "an integer, 8 to 1024 pixels")
-        for key, low, high in (("crop_padding", -0.4, 1), ("temperature", 0.01, 100), ("min_confidence", 0, 1)):
+        temperatures = (("temperature", 0.01, 100), ("adapted_temperature", 0.01, 100))
+        for key, low, high in (("crop_padding", -0.4, 1), *temperatures, ("min_confidence", 0, 1)):
             value = getattr(self, key)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            _require(is_number and low <= value <= high, key, value, f"a number from {low:g} to {high:g}")
+            _require(_is_number(value) and low <= value <= high, key, value, f"a number from {low:g} to {high:g}")
         for key in ("name", "data", "version", "sha256"):
             _require(_is_text(getattr(self, key)), key, getattr(self, key), f"text {TEXT_LIMITS}")
+        frequencies = self.class_frequencies
+        _require(isinstance(frequencies, Mapping), "class_frequencies", frequencies, "an object")
+        if frequencies:
+            _require(
+                set(frequencies) == set(self.labels)
+                and all(_is_number(x) and MIN_FREQUENCY <= x <= 1 for x in frequencies.values())
+                and abs(sum(frequencies.values()) - 1) <= FREQUENCY_TOLERANCE,
+                "class_frequencies",
+                frequencies,
+                f"a fraction of at least {MIN_FREQUENCY:g} for each label, with a sum of 1",
+            )
         splits = self.metrics.values() if isinstance(self.metrics, Mapping) else [None]
         _require(all(isinstance(x, Mapping) for x in splits), "metrics", self.metrics, "an object for each split")
 
@@ -66,6 +82,10 @@ class ModelCard:
 def _require(fits: bool, key: str, found: object, expected: str) -> None:
     if not fits:
         raise ModelError(f"model card: {key} is {repr(found)[:MAX_TEXT_CHARACTERS]}, expected {expected}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_text(value: object) -> bool:
@@ -111,10 +131,10 @@ def parse(text: str) -> ModelCard:
     if not isinstance(values, dict):
         raise ModelError("model card: expected a JSON object")
     version = values.pop("format", None)
-    if version != CARD_FORMAT:
+    if version not in READABLE_FORMATS:
         raise ModelError(
-            f"model card: format {version!r}, this program reads {CARD_FORMAT}; make the model file again with "
-            "'trainer quantize', or update emotion-edge"
+            f"model card: format {version!r}, this program reads {' and '.join(map(str, READABLE_FORMATS))}; make the "
+            "model file again with 'trainer quantize', or update emotion-edge"
         )
     known = {item.name for item in fields(ModelCard)}
     for key in values:

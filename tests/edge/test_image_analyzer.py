@@ -63,7 +63,8 @@ def test_face_below_the_minimum_confidence_has_no_label(classifier, portrait):
     assert face.confidence == max(face.probabilities.values())
 
 
-def test_defaults_are_the_built_in_cascade_and_the_shipped_model(analyzer, portrait):
+def test_defaults_are_cascade_model_and_prior_of_the_package(portrait):
+    analyzer = ImageAnalyzer(HaarDetector(), Classifier(shipped_model(), prior=None))
     (expected,), (face,) = analyzer.analyze(portrait), ImageAnalyzer().analyze(portrait)
     assert (face.box, face.probabilities, face.label) == (expected.box, expected.probabilities, expected.label)
 

@@ -5,12 +5,14 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 import typer
 
+from edge.inference import model_file
 from tests.support import faces
 from tests.support.scenes import CLOSE_UP, KNOWN, write_scenes
 from trainer import cli
@@ -154,6 +156,27 @@ def test_evaluate_with_detection_reports_all_images(trainer, tmp_path):
     assert json.loads(path.read_text())["scenes"]["accuracy"] == pytest.approx(2 / 5)
 
 
+def test_prior_of_an_evaluation_is_reported(trainer, table, tmp_path):
+    folder, model = write_scenes(tmp_path / "scenes", KNOWN), tmp_path / "known.tflite"
+    content, card = model_file.load(faces.SHIPPED)
+    frequencies = dict.fromkeys(card.labels, round(1 / len(card.labels), 6))
+    model_file.attach(content, replace(card, class_frequencies=frequencies), model)
+    path, plot = tmp_path / "result.json", tmp_path / "reliability.png"
+
+    def priors(*options):
+        status, out, _ = trainer("evaluate", model, *options, "--json", path)
+        assert status == 0
+        return next(line for line in out.splitlines() if line.startswith("prior: ")), json.loads(path.read_text())
+
+    assert priors("--data", table)[0] == "prior: training"
+    line, everyday = priors("--data", folder, "--detect", "--reliability", plot)
+    assert (line, everyday["prior"]) == ("prior: everyday", "everyday")
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    line, training = priors("--data", folder, "--detect", "--prior", "training")
+    assert (line, training["prior"]) == ("prior: training", "training")
+    assert training["loss"] != everyday["loss"]
+
+
 def test_detection_counts_the_invalid_images_it_skips(trainer, tmp_path):
     folder = write_scenes(tmp_path / "scenes", KNOWN | {"calm": [CLOSE_UP]})
     (folder / "sad-0007.png").write_bytes(b"broken")
@@ -253,6 +276,8 @@ ERRORS = [
     ("evaluate TEXT --data SCENES --detect", 78, ["text.tflite: not a TFLite model"]),
     ("evaluate MODEL --data SCENES --detect --tta --compare-to MODEL", 2, ["--compare-to, --tta"]),
     ("evaluate MODEL --data SCENES --detect --split Training", 2, ["--split"]),
+    ("evaluate MODEL --data SCENES --detect --prior joy=0.5", 78, ["'joy'"]),
+    ("evaluate MODEL --data DATA --prior everyday", 2, ["--prior is for --detect"]),
     ("quantize NONE --data DATA --out NONE", 78, ["none.keras: not found"]),
     ("evaluate MODEL --data DATA --compare-to TEXT", 78, ["text.tflite: not a TFLite model"]),
     ("crop-padding MODEL --data OTHERS", 1, ["others: ", "angry, "]),

@@ -1,15 +1,18 @@
 """`.keras` files carry labels and effective resolution, and only fitting models are loaded."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge.errors import ModelError
+from tests.support import faces
 from trainer import keras_backend, keras_file
+from trainer.evaluation.prediction import open_model
 from trainer.keras_file import KerasMetadata
 
-METADATA = KerasMetadata(("a", "b", "c"), 48)
+METADATA = KerasMetadata(("a", "b", "c"), 48, {"a": 0.5, "b": 0.3, "c": 0.2})
 
 
 @pytest.fixture
@@ -40,6 +43,13 @@ def test_saved_model_has_its_metadata_and_weights(build, tmp_path):
     assert all(map(np.array_equal, keras_file.load(path).get_weights(), model.get_weights()))
 
 
+def test_metadata_from_before_class_frequencies_are_read(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(keras_file.METADATA_MEMBER, '{"labels": ["a", "b"], "effective_resolution": 48}')
+    assert keras_file.load_metadata(path) == KerasMetadata(("a", "b"), 48)
+
+
 @pytest.mark.keras
 def test_model_of_others_has_no_metadata(build, tmp_path):
     path = tmp_path / "model.keras"
@@ -48,7 +58,15 @@ def test_model_of_others_has_no_metadata(build, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"labels": ["a"], "detail": 48}', '{"labels": 1, "effective_resolution": 48}']
+    "content",
+    [
+        "",
+        "[]",
+        '{"labels": ["a"], "detail": 48}',
+        '{"labels": 1, "effective_resolution": 48}',
+        '{"labels": ["a"], "effective_resolution": 48, "class_frequencies": [1]}',
+        '{"labels": ["a"], "effective_resolution": 48, "class_frequencies": {"a": "all"}}',
+    ],
 )
 def test_damaged_or_old_metadata_are_an_error(content, tmp_path):
     path = tmp_path / "model.keras"
@@ -86,4 +104,32 @@ def test_damaged_file_is_an_error_in_one_line(damage, build, tmp_path):
     changed = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
     path.write_bytes({"empty": b"", "truncated": content[:middle], "changed": changed}[damage])
     with pytest.raises(ModelError, match=r"^[^\n]*model\.keras: not a Keras model \([^\n]*\)$"):
+        keras_file.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("m.h5", r"older format.*load_model\(\"m\.h5\""), ("M.HDF5", "older format")]
+)
+def test_older_format_is_refused_with_the_way_to_convert_it(name, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(b"\x89HDF")
+    for open_file in (keras_file.load, lambda path: open_model(path, faces.tiny())):
+        with pytest.raises(ModelError, match=reason):
+            open_file(Path(name))
+
+
+def test_saved_model_folder_is_refused_with_its_reason(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"x")
+    for open_file in (keras_file.load, lambda path: open_model(path, faces.tiny())):
+        with pytest.raises(ModelError, match=r"SavedModel.*model\.save"):
+            open_file(tmp_path)
+
+
+@pytest.mark.keras
+def test_other_output_than_one_of_classes_is_an_error(build, tmp_path):
+    import keras
+
+    path, model = tmp_path / "model.keras", build((32, 32, 1))
+    keras.Model(model.inputs, [model.outputs[0]] * 2).save(path)
+    with pytest.raises(ModelError, match=r"its output is .*expected one of \(None, classes\)"):
         keras_file.load(path)

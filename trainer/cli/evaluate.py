@@ -49,10 +49,22 @@ def evaluate(
             "each, as the device does.",
         ),
     ] = False,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRIOR",
+            help="With --detect: how frequent each emotion is expected to be, as for 'edge run'. Without it the "
+            "prior is training.",
+            show_default="everyday",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the result to this JSON file.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot the confusion matrix to this .png.")] = None,
+    reliability: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Plot accuracy over confidence to this .png.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report with plots; includes --corruptions.")
     ] = None,
@@ -78,7 +90,9 @@ def evaluate(
         }
         if given := [name for name, value in others.items() if value]:
             raise UsageError(f"--detect evaluates all images by themselves; leave out {', '.join(given)}")
-        evaluation = _evaluate_scenes(model, data, skip_invalid=skip_invalid)
+        evaluation = _evaluate_scenes(model, data, prior, skip_invalid=skip_invalid)
+    elif prior:
+        raise UsageError("--prior is for --detect; without it the prior is training")
     else:
         from trainer.evaluation.evaluate import evaluate as evaluate_model
 
@@ -100,21 +114,28 @@ def evaluate(
         from trainer.reports import plots
 
         plots.save(plots.confusion_matrix(evaluation.model.metrics), plot)
+    if reliability:
+        from trainer.evaluation.calibration import reliability_diagram
+        from trainer.reports import plots
+
+        diagram = reliability_diagram(evaluation.model.probabilities, evaluation.dataset.labels)
+        plots.save(plots.reliability(diagram), reliability)
     if report:
         _write_report(evaluation, [path for path in (model, compare_to) if path], report, show_faces=mistakes)
 
 
-def _evaluate_scenes(model: Path, folder: Path, *, skip_invalid: bool) -> Evaluation:
+def _evaluate_scenes(model: Path, folder: Path, prior: str | None, *, skip_invalid: bool) -> Evaluation:
     """Evaluate `model` and the face detection of the device on the images in `folder`; log the progress."""
     from edge.image_analyzer import ImageAnalyzer
     from edge.inference.classifier import Classifier
     from trainer.evaluation.scenes import evaluate_scenes
 
-    if model.suffix == ".keras":
+    if model.suffix != ".tflite":
         raise UsageError(f"{model}: --detect runs as on the device; make a .tflite file with 'trainer quantize' first")
-    analyzer = ImageAnalyzer(classifier=Classifier(model))
+    classifier = Classifier(model, prior=prior)
     _log.info("evaluating %s on the images in %s", model.name, folder)
-    evaluation = evaluate_scenes(analyzer, folder, model.name, skip_invalid=skip_invalid)
+    analyzer = ImageAnalyzer(classifier=classifier)
+    evaluation = evaluate_scenes(analyzer, folder, model.name, prior=classifier.prior, skip_invalid=skip_invalid)
     if evaluation.dataset.skipped:
         _log.warning("%s: %d invalid images skipped", folder, evaluation.dataset.skipped)
     return evaluation

@@ -37,6 +37,24 @@ def quantize(
             min=0, max=1, metavar="PROBABILITY", help="Calibrated confidence below which the device gives no label."
         ),
     ] = MIN_CONFIDENCE,
+    adapted_temperature: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=100,
+            metavar="TEMPERATURE",
+            help="Of probabilities that are adapted to a prior; 'trainer evaluate --detect' prints the one that fits.",
+        ),
+    ] = 1.0,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Labels of the outputs, in their order, of a model without them: happy,sad,neutral.",
+            show_default="the model's, or the data set's classes",
+        ),
+    ] = "",
+    logits: Annotated[bool, typer.Option("--logits", help="The model ends without softmax: add it.")] = False,
     ferplus: FerPlus = None,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
@@ -57,6 +75,11 @@ def quantize(
         name=name,
         crop_padding=crop_padding,
         min_confidence=min_confidence,
+        adapted_temperature=adapted_temperature,
+        labels=[label.strip() for label in labels.split(",") if label.strip()],
+        logits=logits,
         report_progress=_log.info,
     )
+    if result.label_warning:
+        _log.warning("%s: %s", model, result.label_warning)
     typer.echo(f"{format_quantization(result)}\nwritten: {out}")

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from edge.config.defaults import MIN_CONFIDENCE
 from edge.inference import model_file
 from edge.inference.preprocess import flip_crop
+from edge.inference.prior import TRAINING
 from trainer.data import label_mapping
 from trainer.data.dataset import FER2013_LABELS, Dataset
-from trainer.evaluation.calibration import coverage_curve, reliability_diagram
+from trainer.evaluation.calibration import coverage_curve, fit_temperature, reliability_diagram
 from trainer.evaluation.corruptions import CORRUPTIONS, apply_corruption
 from trainer.evaluation.metrics import Metrics, SceneMetrics, compute_metrics
 from trainer.evaluation.prediction import open_model
@@ -48,6 +49,7 @@ class Evaluation:
     ferplus: Metrics | None = None  # of the first model against the majority of FER+'s votes
     flip_tta: Metrics | None = None  # of the first model with flip test-time augmentation
     scenes: SceneMetrics | None = None  # of the device's detection and classification, see trainer.evaluation.scenes
+    prior: str = TRAINING  # to which the probabilities are adapted, see edge.inference.prior
 
     @property
     def model(self) -> ModelResult:
@@ -68,6 +70,11 @@ class Evaluation:
         """Return the expected calibration error of `model`, 0 to 1."""
         return reliability_diagram(model.probabilities, self.dataset.labels).expected_calibration_error
 
+    @property
+    def fitted_temperature(self) -> float:
+        """Temperature that would fit the probabilities of the first model best to these faces; 1: they fit already."""
+        return fit_temperature(self.model.probabilities, self.dataset.labels)
+
     def coverage(self, model: ModelResult) -> tuple[float, float]:
         """Return coverage and selective accuracy of `model` at `min_confidence`."""
         return coverage_curve(model.probabilities, self.dataset.labels).at(self.min_confidence)
@@ -75,12 +82,15 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Return JSON values: those of Metrics.as_json for the first model, and what else was measured.
 
-        Always there are expected_calibration_error, min_confidence, coverage and selective_accuracy. scenes,
-        corruptions, ferplus_majority, flip_tta and compare_to are there only where they were measured.
+        Always there are prior, expected_calibration_error, fitted_temperature, min_confidence, coverage and
+        selective_accuracy. scenes, corruptions, ferplus_majority, flip_tta and compare_to are there only where they
+        were measured.
         """
         coverage, selective_accuracy = self.coverage(self.model)
         values = self.model.metrics.as_json() | {
+            "prior": self.prior,
             "expected_calibration_error": self.calibration_error(self.model),
+            "fitted_temperature": self.fitted_temperature,
             "min_confidence": self.min_confidence,
             "coverage": coverage,
             "selective_accuracy": selective_accuracy,
@@ -119,7 +129,7 @@ def evaluate(
 
     Args:
         path: a .keras file, or a .tflite file, which is run as the device runs it.
-        dataset: with rows of `split`. With FER+'s votes a model of FER2013's labels is also evaluated against their
+        dataset: with rows of `split` and all or some of the model's labels. With FER+'s votes a model of FER2013's labels is also evaluated against their
             majority.
         split: one of trainer.data.dataset.SPLITS.
         compare_to: a second model with the same labels, for example the float model of an int8 one.
@@ -131,7 +141,7 @@ def evaluate(
         ModelError: a file is not a model. DataError: the labels do not match, or the data set lacks the split.
     """
     first = open_model(path, dataset)
-    rows = label_mapping.match_labels(dataset, first.labels).split(split)
+    rows = label_mapping.match_labels(dataset, first.labels, some=True).split(split)
     models = [first]
     if compare_to:
         models.append(open_model(compare_to, rows))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.image_analyzer import ImageAnalyzer
 from edge.inference.preprocess import crop, resample
+from edge.inference.prior import EVERYDAY
 from edge.types import FaceResult
 from trainer.data.dataset import FER2013_FACE_PIXELS, Dataset, progress_bar
 from trainer.data.image_decoding import ImageFile
@@ -28,7 +29,7 @@ SKIP_HINT = "use --skip-invalid"
 
 
 def evaluate_scenes(
-    analyzer: ImageAnalyzer, folder: Path, model_name: str, *, skip_invalid: bool = False
+    analyzer: ImageAnalyzer, folder: Path, model_name: str, *, prior: str = EVERYDAY, skip_invalid: bool = False
 ) -> Evaluation:
     """Evaluate `analyzer` on the images in `folder`; shows a progress bar on a terminal.
 
@@ -38,6 +39,7 @@ def evaluate_scenes(
 
     Args:
         model_name: of the model file, for people.
+        prior: of the classifier of `analyzer`, see edge.inference.prior.
         skip_invalid: leave images out that do not decode or whose class is not a label of the model, and count them,
             instead of raising.
 
@@ -77,7 +79,7 @@ def evaluate_scenes(
     metrics = compute_metrics(np.array(probabilities, np.float32), dataset)
     result = ModelResult(model_name, np.array(probabilities, np.float32), metrics)
     scenes = SceneMetrics(images, metrics, extra_faces, 1000 * seconds / n, dataset.skipped)
-    return Evaluation(dataset, (result,), analyzer.min_confidence, scenes=scenes)
+    return Evaluation(dataset, (result,), analyzer.min_confidence, scenes=scenes, prior=prior)
 
 
 def list_scenes(

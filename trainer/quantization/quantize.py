@@ -7,7 +7,7 @@ per tensor for activations, whose ranges are measured on a representative data s
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from edge.inference.classifier import Classifier, runtime
 from edge.inference.model_file import ModelCard
 from edge.inference.preprocess import resample
 from edge.system.native_output import suppress_native_output
-from trainer import keras_file
 from trainer.data import label_mapping
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.errors import QuantizeError
@@ -30,6 +29,7 @@ from trainer.evaluation.calibration import apply_temperature, coverage_curve, fi
 from trainer.evaluation.metrics import Metrics, compute_metrics
 from trainer.evaluation.prediction import predict_keras, predict_tflite
 from trainer.keras_file import KerasMetadata
+from trainer.quantization.foreign_model import open_float_model
 
 REPRESENTATIVE_FACES = 210  # 35, 210 and 2,100 gave the same accuracy
 REPRESENTATIVE_SEED = 0
@@ -50,6 +50,7 @@ class QuantizationResult:
     selective_accuracy: float  # fraction of those that is predicted correctly
     float_bytes: int  # size of the .keras file
     int8_bytes: int  # size of the .tflite file
+    label_warning: str = ""  # why the labels of the outputs may have another order
 
     @property
     def largest_f1_loss(self) -> tuple[str, float]:
@@ -83,6 +84,9 @@ def quantize(
     name: str = "",
     crop_padding: float = 0.0,
     min_confidence: float = MIN_CONFIDENCE,
+    adapted_temperature: float = 1.0,
+    labels: Sequence[str] = (),
+    logits: bool = False,
     report_progress: Callable[[str], None] = lambda _: None,
 ) -> QuantizationResult:
     """Convert the .keras file `source` and write it with its card to `out`, atomically.
@@ -95,17 +99,15 @@ def quantize(
         name: of the model in its card; by default the name of the Keras model.
         crop_padding: of the card: padding of the face box on each side, as a fraction of its side.
         min_confidence: of the card: calibrated confidence below which the device gives no label, 0 to 1.
+        adapted_temperature: of the card: temperature of probabilities that were adapted to a prior, 0.01 to 100.
+        labels, logits: of a model of others, see trainer.quantization.foreign_model.
         report_progress: gets one line of text before each step; all of them take about half a minute.
 
     Raises:
-        QuantizeError: an op or a tensor stayed float, or the model does not match the data set.
-        ModelError: `source` is not a model. DataError: a split is missing.
+        QuantizeError: an op or a tensor stayed float. DataError: a split is missing. And what open_float_model raises.
     """
-    model = keras_file.load(source)
-    keras_metadata = keras_file.load_metadata(source) or KerasMetadata(dataset.class_names, dataset.side)
-    classes = len(keras_metadata.labels)
-    if model.output_shape[-1] != classes:
-        raise QuantizeError(f"{source}: {model.output_shape[-1]} outputs, but the data set has {classes} classes")
+    opened = open_float_model(source, dataset, labels, logits=logits)
+    model, keras_metadata = opened.model, opened.metadata
     dataset = label_mapping.match_labels(dataset, keras_metadata.labels)
     rows = dataset.split(PUBLIC_TEST)
     report_progress(f"evaluating {source.name} on {len(rows)} {PUBLIC_TEST} faces")
@@ -119,15 +121,30 @@ def quantize(
         input_size=int(model.input_shape[1]),
         effective_resolution=keras_metadata.effective_resolution,
         crop_padding=crop_padding,
+        class_frequencies=_class_frequencies(keras_metadata, dataset),
+        adapted_temperature=adapted_temperature,
         min_confidence=min_confidence,
         data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=__version__,
     )
     result = _measure(float_probabilities, source.stat().st_size, content, card, rows)
+    result = replace(result, label_warning=opened.label_warning)
     card = replace(card, temperature=result.temperature, metrics=result.card_metrics())
     model_file.attach(content, card, out)
     Classifier(out)  # raises unless the device can load the file
     return result
+
+
+def _class_frequencies(metadata: KerasMetadata, dataset: Dataset) -> dict[str, float]:
+    """Return label -> frequency in training: of the metadata, or else of the Training faces of `dataset`.
+
+    Empty if a class has none: no prior can be applied to a class that the model has not seen.
+    """
+    counts = dataset.split(TRAINING).counts()
+    frequencies = metadata.class_frequencies or {
+        label: round(n / sum(counts.values()), 6) for label, n in counts.items()
+    }
+    return dict(frequencies) if all(x >= model_file.MIN_FREQUENCY for x in frequencies.values()) else {}
 
 
 def _quantize_weights(

@@ -39,6 +39,12 @@ def format_metrics(metrics: Metrics) -> str:
     counts = zip(metrics.class_names, metrics.confusion.tolist(), strict=True)
     confusion += [(name, *map(str, row)) for name, row in counts]
     head = f"{metrics.split}: {metrics.n} faces, {accuracy}"
+    measured = [name for name, n in zip(metrics.class_names, metrics.support, strict=True) if n]
+    if len(measured) < len(metrics.class_names):
+        head += (
+            f"\nmeasured on {len(measured)} of {len(metrics.class_names)} labels: {', '.join(measured)}; a prediction of "
+            "another label is wrong"
+        )
     return f"{head}\n\n{format_table(per_class)}\n\n{format_table(confusion)}"
 
 
@@ -46,10 +52,14 @@ def format_evaluation(evaluation: Evaluation) -> str:
     """Return all that was measured of a model; a part that was not measured is left out."""
     model = evaluation.model
     selective = format_selective(evaluation.min_confidence, *evaluation.coverage(model))
+    calibration = (
+        f"expected calibration error {evaluation.calibration_error(model):.4f}, temperature that would fit these faces "
+        f"{evaluation.fitted_temperature:.2f}"
+    )
     parts = [
         *([format_scenes(evaluation.scenes)] if evaluation.scenes else []),
         format_metrics(model.metrics),
-        f"expected calibration error {evaluation.calibration_error(model):.4f}; {selective}",
+        f"prior: {evaluation.prior}\n{calibration}; {selective}",
     ]
     if evaluation.compared:
         agreement = f"agreement {100 * evaluation.agreement:.1f} %"

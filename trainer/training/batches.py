@@ -13,7 +13,7 @@ from edge.inference.preprocess import resample
 from trainer.data.augmentation import augment
 from trainer.data.dataset import Dataset
 from trainer.training import targets
-from trainer.training.class_balance import oversampled_rows
+from trainer.training.class_balance import learned_frequencies, oversampled_rows
 from trainer.training.settings import TrainingSettings
 
 WORKER_THREADS = 2
@@ -40,6 +40,11 @@ class TrainingBatches(keras.utils.PyDataset):
         self._targets = [targets.one_hot(dataset) if soft_targets is None else soft_targets]  # (n, classes)
         if settings.ferplus_weight:
             self._targets.append(targets.label_distributions(dataset))  # (n, choices)
+
+    def class_frequencies(self) -> dict[str, float]:
+        """Return label -> how frequent it is for the model that learns from the batches, see learned_frequencies."""
+        frequencies = learned_frequencies(self._targets[0], self._dataset.labels, self._settings.balance)
+        return {name: round(float(x), 6) for name, x in zip(self._dataset.class_names, frequencies, strict=True)}
 
     def __len__(self) -> int:
         return max(1, len(self._dataset) // self._settings.batch_size)  # an incomplete batch is dropped

@@ -53,7 +53,7 @@ class EpochEvaluator(keras.callbacks.Callback):
             metrics = compute_metrics(self._predict(), self._validation)
             is_best = metrics.accuracy > progress.best
             if is_best:
-                self._run.save_best(self.model, self._validation)
+                self._run.save_best(self.model, self._validation, self._batches.class_frequencies())
         progress.epochs, progress.best = epoch + 1, max(progress.best, metrics.accuracy)
         progress.seconds += time.monotonic() - self._started
         output = f"{self.model.output_names[0]}_" if self._settings.ferplus_weight else ""

@@ -116,14 +116,15 @@ class RunDirectory:
             for i, variable in enumerate(model.optimizer.variables if optimizer else []):
                 variable.assign(state[f"optimizer{i}"])
 
-    def save_best(self, model: keras.Model, dataset: Dataset) -> None:
-        """Write `model` to best.keras, with the labels of `dataset`.
+    def save_best(self, model: keras.Model, dataset: Dataset, class_frequencies: Mapping[str, float]) -> None:
+        """Write `model` to best.keras, with the labels of `dataset` and how frequent they were in training.
 
         Without its optimizer, which is three times its size, and without FER+'s head, which is for training alone.
         """
         with atomic_path(self.best) as temporary:
             inference_model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-            keras_file.save(inference_model, temporary, KerasMetadata(dataset.class_names, dataset.side))
+            metadata = KerasMetadata(dataset.class_names, dataset.side, class_frequencies)
+            keras_file.save(inference_model, temporary, metadata)
 
     def add_epoch(self, row: Mapping[str, Any]) -> None:
         """Add an epoch to the history. Lines of this and later epochs are replaced."""

@@ -46,6 +46,29 @@ def oversampled_rows(labels: NDArray[np.int64], rng: np.random.Generator) -> NDA
     return rng.permutation(np.concatenate(drawn))
 
 
+def learned_frequencies(targets: NDArray[np.floating], labels: NDArray[np.int64], balance: str) -> NDArray[np.float64]:
+    """Return (classes,): how frequent the classes are for a model that is trained with `balance`; the sum is 1.
+
+    The probabilities of the model are those for faces of these frequencies. A prior divides by them, see
+    edge.inference.prior.
+
+    Args:
+        targets: (n, classes) distributions, one for each Training face.
+        labels: (n,) class numbers, by which faces are oversampled.
+        balance: one of trainer.training.settings.Balance.
+    """
+    weights = np.ones(len(labels))  # of each face in the loss of an epoch
+    if balance == "logit-adjusted":
+        return np.full(targets.shape[1], 1 / targets.shape[1])
+    if balance == "weights":
+        weights = targets @ class_weights(targets.mean(axis=0))
+    elif balance == "oversample":
+        weights = 1 / np.sqrt(np.bincount(labels)[labels])
+    frequencies: NDArray[np.float64] = weights @ targets
+    frequencies /= frequencies.sum()
+    return frequencies
+
+
 def class_weights(frequencies: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return (classes,) weights of the loss: inverse to the frequency, with a mean of 1 over the faces.
 

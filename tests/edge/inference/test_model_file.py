@@ -23,6 +23,8 @@ CARD = ModelCard(
     effective_resolution=40,
     crop_padding=0.1,
     temperature=1.5,
+    class_frequencies={"calm": 0.5, "cross": 0.3, "müde": 0.2},
+    adapted_temperature=0.8,
     min_confidence=0.55,
     metrics={"PublicTest": {"n": 2, "accuracy": 0.5}},
     data="two faces",
@@ -75,6 +77,13 @@ def test_card_can_be_read_by_any_zip_tool(path, valid):
     with zipfile.ZipFile(path) as file:
         assert file.testzip() is None
         assert json.loads(file.read(model_file.CARD_MEMBER))["labels"] == ["calm", "cross", "müde"]
+
+
+def test_card_of_the_format_before_class_frequencies_is_read(path):
+    text = card_text(format=2, class_frequencies=None, adapted_temperature=None)
+    path.write_bytes(archive(MODEL, **{model_file.CARD_MEMBER: text}))
+    card = model_file.load(path)[1]
+    assert (card.labels, card.class_frequencies, card.adapted_temperature) == (CARD.labels, {}, 1.0)
 
 
 def test_same_model_and_card_give_the_same_bytes(path, valid, monkeypatch):
@@ -132,8 +141,8 @@ def test_damaged_archive_is_refused_or_read_correctly(path, valid):
         ({"mood": 1}, ("'mood'", "crop_padding, data, effective_resolution")),
         ({"labels": None}, ("'labels'", "missing")),
         ({"effective_resolution": None}, ("'effective_resolution'", "missing")),
-        ({"format": None}, ("format None", f"reads {model_file.CARD_FORMAT}")),
-        ({"format": 99}, ("format 99", f"reads {model_file.CARD_FORMAT}")),
+        ({"format": None}, ("format None", f"reads 2 and {model_file.CARD_FORMAT}")),
+        ({"format": 99}, ("format 99", f"reads 2 and {model_file.CARD_FORMAT}")),
         ({"labels": ["calm", "calm"]}, ("labels", "twice")),
         ({"labels": []}, ("labels", "at least one")),
         ({"labels": "calm"}, ("labels", "list of names")),
@@ -156,6 +165,13 @@ def test_damaged_archive_is_refused_or_read_correctly(path, valid):
         ({"min_confidence": True}, ("min_confidence is True",)),
         ({"temperature": float("inf")}, ("temperature is inf",)),
         ({"temperature": 10**400}, ("temperature is 1000",)),
+        ({"adapted_temperature": 0}, ("adapted_temperature is 0",)),
+        ({"class_frequencies": [1]}, ("class_frequencies is [1]", "an object")),
+        ({"class_frequencies": {"calm": 0.5, "cross": 0.5}}, ("class_frequencies", "for each label")),
+        ({"class_frequencies": {"calm": 0.5, "cross": 0.3, "müde": 0.3}}, ("class_frequencies", "a sum of 1")),
+        ({"class_frequencies": {"calm": 0.5, "cross": 0.5, "müde": 0}}, ("class_frequencies", "at least 1e-06")),
+        ({"class_frequencies": {"calm": 0.5, "cross": 0.5, "müde": None}}, ("class_frequencies", "at least 1e-06")),
+        ({"class_frequencies": {"calm": 10**400, "cross": 0.5, "müde": 0.5}}, ("class_frequencies",)),
         ({"name": 5}, ("name is 5", "text")),
         ({"data": ["fer2013"]}, ("data is ['fer2013']", "text")),
         ({"version": 0.1}, ("version is 0.1", "text")),

@@ -126,14 +126,21 @@ def test_a_split_that_the_data_set_lacks_is_refused():
 
 def test_a_second_model_with_other_labels_is_refused(tmp_path):
     model, card = model_file.load(faces.SHIPPED)
-    model_file.attach(model, replace(card, labels=tuple("abcdefg")), tmp_path / "other.tflite")
+    model_file.attach(model, replace(card, labels=tuple("abcdefg"), class_frequencies={}), tmp_path / "other.tflite")
     with pytest.raises(DataError, match="the model's labels are a, b, c"):
         evaluate(faces.SHIPPED, DATA, PUBLIC_TEST, compare_to=tmp_path / "other.tflite")
 
 
 # --- JSON and description -------------------------------------------------------------------------------------------
 
-SELECTIVE = {"expected_calibration_error", "min_confidence", "coverage", "selective_accuracy"}
+SELECTIVE = {
+    "prior",
+    "expected_calibration_error",
+    "fitted_temperature",
+    "min_confidence",
+    "coverage",
+    "selective_accuracy",
+}
 OPTIONAL = {"corruptions", "ferplus_majority", "flip_tta", "compare_to"}
 
 

@@ -83,6 +83,25 @@ def test_the_card_has_labels_input_and_metrics(quantized):
     }
 
 
+def test_the_card_has_the_class_frequencies_of_the_run(run, quantized):
+    frequencies = Classifier(quantized[0]).card.class_frequencies
+    metadata = keras_file.load_metadata(run / "best.keras")
+    assert metadata
+    assert frequencies == metadata.class_frequencies
+    assert frequencies == dict.fromkeys(DATA.class_names, pytest.approx(1 / 7, abs=1e-6))
+
+
+def test_class_frequencies_of_a_foreign_model_are_of_the_data(save_custom, tmp_path):
+    import keras
+
+    twice = DATA.take(np.r_[np.arange(len(DATA)), np.flatnonzero((DATA.labels == 3) & (DATA.splits == TRAINING))])
+    source = save_custom(keras.layers.Flatten())
+    quantize(source, twice, tmp_path / "custom.tflite", samples=14, adapted_temperature=0.7)
+    card = model_file.load(tmp_path / "custom.tflite")[1]
+    assert card.class_frequencies[DATA.class_names[3]] == pytest.approx(2 / 8)
+    assert card.adapted_temperature == 0.7
+
+
 def test_the_metrics_of_the_card_are_json_values(quantized):
     _, card = model_file.load(quantized[0])
     assert json.loads(json.dumps(card.metrics)) == card.metrics

@@ -10,6 +10,7 @@ from trainer.errors import TrainingError
 from trainer.training.class_balance import (
     MAX_WEIGHT_RATIO,
     class_weights,
+    learned_frequencies,
     logit_offsets,
     oversampled_rows,
     require_every_class,
@@ -51,6 +52,35 @@ def test_drawn_rows_are_shuffled():
     drawn = LABELS[draw()]
     thirds = [np.bincount(part, minlength=3) for part in np.split(drawn, 3)]
     assert np.array(thirds) == pytest.approx(np.tile([100, 50, 25], (3, 1)), abs=20)
+
+
+ONE_HOT = np.eye(3)[LABELS]
+FREQUENCIES = COUNTS / COUNTS.sum()
+
+
+def test_model_learns_the_frequencies_of_its_data():
+    assert learned_frequencies(ONE_HOT, LABELS, "none") == pytest.approx(FREQUENCIES)
+
+
+def test_model_learns_the_frequencies_of_the_oversampled_faces():
+    drawn = np.bincount(LABELS[draw()]) / len(LABELS)
+    assert learned_frequencies(ONE_HOT, LABELS, "oversample") == pytest.approx(drawn)
+
+
+def test_model_learns_the_weighted_frequencies():
+    weighted = FREQUENCIES * class_weights(FREQUENCIES)
+    assert learned_frequencies(ONE_HOT, LABELS, "weights") == pytest.approx(weighted / weighted.sum())
+    assert weighted[2] < weighted[1]  # its weight is limited
+
+
+def test_model_of_adjusted_logits_learns_equal_frequencies():
+    assert learned_frequencies(ONE_HOT, LABELS, "logit-adjusted") == pytest.approx([1 / 3] * 3)
+
+
+def test_model_learns_the_frequencies_of_soft_targets():
+    targets = 0.5 * ONE_HOT + 0.5 * np.array([0.2, 0.3, 0.5])
+    learned = learned_frequencies(targets, LABELS, "none")
+    assert learned == pytest.approx(0.5 * FREQUENCIES + 0.5 * np.array([0.2, 0.3, 0.5]))
 
 
 def test_class_weights_are_inverse_frequencies_with_a_mean_of_1():

@@ -1,0 +1,99 @@
+"""Measure what several priors gain and cost on folders of labeled images.
+
+The faces that `trainer evaluate --detect` finds in each FOLDER are classified once and adapted to several priors: the
+training frequencies, and those of everyday with other fractions of its most frequent class, where the other classes
+keep their proportions. A missed face is wrong. The temperature of the adapted probabilities is fitted on each half of a
+folder's faces and evaluated on the other half. Takes a minute or two. Needs .venv-test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import make_parser
+from edge.config.models import shipped_model
+from edge.image_analyzer import ImageAnalyzer
+from edge.inference.classifier import Classifier
+from edge.inference.model_file import ModelCard
+from edge.inference.prior import expected_frequencies
+
+FRACTIONS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)  # of the most frequent class of the prior
+SEED = 0  # of the halves
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = make_parser("prior_choice", __doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--prior", default="everyday", metavar="PRIOR", help="as of edge run; default: everyday")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped model")
+    options = parser.parse_args(arguments)
+    from trainer.evaluation.evaluate import Evaluation
+    from trainer.evaluation.scenes import evaluate_scenes
+
+    classifier = Classifier(options.model or shipped_model())
+    card = classifier.card
+    priors = make_priors(card, expected_frequencies(options.prior, card) or dict(card.class_frequencies))
+    for folder in options.folders:
+        evaluation: Evaluation = evaluate_scenes(ImageAnalyzer(classifier=classifier), folder, "", skip_invalid=True)
+        assert evaluation.scenes
+        plain, labels, images = evaluation.model.probabilities, evaluation.dataset.labels, evaluation.scenes.images
+        print(f"\n{folder.name}: {images.sum()} images, {len(labels)} faces found")
+        columns = f"{'prior':16} {'found':>6} {'all':>6} {'macro':>6} {'ECE':>6} {'ECE and temperatures of halves':>31}"
+        print(columns, *(f"{label:>9}" for label in card.labels))
+        for name, frequencies in priors.items():
+            print(format_line(name, card, adapt(card, plain, frequencies), labels, images), flush=True)
+
+
+def make_priors(card: ModelCard, expected: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Return name -> frequencies: those of the training, of `expected`, and with other fractions of its first class."""
+    first = max(expected, key=lambda label: expected[label])
+    priors = {"training": dict(card.class_frequencies), "as named": expected}
+    for fraction in FRACTIONS:
+        scale = (1 - fraction) / (1 - expected[first])
+        priors[f"{first} {fraction:g}"] = {
+            label: fraction if label == first else scale * frequency for label, frequency in expected.items()
+        }
+    return priors
+
+
+def adapt(card: ModelCard, probabilities: NDArray[np.float32], frequencies: dict[str, float]) -> NDArray[np.float32]:
+    """Return `probabilities` (n, classes) adapted as the device does, before the card's temperature for them."""
+    ratios = np.array([frequencies[label] / card.class_frequencies[label] for label in card.labels], np.float32)
+    adapted = probabilities * ratios
+    normalized: NDArray[np.float32] = adapted / adapted.sum(axis=1, keepdims=True)
+    return normalized
+
+
+def format_line(
+    name: str, card: ModelCard, adapted: NDArray[np.float32], labels: NDArray[np.int64], images: NDArray[np.int64]
+) -> str:
+    """Return accuracy of the faces found and of all, macro recall, calibration, and the recall of each class."""
+    from trainer.evaluation.calibration import apply_temperature, fit_temperature, reliability_diagram
+
+    def calibration_error(probabilities: NDArray[np.float32], of: NDArray[np.int64]) -> float:
+        return reliability_diagram(probabilities, of).expected_calibration_error
+
+    correct = adapted.argmax(axis=1) == labels
+    recall = np.bincount(labels[correct], minlength=len(images)) / np.maximum(images, 1)
+    temperature = 1.0 if name == "training" else card.adapted_temperature
+    halves = np.array_split(np.random.default_rng(SEED).permutation(len(labels)), 2)
+    scaled = np.empty_like(adapted)
+    temperatures = []
+    for one, other in (halves, halves[::-1]):
+        temperatures.append(fit_temperature(adapted[one], labels[one]))
+        scaled[other] = apply_temperature(adapted[other], temperatures[-1])
+    columns = (
+        f"{name:16} {100 * correct.mean():6.1f} {100 * correct.sum() / images.sum():6.1f} "
+        f"{100 * recall[images > 0].mean():6.1f} "
+        f"{calibration_error(apply_temperature(adapted, temperature), labels):6.3f} "
+        f"{calibration_error(scaled, labels):20.3f} {temperatures[0]:5.2f}{temperatures[1]:5.2f}"
+    )
+    return " ".join([columns, *(f"{100 * value:9.0f}" for value in recall)])
+
+
+if __name__ == "__main__":
+    main()
