@@ -27,9 +27,7 @@ class KerasMetadata:
 
     labels: tuple[str, ...]  # in the order of the model's outputs
     effective_resolution: int  # pixels a side of the training faces
-    class_frequencies: Mapping[str, float] = field(
-        default_factory=dict
-    )  # label -> fraction in training; empty: unknown
+    class_frequencies: Mapping[str, float] = field(default_factory=dict)  # label -> fraction in training; {}: unknown
 
 
 def load(path: Path) -> Any:
