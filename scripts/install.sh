@@ -249,15 +249,15 @@ check_sums() (
 # check_signature FILE NAMESPACE NAME: if this board requires signatures, fail unless FILE.sig is a valid one, and set
 # `signer`. See ALLOWED SIGNERS in ssh-keygen(1).
 check_signature() {
-    local reason
     requires_signatures || return 0
     check_owner "$allowed_signers"
     command -v ssh-keygen >/dev/null ||
         fail "$3: its signature cannot be checked without ssh-keygen; sudo apt install openssh-client"
     [ -f "$1.sig" ] || fail "$3: not signed, and $allowed_signers is there: only what is signed is installed; nothing was changed"
-    signer=$(ssh-keygen -Y find-principals -s "$1.sig" -f "$allowed_signers" <"$1" 2>/dev/null | head -n 1) || signer=nobody
-    reason=$(ssh-keygen -Y verify -s "$1.sig" -f "$allowed_signers" -n "$2" -I "$signer" <"$1" 2>&1) ||
-        fail "$3: its signature is refused, nothing was changed: $(head -n 1 <<<"$reason")"
+    {
+        signer=$(ssh-keygen -Y find-principals -s "$1.sig" -f "$allowed_signers" <"$1" | head -n 1) &&
+            ssh-keygen -Y verify -s "$1.sig" -f "$allowed_signers" -n "$2" -I "$signer" <"$1" >/dev/null
+    } 2>"$incoming/reason" || fail "$3: its signature is refused, nothing was changed: $(head -n 1 "$incoming/reason")"
 }
 
 # requires_signatures: also by a file that cannot be read, or a link that leads nowhere.

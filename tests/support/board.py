@@ -234,7 +234,7 @@ def bundle(folder: Path, release: str, how: str = "runs", model: str = "good cal
 
 def seal(place: Path) -> Path:
     """Write the sums of an unpacked bundle anew."""
-    files = [path for path in sorted(place.rglob("*")) if path.is_file() and path.name != "SHA256SUMS"]
+    files = [path for path in sorted(place.rglob("*")) if path.is_file() and "SHA256SUMS" not in path.name]
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(place)}\n" for path in files]
     (place / "SHA256SUMS").write_text("".join(lines))
     return place
