@@ -98,9 +98,10 @@ def make_processor(settings: RunSettings, classifier: Classifier, *, images: boo
 def make_image_analyzer(settings: RunSettings, classifier: Classifier, *, crops: bool = False) -> ImageAnalyzer:
     """Return the analyzer of unrelated images; with `crops`, of face crops."""
     from edge.detection.haar import HaarDetector
+    from edge.detection.image_search import ImageSearch
     from edge.image_analyzer import ImageAnalyzer
 
-    detector = None if crops else HaarDetector(settings.cascade, settings.threads)
+    detector = None if crops else ImageSearch(HaarDetector(settings.cascade, settings.threads))
     return ImageAnalyzer(detector, classifier, settings.min_face_size, settings.min_confidence, crops=crops)
 
 

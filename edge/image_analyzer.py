@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 
 from edge.config.defaults import MIN_FACE_SIZE
 from edge.config.models import shipped_model
+from edge.detection.detector import ImageDetector
 from edge.detection.haar import HaarDetector
-from edge.detection.search import detect_image
+from edge.detection.image_search import ImageSearch
 from edge.inference.classifier import Classifier
 from edge.inference.preprocess import center_square
 from edge.inference.smoothing import make_result, strongest_label
 from edge.pipeline import StageTimer
-from edge.types import FaceResult, Frame, FrameResult, Track
+from edge.types import Detection, FaceResult, Frame, FrameResult, Track
 
 
 class ImageAnalyzer:
     """Detects and classifies the faces in single images; keeps nothing from one image to the next.
 
     Args:
-        detector: None: the built-in cascade.
+        detector: None: the built-in cascades.
         classifier: None: the shipped model, with its default prior.
         min_face_size: side of the smallest face to detect, see edge.detection.tile_scheduler.TileScheduler.
         min_confidence: probability below which a face gets no label, 0 to 1; None: that of the model's card.
@@ -38,14 +39,14 @@ class ImageAnalyzer:
 
     def __init__(
         self,
-        detector: HaarDetector | None = None,
+        detector: ImageDetector | None = None,
         classifier: Classifier | None = None,
         min_face_size: int = MIN_FACE_SIZE,
         min_confidence: float | None = None,
         *,
         crops: bool = False,
     ) -> None:
-        self._detector = None if crops else detector or HaarDetector()
+        self._detector = None if crops else detector or ImageSearch(HaarDetector())
         self._classifier = classifier or Classifier(shipped_model(), prior=None)
         card = self._classifier.card
         self.labels = card.labels
@@ -66,16 +67,23 @@ class ImageAnalyzer:
         """
         timer = StageTimer(capture=max(0.0, capture_seconds), convert=frame.convert_seconds)
         if self._detector is None:
-            boxes, padding = [center_square(frame.gray)], 0.0
+            detections, padding = [Detection(center_square(frame.gray), 1)], 0.0
         else:
-            detections = detect_image(self._detector, frame.gray, self._min_face_size)
-            boxes, padding = [detection.box for detection in detections], None
-        tracks = [Track(track_id, box) for track_id, box in enumerate(boxes, start=self._last_id + 1)]
+            detections, padding = self._detector.detect(frame.gray, self._min_face_size), None
+        numbered = enumerate(detections, start=self._last_id + 1)
+        tracks = [Track(track_id, face.box, face.roll) for track_id, face in numbered]
         self._last_id += len(tracks)
         timer.end("detect")
-        crops = [self._classifier.prepare(frame.gray, track.box, padding=padding) for track in tracks]
+        # Flip test-time augmentation, as for tracked faces: see edge.inference.smoothing.
+        crops = [
+            [
+                self._classifier.prepare(frame.gray, track.box, flip=flip, roll=track.roll, padding=padding)
+                for flip in (False, True)
+            ]
+            for track in tracks
+        ]
         timer.end("crop")
-        inferred = [self._classifier.classify(crop) for crop in crops]
+        inferred = [np.mean([self._classifier.classify(face) for face in pair], axis=0) for pair in crops]
         timer.end("classify")
         faces = []
         for track, probabilities in zip(tracks, inferred, strict=True):

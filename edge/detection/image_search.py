@@ -1,0 +1,138 @@
+"""Detection in a single image, where no second frame can confirm a face.
+
+The cascade finds upright frontal faces inside the image. Three other searches find more:
+
+- Every search reaches beyond the image, where border pixels are repeated, for faces that the border cuts.
+- Turned searches find tilted heads, and OpenCV's profile cascade finds heads that are half turned away. Over the
+  complete image they take five times as long as the upright search. They run there only if that finds no face.
+- In an image with faces they run only near the upright search's weak hits, as a second opinion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
+from edge.detection.haar import WINDOW_PIXELS, HaarDetector
+from edge.detection.search import NMS_IOU
+from edge.detection.tile_scheduler import Tile, TileScheduler
+from edge.types import Box, Detection
+
+PROFILE_CASCADE = "haarcascade_profileface.xml"  # finds heads turned to the left side of the image
+ROLLS = (-15.0, 15.0, -30.0, 30.0)  # degrees, of the turned searches; the cascade tolerates about 10 more each way
+BORDER_FRACTION = 0.25  # of a tile's largest face, by which a search reaches beyond the image
+WIDE_BORDER_FRACTION = 0.5  # in the searches of an image without a face so far
+# The lowest scores of a face, chosen on web photographs (benchmarks/wild_faces.py). The profile cascade scores lower.
+UPRIGHT_SCORE = 6
+SECOND_SCORE = 8  # of the searches that follow: they try more positions, so that chance hits are more frequent
+PROFILE_SCORE = 3
+# Of the shorter side of an image without a face so far: the smallest face of the searches that follow. They are for an
+# image's subject; smaller faces take many times as long and are mostly chance hits.
+MIN_FACE_FRACTION = 1 / 6
+NEARBY_PADDING = 0.5  # of a weak hit's side, around it, in which a second search looks
+NEARBY_SCALE = 1.35  # of the face sizes of that search, up and down
+
+Search = Callable[[NDArray[np.uint8], Tile], list[Detection]]
+
+
+class ImageSearch:
+    """Detects faces in single images.
+
+    Args:
+        frontal: detector of upright frontal faces.
+        profile: detector of heads that are turned to the left side of the image, applied to the mirror image as well;
+            None: OpenCV's.
+    """
+
+    def __init__(self, frontal: HaarDetector, profile: HaarDetector | None = None) -> None:
+        self._frontal = frontal
+        cascades = Path(cv2.data.haarcascades)  # type: ignore[attr-defined] # the stubs lack it
+        self._profile = profile or HaarDetector(cascades / PROFILE_CASCADE)
+
+    def detect(self, gray: NDArray[np.uint8], min_face_size: float = MIN_FACE_SIZE) -> list[Detection]:
+        """Return the faces in `gray` (height, width), the largest first.
+
+        Args:
+            min_face_size: side of the smallest face to detect, see TileScheduler.
+        """
+        hits = _best_of_each_face(_search_image(self._upright, gray, min_face_size))
+        faces = [hit for hit in hits if hit.score >= UPRIGHT_SCORE]
+        if faces:
+            weak_hits = [hit for hit in hits if hit.score < UPRIGHT_SCORE]
+            for tile in (_tile_near(hit.box) for hit in weak_hits):
+                faces += self._turned(gray, tile) or self._profiles(gray, tile)
+        else:
+            shorter = min(gray.shape) / max(1.0, gray.shape[1] / SEARCH_WIDTH_PIXELS)
+            min_size = max(min_face_size, shorter * MIN_FACE_FRACTION)
+            for search in (self._upright_faces, self._turned, self._profiles):
+                faces = faces or _search_image(search, gray, min_size, WIDE_BORDER_FRACTION)
+        return sorted(_best_of_each_face(faces), key=lambda face: -face.box.width)
+
+    def _upright(self, gray: NDArray[np.uint8], tile: Tile, roll: float = 0.0) -> list[Detection]:
+        return self._frontal.detect(gray, tile.area, tile.min_size, tile.max_size, self._frontal.dense_window, roll)
+
+    def _upright_faces(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
+        return [hit for hit in self._upright(gray, tile) if hit.score >= SECOND_SCORE]
+
+    def _turned(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
+        hits = [hit for roll in ROLLS for hit in self._upright(gray, tile, roll)]
+        return [hit for hit in hits if hit.score >= SECOND_SCORE]
+
+    def _profiles(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
+        detector, area, width = self._profile, tile.area, gray.shape[1]
+        arguments = tile.min_size, tile.max_size, detector.dense_window
+        hits = detector.detect(gray, area, *arguments)
+        mirrored_area = replace(area, x=width - area.x - area.width)
+        for hit in detector.detect(np.ascontiguousarray(gray[:, ::-1]), mirrored_area, *arguments):
+            hits.append(replace(hit, box=replace(hit.box, x=width - hit.box.x - hit.box.width)))
+        return [hit for hit in hits if hit.score >= PROFILE_SCORE]
+
+
+def _search_image(
+    search: Search, gray: NDArray[np.uint8], min_face_size: float, border_fraction: float = BORDER_FRACTION
+) -> list[Detection]:
+    """Return the hits of `search` in all tiles of `gray`, each tile at a border extended beyond it."""
+    height, width = gray.shape
+    hits = []
+    for tile in TileScheduler(min_face_size, WINDOW_PIXELS).all_tiles(gray.shape):
+        area, border = tile.area, round(border_fraction * tile.max_size)
+        x0, y0 = (start - border if start == 0 else start for start in (area.x, area.y))
+        x1, y1 = (
+            end + border if end == side else end
+            for end, side in ((area.x + area.width, width), (area.y + area.height, height))
+        )
+        hits += search(gray, replace(tile, area=Box(x0, y0, x1 - x0, y1 - y0)))
+    return hits
+
+
+def _tile_near(box: Box) -> Tile:
+    """Return the tile around `box` in which a second search looks for the same face."""
+    pad = round(NEARBY_PADDING * box.width)
+    area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+    return Tile(area, box.width / NEARBY_SCALE, box.width * NEARBY_SCALE)
+
+
+def _best_of_each_face(hits: Sequence[Detection]) -> list[Detection]:
+    """Return `hits`, the highest score first, without those of a face that a better one has.
+
+    Non-maximum suppression by IoU alone leaves a small box inside a large one. Here the center of each is enough.
+    """
+    kept: list[Detection] = []
+    for hit in sorted(hits, key=lambda hit: -hit.score):
+        if not any(_is_same_face(hit.box, other.box) for other in kept):
+            kept.append(hit)
+    return kept
+
+
+def _is_same_face(box: Box, other: Box) -> bool:
+    """Return whether the boxes overlap by NMS_IOU, or the center of one lies inside the larger one's middle."""
+    half = max(box.width, other.width) / 2
+    dx = abs(box.x + box.width / 2 - other.x - other.width / 2)
+    dy = abs(box.y + box.height / 2 - other.y - other.height / 2)
+    return box.iou(other) > NMS_IOU or max(dx, dy) < half
