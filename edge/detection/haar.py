@@ -9,17 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.defaults import MIN_FACE_SIZE
+from edge.detection.detector import Detector
 from edge.detection.downscale import downscale
+from edge.detection.tile_scheduler import Tile, make_tiles
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.types import Box, Detection
 
 DEFAULT_CASCADE = "haarcascade_frontalface_alt2.xml"  # no false positives in 20 images in which `default` had 4
+MAX_CASCADE_BYTES = 20_000_000  # OpenCV's largest has 3 MB
 WINDOW_PIXELS = 24  # that the smallest face is downscaled to: the cascade was trained on 20
 SCALE_FACTOR = 1.1  # between two face sizes that are tried
 MIN_NEIGHBORS = 2  # overlapping hits that are needed for a detection
 # The first scale step of at least twice the cascade's own window. From this step on OpenCV tries every position of the
 # downscaled image, below it every second one in each direction (4.x, FeatureEvaluator::updateScaleData).
 DENSE_STEP = SCALE_FACTOR**8
+CONFIRM_SCORE = 6.0  # of one detection, which confirms a track at once
+
+
+def make_detector(argument: str, threads: int) -> Detector:
+    """Return the detector with the cascade file `argument`; empty: the built-in one."""
+    return HaarDetector(Path(argument) if argument else None, threads)
 
 
 class HaarDetector:
@@ -34,6 +43,8 @@ class HaarDetector:
         SettingsError: the file is missing, or not a cascade.
     """
 
+    confirm_score = CONFIRM_SCORE
+
     def __init__(self, cascade: Path | None = None, threads: int = 1) -> None:
         if not hasattr(cv2, "CascadeClassifier"):
             raise EmotionEdgeError(
@@ -43,6 +54,8 @@ class HaarDetector:
         path = cascade or Path(cv2.data.haarcascades) / DEFAULT_CASCADE  # type: ignore[attr-defined] # the stubs lack it
         if not path.is_file():
             raise SettingsError(f"{path}: no such cascade file")
+        if path.stat().st_size > MAX_CASCADE_BYTES:
+            raise SettingsError(f"{path}: more than {MAX_CASCADE_BYTES:,} bytes; not an OpenCV cascade")
         self._cascade = cv2.CascadeClassifier()
         try:
             loaded = self._cascade.load(str(path))
@@ -54,6 +67,10 @@ class HaarDetector:
         # position, with dense_window every size is.
         self.sparse_window: float = min(self._cascade.getOriginalWindowSize())
         self.dense_window = self.sparse_window * DENSE_STEP
+
+    def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:
+        """Return the tiles of an image of a video, see edge.detection.tile_scheduler.make_tiles."""
+        return make_tiles(width, height, min_face_size, WINDOW_PIXELS)
 
     def detect(
         self,

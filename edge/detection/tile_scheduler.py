@@ -7,8 +7,9 @@ frame, it delays no frame; and a tile without motion since it was last searched 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -76,10 +77,14 @@ class TileScheduler:
         min_face_size: side of the smallest face, in pixels of an image SEARCH_WIDTH_PIXELS wide; in a narrower image,
             in pixels of the image.
         window: of the detector, see `make_tiles`.
+        tiles: (width, height, smallest face) in pixels -> the tiles of an image, in place of `make_tiles`.
     """
 
-    def __init__(self, min_face_size: float, window: float) -> None:
-        self._min_face_size, self._window = min_face_size, window
+    def __init__(
+        self, min_face_size: float, window: float, tiles: Callable[[int, int, float], list[Tile]] | None = None
+    ) -> None:
+        self._min_face_size = min_face_size
+        self._make_tiles = tiles or partial(make_tiles, window=window)
         self._shape: tuple[int, ...] = ()
         self._tiles: list[Tile] = []
         self._cells = np.zeros((1, 1), np.float32)  # of the last frame
@@ -123,7 +128,7 @@ class TileScheduler:
         """Return all tiles of an image of `shape` (height, width)."""
         height, width = shape
         min_face_size = self._min_face_size * max(1.0, width / SEARCH_WIDTH_PIXELS)
-        return make_tiles(width, height, min_face_size, self._window)
+        return self._make_tiles(width, height, min_face_size)
 
     def _next_due(self, now: float, scan_seconds: float) -> list[int]:
         """Return the numbers of the tiles that are due when a scan of all tiles takes `scan_seconds`."""

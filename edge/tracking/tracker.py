@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.defaults import MIN_FACE_SIZE
-from edge.detection.haar import SCALE_FACTOR, WINDOW_PIXELS, HaarDetector
+from edge.detection.detector import Detector
+from edge.detection.haar import SCALE_FACTOR, WINDOW_PIXELS
 from edge.detection.search import detect_tiles
 from edge.detection.tile_scheduler import TileScheduler
 from edge.tracking.template_matching import extract_template, match_template
@@ -27,7 +28,6 @@ DUPLICATE_IOU = 0.6  # above which two tracks are one face; a face half hidden b
 MAX_LOST_SECONDS = 1.0  # for which a face that is matched by its template but no longer detected is tracked
 TRACK_BUFFER_SECONDS = 2.0  # for which a lost face keeps its identity
 REIDENTIFY_RADIUS = 1.0  # sides of the face, within which a face that returns has its old identity
-CONFIRM_SCORE = 6  # of one detection, which confirms a track at once
 MIN_HITS = 3  # detections that confirm a track with lower scores
 
 
@@ -41,7 +41,7 @@ class _TrackState:
     detected_at: float  # seconds
     searched_at: float  # seconds, of the last detection near it, successful or not
     hits: int  # successful detections
-    scored: bool  # whether one of them reached CONFIRM_SCORE
+    scored: bool  # whether one of them reached the detector's confirm_score
 
     @property
     def confirmed(self) -> bool:
@@ -56,9 +56,9 @@ class Tracker:
         min_face_size: side of the smallest face to detect, see TileScheduler.
     """
 
-    def __init__(self, detector: HaarDetector, min_face_size: int = MIN_FACE_SIZE) -> None:
+    def __init__(self, detector: Detector, min_face_size: int = MIN_FACE_SIZE) -> None:
         self._detector = detector
-        self._scheduler = TileScheduler(min_face_size, WINDOW_PIXELS)
+        self._scheduler = TileScheduler(min_face_size, WINDOW_PIXELS, detector.make_tiles)
         self._tracks: list[_TrackState] = []
         self._lost: list[_TrackState] = []
         self._last_id = 0
@@ -129,7 +129,8 @@ class Tracker:
         area = area.clipped(gray.shape[1], gray.shape[0])
         sizes = box.width * REDETECT_MIN_SCALE, box.width * REDETECT_MAX_SCALE
         detections = self._detector.detect(gray, area, *sizes, self._detector.sparse_window)
-        if not detections and (state.confirmed or state.hits >= MIN_HITS - 1):
+        has_dense_search = self._detector.dense_window > self._detector.sparse_window
+        if not detections and has_dense_search and (state.confirmed or state.hits >= MIN_HITS - 1):
             detections = self._detector.detect(gray, area, *sizes, self._detector.dense_window)
         return detections
 
@@ -146,7 +147,7 @@ class Tracker:
         state.box, state.template = box, extract_template(gray, box)
         state.detected_at = state.searched_at = now
         state.hits += 1
-        state.scored |= detection.score >= CONFIRM_SCORE
+        state.scored |= detection.score >= self._detector.confirm_score
         if state.track_id or not state.confirmed:
             return
         lost = min(self._lost, key=lambda other: _distance(other.box, box), default=None)

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.detection.tile_scheduler import Tile, make_tiles
 from edge.types import Box, Detection, FaceResult, Frame, FrameResult, InferenceRequest, Track
 
 FACE_BOX = Box(10, 12, 20, 24)  # of every fake face that no test places elsewhere
@@ -77,13 +78,16 @@ class TickingClock:
 
 
 class FakeDetector:
-    """Replaces HaarDetector: detects each of `faces`, (box, score), inside the area and the range of sizes."""
+    """Replaces a detector: detects each of `faces`, (box, score), inside the area and the range of sizes."""
 
-    sparse_window, dense_window = 20, 43
+    sparse_window, dense_window, confirm_score = 20.0, 43.0, 6.0
 
     def __init__(self, *faces: tuple[Box, int]) -> None:
         self.faces = list(faces)
         self.windows: list[float] = []  # of each call of `detect`
+
+    def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:
+        return make_tiles(width, height, min_face_size, window=24)
 
     def detect(
         self,
@@ -92,6 +96,7 @@ class FakeDetector:
         min_size: float = 0.0,
         max_size: float | None = None,
         window: float = 24,
+        roll: float = 0.0,  # noqa: ARG002 (a detector has it)
     ) -> list[Detection]:
         self.windows.append(window)
         part = area or Box(0, 0, gray.shape[1], gray.shape[0])

@@ -6,11 +6,10 @@ import pytest
 
 from edge.capture.synthetic import SyntheticScene
 from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
-from edge.detection.haar import WINDOW_PIXELS, HaarDetector
+from edge.detection.haar import CONFIRM_SCORE, WINDOW_PIXELS, HaarDetector
 from edge.detection.tile_scheduler import FULL_SCAN_SECONDS_IDLE, FULL_SCAN_SECONDS_TRACKING, MAX_TILE_AGE_SECONDS
 from edge.inference.preprocess import crop
 from edge.tracking.tracker import (
-    CONFIRM_SCORE,
     MAX_LOST_SECONDS,
     MIN_HITS,
     REDETECT_SECONDS,
