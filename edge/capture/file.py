@@ -18,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.image_formats import IMAGE_SUFFIXES
-from edge.errors import CameraError, SourceNotFoundError
+from edge.errors import CameraError, ImageError, SourceNotFoundError
+from edge.system.bounded_read import read_at_most
+from edge.system.image_decoding import decode_image
 from edge.types import Frame
 
 IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
+MAX_IMAGE_FILE_BYTES = 200_000_000  # an uncompressed image of the most pixels that are decoded
 DEFAULT_VIDEO_FPS = 25.0  # of a container that states no frame rate
 
 
@@ -64,20 +67,20 @@ def has_images(argument: str) -> bool:
 
 
 def _image_frames(paths: list[Path]) -> Generator[Frame, None, None]:
-    decoded = 0
+    decoded, reason = 0, ""
     for index, path in enumerate(paths):
         try:
-            content = np.fromfile(path, np.uint8)
+            color = decode_image(read_at_most(path, MAX_IMAGE_FILE_BYTES))
         except OSError as error:
             raise CameraError(f"{path}: cannot be read ({error.strerror})") from error
-        color = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-        if color is None:
+        except ImageError as error:
+            reason = reason or str(error)
             continue
         decoded += 1
-        yield _make_frame(color.astype(np.uint8, copy=False), index * IMAGE_INTERVAL_SECONDS, index, path.name)
+        yield _make_frame(color, index * IMAGE_INTERVAL_SECONDS, index, path.name)
     if not decoded:
         files = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}: none of {len(paths)} files"
-        raise CameraError(f"{files}: does not decode as an image; check that it is a complete image file")
+        raise CameraError(f"{files}: does not decode as an image ({reason}); check that it is a complete image file")
 
 
 def _video_frames(path: Path) -> Generator[Frame, None, None]:

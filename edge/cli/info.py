@@ -14,6 +14,7 @@ from edge.cli.common import Debug
 from edge.config.models import shipped_model
 from edge.config.settings import setting_specs
 from edge.inference import model_file
+from edge.system.bounded_read import read_at_most
 
 _model = setting_specs()["model"]
 
@@ -32,7 +33,7 @@ def info(
     """
     path = model or shipped_model()
     _, card = model_file.load(path)
-    content = path.read_bytes()
+    content = read_at_most(path, model_file.MAX_MODEL_BYTES)
     digest = hashlib.sha256(content).hexdigest()  # as from sha256sum; the one in the card excludes the card itself
     if as_json:
         facts = {"file": path.name, "bytes": len(content), "file_sha256": digest, **asdict(card)}

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge.errors import SettingsError
+from edge.system.bounded_read import read_at_most
+
+MAX_SECRET_BYTES = 70_000  # more than MQTT's longest password
 
 
 class Secret(NamedTuple):
@@ -39,7 +42,7 @@ def load_secret(
     if path is None:
         return None
     try:
-        return Secret(path.read_text(encoding="utf-8"), str(path))
+        return Secret(read_at_most(path, MAX_SECRET_BYTES).decode(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error.strerror
         raise SettingsError(f"{sink}: {path}: cannot be read ({reason})") from error

@@ -17,8 +17,11 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from edge.config.settings import RunSettings, SettingSpec, setting_specs
 from edge.errors import EmotionEdgeError, SettingsError
+from edge.system.bounded_read import read_at_most
 
 EXAMPLE_WIDTH = 100  # characters of a line
+MAX_FILE_BYTES = 100_000  # the example has a tenth of it
+MAX_STATEMENT_LINES = 200  # each further line parses the statement again
 
 # Setting -> checks the names in its value, and raises an error. The caller passes them: cameras and sinks are in higher
 # layers.
@@ -77,7 +80,7 @@ def example() -> str:
 def _parse(path: Path, name_checks: NameChecks) -> tuple[dict[str, Any], list[str]]:
     """Return the valid settings in the file at `path`, and all problems."""
     try:
-        text = path.read_bytes().decode()
+        text = read_at_most(path, MAX_FILE_BYTES).decode()
     except OSError as error:
         return {}, [f"{path}: cannot be read ({error.strerror}); 'edge config --example' prints one"]
     except UnicodeDecodeError as error:
@@ -112,7 +115,12 @@ def _statements(text: str) -> Iterator[tuple[int, str, Any]]:
             values = tomllib.loads(statement)
         except tomllib.TOMLDecodeError as decode_error:  # invalid, or continued on the next line
             error = error or decode_error
-            continue
+            if number - first_line < MAX_STATEMENT_LINES:
+                continue
+            break
+        except (ValueError, RecursionError):  # an integer of thousands of digits, or brackets in each other
+            error = tomllib.TOMLDecodeError("too long or too deeply nested")
+            break
         yield from ((first_line, name, value) for name, value in values.items())
         statement, error = "", None
     if error:

@@ -13,7 +13,8 @@ from edge.diagnostics.benchmark_report import SCHEMA, Comparison, Difference, Me
 from edge.diagnostics.single_stream import StoppingRule, measure_interleaved
 from edge.errors import EmotionEdgeError, SettingsError, UsageError
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import TFLITE_IDENTIFIER
+from edge.inference.model_file import MAX_MODEL_BYTES, TFLITE_IDENTIFIER
+from edge.system.bounded_read import read_at_most
 
 # Facts of a machine that affect its speed.
 MACHINE_KEYS = ("board", "architecture", "cpus", "governor", "system", "kernel")
@@ -35,7 +36,7 @@ def load_baseline(path: Path) -> Baseline:
     Raises UsageError when it cannot be read, SettingsError or ModelError when it is neither.
     """
     try:
-        content = path.read_bytes()
+        content = read_at_most(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); name a report or a .tflite model") from error
     if path.suffix == ".tflite" or content[4:8] == TFLITE_IDENTIFIER:
@@ -45,7 +46,7 @@ def load_baseline(path: Path) -> Baseline:
     try:
         report = json.loads(content)
         schema = report["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingsError(f"{path}: neither a benchmark report nor a .tflite model; {hint}") from error
     if schema != SCHEMA:
         raise SettingsError(f"{path}: report of schema {schema!r}, expected {SCHEMA}; measure again with this version")

@@ -14,8 +14,10 @@ from typing import Any
 from edge.errors import FileError, SourceNotFoundError, UsageError
 from edge.sinks import daily_log
 from edge.sinks.daily_log import Segment
+from edge.system.bounded_read import read_at_most
 
 EXAMPLE_DAY = date(2026, 11, 21)  # in messages
+MAX_LOG_BYTES = 100_000_000  # of a day; a face that comes, goes or changes adds 0.1 kB
 DAYS_SUGGESTED = 3  # where the requested one is missing
 
 
@@ -75,7 +77,7 @@ def read(folder: Path, requested: str | None) -> DaySummary:
     day = _select_day(folder, requested)
     summary = DaySummary(day, daily_log.log_path(folder, day))
     try:
-        lines = summary.path.read_bytes().split(b"\n")
+        lines = read_at_most(summary.path, MAX_LOG_BYTES).split(b"\n")
     except OSError as error:
         raise FileError(f"{summary.path}: cannot be read ({error.strerror})") from error
     for number, line in enumerate(lines, start=1):

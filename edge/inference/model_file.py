@@ -20,11 +20,15 @@ from typing import Any
 from edge.config.defaults import MIN_CONFIDENCE
 from edge.errors import ModelError
 from edge.system.atomic_file import atomic_write
+from edge.system.bounded_read import read_at_most
 
 CARD_MEMBER = "emotion-edge.json"
 CARD_FORMAT = 3  # incremented when a program for older cards would misread a newer one
 READABLE_FORMATS = (2, CARD_FORMAT)  # a card of format 2 has no class frequencies
+MAX_MODEL_BYTES = 100_000_000  # the shipped model has a fortieth of it
 MAX_CARD_BYTES = 1_000_000  # the shipped model's has a thousandth of it
+MAX_ARCHIVE_BYTES = MAX_CARD_BYTES + 100_000  # at the end of the file
+CARD_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may need gigabytes to unpack
 MAX_TEXT_CHARACTERS = 300  # of a label or a name
 UNPRINTABLE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: control characters, surrogates, line separators
 TEXT_LIMITS = f"of at most {MAX_TEXT_CHARACTERS} characters, none of them a control character"
@@ -103,7 +107,7 @@ def load(path: Path) -> tuple[bytes, ModelCard]:
     Raises ModelError, naming the file, if it cannot be read, is not a TFLite model, or has no card or a damaged one.
     """
     try:
-        content = path.read_bytes()
+        content = read_at_most(path, MAX_MODEL_BYTES)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); expected a .tflite file") from error
     if content[4:8] != TFLITE_IDENTIFIER:
@@ -164,11 +168,17 @@ def attach(model: bytes, card: ModelCard, path: Path) -> ModelCard:
 
 def split_card(content: bytes) -> tuple[bytes, str | None]:
     """Return the FlatBuffer and the text of the card in `content`; None for the text where no card can be read."""
+    archive_bytes = content[-MAX_ARCHIVE_BYTES:]  # so its directory is small, too
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            start = min(member.header_offset for member in archive.infolist())
-            if archive.getinfo(CARD_MEMBER).file_size <= MAX_CARD_BYTES:
-                return content[:start], archive.read(CARD_MEMBER).decode()
+        with zipfile.ZipFile(io.BytesIO(archive_bytes)) as archive:
+            start = len(content) - len(archive_bytes) + min(member.header_offset for member in archive.infolist())
+            member = archive.getinfo(CARD_MEMBER)
+            if member.compress_type in CARD_COMPRESSIONS:
+                with archive.open(member) as file:
+                    # Not archive.read: it unpacks all there is, and only then keeps the size that the archive states.
+                    text = file.read(MAX_CARD_BYTES + 1)
+                if len(text) <= MAX_CARD_BYTES:
+                    return content[:start], text.decode()
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError, OSError):
         pass  # what zipfile raises for a damaged archive depends on where the damage is
     return content, None

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import ModuleType
 
 from edge.errors import EmotionEdgeError, UnknownNameError, UsageError
+from edge.system.bounded_read import read_at_most
 from edge.types import RunInfo, Sink
 
+MAX_FILE_BYTES = 10_000_000  # of a Python file with a sink
 SUPPORT_MODULES = ("active_faces", "annotate", "background_writer", "daily_log", "group", "registry", "serialize")
 
 
@@ -50,7 +52,7 @@ def find(spec: str) -> Callable[[RunInfo], Sink]:
 def _load_file(path: Path) -> ModuleType:
     """Return the module of the Python file at `path`, which has a class Sink."""
     try:
-        code = compile(path.read_bytes(), str(path), "exec")
+        code = compile(read_at_most(path, MAX_FILE_BYTES), str(path), "exec")
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}), expected a Python file with a class Sink"

@@ -14,6 +14,7 @@ from edge.capture.file import frames, has_images, is_live
 from edge.errors import CameraError, SourceNotFoundError
 from tests.support.commands import open_descriptors
 from tests.support.fakes import FakeClock
+from tests.support.image_files import jpeg_in_scans
 
 FPS, FRAMES = 10, 12
 
@@ -183,6 +184,13 @@ def test_an_image_that_does_not_decode_is_refused(tmp_path, content):
     (tmp_path / "text.png").write_bytes(content)
     with pytest.raises(CameraError, match=r"text\.png: does not decode as an image"):
         next(frames(str(tmp_path / "text.png")))
+
+
+def test_image_that_costs_too_much_is_refused_with_its_size(tmp_path):
+    path = tmp_path / "scans.png"  # what is inside counts, not the name
+    path.write_bytes(jpeg_in_scans(8900, 3))
+    with pytest.raises(CameraError, match=r"scans\.png: .*8900 x 8900 pixels; the limit"):
+        next(frames(str(path)))
 
 
 def test_a_folder_without_a_decodable_image_is_refused(tmp_path):

@@ -21,7 +21,10 @@ def test_a_named_file_precedes_the_environment_and_systemd(tmp_path):
     assert load_secret("web", None, "TOKEN", "token", {}) is None
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"\xff\xfe", "invalid start byte")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"\xff\xfe", "invalid start byte"), (b"x" * 70_001, "more than 70,000 bytes")],
+)
 def test_a_named_file_that_cannot_be_read_is_an_error(tmp_path, content, reason):
     path = tmp_path / "token"
     if content is not None:

@@ -132,3 +132,22 @@ def test_an_unreadable_file_is_named_with_the_way_to_make_one(tmp_path, name, re
     path = tmp_path / name
     with pytest.raises(SettingsError, match=f"^{re.escape(str(path))}: .*{reason}.*config --example"):
         toml_file.read(path, NAME_CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("sinks = " + "[" * 20_000, "too long or too deeply nested"),
+        ("threads = " + "9" * 5000, "too long or too deeply nested"),
+        ("threads = 1\nsinks = [\n" + '"console",\n' * 5000, r":2: 'sinks = \[' is not valid TOML"),
+        ("#" * 100_001, "more than 100,000 bytes"),
+    ],
+)
+def test_costly_file_is_refused_in_one_line(write, text, reason):
+    (problem,) = toml_file.problems(write(text), NAME_CHECKS)
+    assert re.search(reason, problem)
+    assert len(problem) < 300
+
+
+def test_device_without_an_end_is_no_configuration_file():
+    assert "more than 100,000 bytes" in toml_file.problems(Path("/dev/zero"), NAME_CHECKS)[0]

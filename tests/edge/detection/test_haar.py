@@ -126,6 +126,13 @@ def test_missing_cascade_file_is_a_settings_error(tmp_path):
         HaarDetector(cascade=tmp_path / "eyes.xml")
 
 
+def test_file_that_is_too_large_for_a_cascade_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.detection.haar.MAX_CASCADE_BYTES", 10)
+    (tmp_path / "large.xml").write_text("x" * 11)
+    with pytest.raises(SettingsError, match=r"large\.xml: more than 10 bytes"):
+        HaarDetector(cascade=tmp_path / "large.xml")
+
+
 @pytest.mark.parametrize("content", ["", "no cascade", "<?xml version='1.0'?><opencv_storage></opencv_storage>"])
 def test_file_that_is_not_a_cascade_is_a_settings_error(tmp_path, content):
     (tmp_path / "text.xml").write_text(content)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import time
+import tracemalloc
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -214,3 +215,34 @@ def test_shipped_model_has_labels_data_and_metrics():
     assert card.labels
     assert card.data
     assert card.metrics
+
+
+def with_archive(content: bytes, compression: int, stated_size: int | None = None) -> bytes:
+    """Return MODEL with `content` as its card; `stated_size` replaces its size in the archive's directory."""
+    buffer = io.BytesIO(MODEL)
+    with zipfile.ZipFile(buffer, "a", compression) as archive:
+        archive.writestr(model_file.CARD_MEMBER, content)
+        if stated_size is not None:
+            archive.getinfo(model_file.CARD_MEMBER).file_size = stated_size
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("stated_size", [None, 1000])
+def test_card_that_unpacks_to_much_is_not_unpacked(stated_size):
+    content = with_archive(b" " * 50_000_000, zipfile.ZIP_DEFLATED, stated_size)
+    tracemalloc.start()
+    try:
+        assert model_file.split_card(content)[1] in (None, " " * 1000)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_card_of_another_compression_is_not_unpacked(compression):
+    assert model_file.split_card(with_archive(b"{}", compression)) == (with_archive(b"{}", compression), None)
+
+
+def test_device_without_an_end_is_no_model():
+    with pytest.raises(ModelError, match="more than 100,000,000 bytes"):
+        model_file.load(Path("/dev/zero"))

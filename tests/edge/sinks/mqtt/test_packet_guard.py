@@ -127,7 +127,10 @@ def test_real_broker_may_send_messages_of_qos_2_as_qos_0(broker, subscriber, ver
         subscriber._client.publish("homeassistant/status", "online", 2).wait_for_publish(TIMEOUT_SECONDS)
         sink.write(change(1))
         subscriber.wait_for("/state", '"track_id":1,')
-    assert [each.payload for each in subscriber.messages("/availability")].count("offline") == 1
+    subscriber.wait_for("/availability", "offline")
+    payloads = [each.payload for each in subscriber.messages("/availability")]
+    assert payloads[-1] == "offline"
+    assert payloads.count("offline") == 1, "the connection was never ended"
 
 
 @needs_mosquitto
