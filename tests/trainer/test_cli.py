@@ -15,7 +15,7 @@ import typer
 from edge.inference import model_file
 from tests.support import faces
 from tests.support.scenes import CLOSE_UP, KNOWN, write_scenes
-from trainer import cli
+from trainer import cli, keras_backend
 from trainer.data.dataset import FER2013_LABELS
 from trainer.training.settings import setting_specs
 
@@ -98,9 +98,40 @@ def test_evaluate_prints_metrics_and_writes_json(trainer, table, tmp_path):
     assert (values["n"], len(values["confusion"]), set(values["per_class"])) == (14, 7, set(FER2013_LABELS))
 
 
-@pytest.mark.parametrize(("split", "n"), [("Training", 7), ("PrivateTest", 7)])
+@pytest.mark.parametrize(("split", "n"), [("Training", 7), ("PrivateTest", 7), ("all", 28)])
 def test_evaluate_uses_the_given_split(split, n, trainer, table):
     assert trainer("evaluate", faces.SHIPPED, "--data", table, "--split", split)[1].startswith(f"{split}: {n} faces")
+
+
+@pytest.mark.keras
+def test_own_test_set_with_some_of_the_labels_is_evaluated(trainer, tmp_path):
+    names = ("happy", "neutral", "sad")
+    files = {name: data for name, data in faces.class_files(DATA).items() if name.startswith(names)}
+    folder, report = faces.write_folder(tmp_path / "mine", files), tmp_path / "report.html"
+    status, out, _ = trainer("evaluate", faces.SHIPPED, "--data", folder, "--split", "all", "--report", report)
+    assert status == 0
+    assert out.startswith("all: 12 faces")
+    assert "measured on 3 of 7 labels: happy, sad, neutral; a prediction of another label is wrong" in out
+    assert "12 faces" in report.read_text()
+
+
+@pytest.mark.keras
+def test_model_of_others_is_converted_by_its_labels(trainer, table, tmp_path):
+    keras_backend.load()
+    import keras
+
+    source, out = tmp_path / "foreign.keras", tmp_path / "foreign.tflite"
+    pixels = keras.Input((48, 48, 1))
+    scores = keras.layers.Dense(7)(keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(pixels)))
+    keras.Model(pixels, scores).save(source)
+    quantize = ("quantize", source, "--data", table, "--out", out)
+    status, _, err = trainer(*quantize)
+    assert (status, out.exists()) == (78, False)
+    assert "--logits" in err.splitlines()[-1]
+    names = ",".join(FER2013_LABELS[::-1])
+    status, _, err = trainer(*quantize, "--logits", "--labels", names)
+    assert status == 0
+    assert model_file.load(out)[1].labels == FER2013_LABELS[::-1]
 
 
 @pytest.mark.keras
@@ -255,6 +286,7 @@ def files(table, tmp_path):
         "FOLDER": tmp_path / "folder",
         "TEXT": tmp_path / "text.tflite",
         "NONE": tmp_path / "none.keras",
+        "H5": tmp_path / "old.h5",
         "TXT": tmp_path / "confusion.txt",
     }
 
@@ -279,6 +311,9 @@ ERRORS = [
     ("evaluate MODEL --data SCENES --detect --prior joy=0.5", 78, ["'joy'"]),
     ("evaluate MODEL --data DATA --prior everyday", 2, ["--prior is for --detect"]),
     ("quantize NONE --data DATA --out NONE", 78, ["none.keras: not found"]),
+    ("quantize H5 --data DATA --out NONE", 78, ["old.h5: .h5 is Keras' older format"]),
+    ("evaluate H5 --data DATA", 78, ["old.h5: .h5 is Keras' older format"]),
+    ("evaluate H5 --data SCENES --detect", 2, ["old.h5: ", "trainer quantize"]),
     ("evaluate MODEL --data DATA --compare-to TEXT", 78, ["text.tflite: not a TFLite model"]),
     ("crop-padding MODEL --data OTHERS", 1, ["others: ", "angry, "]),
     ("crop-padding NONE --data DATA", 78, ["none.keras: cannot be read"]),
@@ -288,7 +323,7 @@ ERRORS = [
     ("train --data DATA --unfreeze some", 2, ["--unfreeze", "'some'", "all"]),
     ("train --data DATA --devices two", 2, ["--devices", "one", "all"]),
     ("train --data DATA --precision float16", 2, ["--precision", "mixed_bfloat16"]),
-    ("train --data DATA --augment DATA", 78, ["fer2013.csv: more than", "bytes"]),
+    ("train --data DATA --augment DATA", 78, ["fer2013.csv: cannot be read (more than 65,536 bytes)"]),
     ("train --data DATA --augment NONE", 78, ["none.keras: cannot be read", "trainer preview"]),
     ("train --data DATA --balance full", 2, ["--balance", "oversample", "weights", "logit-adjusted"]),
     ("train --data DATA --dropout 2", 2, ["--dropout"]),

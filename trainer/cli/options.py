@@ -41,7 +41,7 @@ Augment = Annotated[
         show_default="the built-in ranges",
     ),
 ]
-Split = Annotated[str, typer.Option(metavar="SPLIT", help="Training, PublicTest or PrivateTest.")]
+Split = Annotated[str, typer.Option(metavar="SPLIT", help="Training, PublicTest, PrivateTest or all.")]
 CompareTo = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Second model to compare to, for example the float one of an int8.")
 ]

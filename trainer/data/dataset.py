@@ -16,6 +16,7 @@ from trainer.errors import DataError
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"  # train, validation, test
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
+ALL = "all"  # in place of a split: the rows of all splits
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # in FER2013's order, 0 to 6
 FER2013_FACE_PIXELS = 48  # pixels a side
 HOLDOUT_INTERVAL = 10  # of a class whose images are all for training every tenth one is held out
@@ -43,7 +44,12 @@ class Dataset:
         return int(self.faces.shape[1])
 
     def split(self, name: str) -> Dataset:
-        """Return the rows of split `name`. Raises DataError listing the splits that exist when it has none."""
+        """Return the rows of split `name`, or all of them as one split for ALL.
+
+        Raises DataError listing the splits that exist when it has none.
+        """
+        if name == ALL:
+            return replace(self, splits=np.full(len(self), ALL))
         rows = self.splits == name
         if not rows.any():
             found = ", ".join(f"{s} ({n})" for s in SPLITS if (n := int((self.splits == s).sum()))) or "none"

@@ -52,12 +52,16 @@ def ferplus_majority_as_fer2013(dataset: Dataset) -> Dataset:
     return _relabel(dataset, np.array([*mapped, -1])[_majority(dataset)], FER2013_LABELS)
 
 
-def match_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+def match_labels(dataset: Dataset, labels: Sequence[str], *, some: bool = False) -> Dataset:
     """Return `dataset` with the labels of a model, in their order.
 
-    Raises DataError unless they are all or some of its own classes or, with FER+ votes, FER+'s labels.
+    Raises DataError unless they are all or some of its own classes or, with FER+ votes, FER+'s labels. With `some` the
+    data set may also have some of the labels only.
     """
     labels = tuple(labels)
+    if some and set(dataset.class_names) < set(labels):
+        new_label = np.array([labels.index(name) for name in dataset.class_names])
+        return replace(dataset, labels=new_label[dataset.labels], class_names=labels)
     if labels == dataset.class_names:
         return dataset
     if set(labels) <= set(dataset.class_names):

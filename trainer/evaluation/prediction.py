@@ -16,6 +16,7 @@ from edge.inference.preprocess import resample
 from trainer import keras_file
 from trainer.data.dataset import Dataset
 from trainer.errors import DataError
+from trainer.evaluation.label_order import require_probabilities
 from trainer.evaluation.metrics import Metrics, compute_metrics
 
 KERAS_BATCH_SIZE = 256  # faces per call of predict
@@ -44,6 +45,7 @@ def open_model(path: Path, dataset: Dataset) -> EvaluatedModel:
         classifier = Classifier(path)
         card = classifier.card
         return EvaluatedModel(path, card.labels, card.input_size, lambda rows: predict_tflite(classifier, rows))
+    keras_file.require_format(path)
     if path.suffix != ".keras":
         raise ModelError(f"{path}: expected a .tflite or a .keras file")
     model, metadata = keras_file.load(path), keras_file.load_metadata(path)
@@ -55,7 +57,7 @@ def open_model(path: Path, dataset: Dataset) -> EvaluatedModel:
         path,
         labels,
         int(model.input_shape[1]),
-        lambda rows: predict_keras(model, rows, effective_resolution=resolution),
+        lambda rows: require_probabilities(predict_keras(model, rows, effective_resolution=resolution), path),
     )
 
 

@@ -92,3 +92,15 @@ def test_data_with_votes_matches_ferplus_labels():
 def test_other_labels_are_an_error_that_names_both():
     with pytest.raises(DataError, match=r"^tiny\.csv: the model's labels are calm, happy; .* angry, "):
         match_labels(DATA, ("calm", "happy"))
+
+
+def test_data_with_some_labels_of_the_model_match_where_allowed():
+    few = select_classes(DATA, ("sad", "happy"))
+    found = match_labels(few, FER2013_LABELS, some=True)
+    assert found.class_names == FER2013_LABELS
+    assert {name: n for name, n in found.counts().items() if n} == {"happy": 6, "sad": 6}
+    assert names_of(found) == names_of(few)
+    with pytest.raises(DataError, match="the data set's are sad, happy"):
+        match_labels(few, FER2013_LABELS)
+    with pytest.raises(DataError, match="the model's labels are happy, calm"):
+        match_labels(few, ("happy", "calm"), some=True)
