@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
+from edge.detection import registry as detectors
 from edge.errors import CameraError, ImageError, SettingsError
 from edge.inference import prior
 from edge.sinks import registry as sink_registry
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 NAME_CHECKS: dict[str, Callable[[Any], object]] = {
     "source": cameras.parse,
     "prior": prior.parse,
+    "detector": detectors.parse,
     "sinks": lambda specs: [sink_registry.find(spec)(RunInfo()) for spec in specs],
 }
 
@@ -81,7 +83,6 @@ def make_processor(settings: RunSettings, classifier: Classifier, *, images: boo
     """Return what turns each frame into a result; with `images`, frames are unrelated images."""
     if images:
         return make_image_analyzer(settings, classifier, crops=settings.crops)
-    from edge.detection.haar import HaarDetector
     from edge.inference.smoothing import TemporalSmoother
     from edge.pipeline import Pipeline
     from edge.tracking.tracker import Tracker
@@ -89,7 +90,7 @@ def make_processor(settings: RunSettings, classifier: Classifier, *, images: boo
     card = classifier.card
     min_confidence = card.min_confidence if settings.min_confidence is None else settings.min_confidence
     return Pipeline(
-        Tracker(HaarDetector(settings.cascade, settings.threads), settings.min_face_size),
+        Tracker(detectors.make_detector(settings.detector, settings.cascade, settings.threads), settings.min_face_size),
         classifier,
         TemporalSmoother(card.labels, min_confidence, settings.half_life),
     )
@@ -97,11 +98,9 @@ def make_processor(settings: RunSettings, classifier: Classifier, *, images: boo
 
 def make_image_analyzer(settings: RunSettings, classifier: Classifier, *, crops: bool = False) -> ImageAnalyzer:
     """Return the analyzer of unrelated images; with `crops`, of face crops."""
-    from edge.detection.haar import HaarDetector
-    from edge.detection.image_search import ImageSearch
     from edge.image_analyzer import ImageAnalyzer
 
-    detector = None if crops else ImageSearch(HaarDetector(settings.cascade, settings.threads))
+    detector = None if crops else detectors.make_image_detector(settings.detector, settings.cascade, settings.threads)
     return ImageAnalyzer(detector, classifier, settings.min_face_size, settings.min_confidence, crops=crops)
 
 

@@ -45,7 +45,7 @@ class Detection:
     """A face that the detector found."""
 
     box: Box
-    score: int  # the cascade's neighbor count: how many overlapping hits were merged into this one; from 1
+    score: float  # the cascade's neighbor count (how many overlapping hits were merged; from 1), or a probability
     roll: float = 0.0  # degrees by which the head is tilted in the image plane, clockwise positive, -90 to 90
 
 

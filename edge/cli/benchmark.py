@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from edge.cli.options import Model, Threads
+from edge.cli.options import Detector, Model, Threads
 from edge.config.models import shipped_model
 from edge.config.settings import RunSettings
 from edge.errors import EmotionEdgeError
@@ -45,6 +45,7 @@ def benchmark(
         bool, typer.Option("--quick", help="Measure the classifier alone for 2 s instead of 60 s.")
     ] = False,
     model: Model = None,
+    detector: Detector = RunSettings.detector,
     threads: Threads = RunSettings.threads,
     debug: Debug = False,
 ) -> None:
@@ -63,7 +64,13 @@ def benchmark(
 
     # Without idling: frames without a face must not look like a slow machine.
     settings = RunSettings(
-        None, BENCHMARK_SINKS, model or shipped_model(), duration=duration, idle_fps=0.0, threads=threads
+        None,
+        BENCHMARK_SINKS,
+        model or shipped_model(),
+        duration=duration,
+        detector=detector,
+        idle_fps=0.0,
+        threads=threads,
     )
     baseline = load_baseline(compare) if compare else None
     classifier = Classifier(settings.model, threads, settings.prior)

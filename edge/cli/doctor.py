@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from edge.cli.options import Model
+from edge.cli.options import Detector, Model
 from edge.config.models import shipped_model
+from edge.config.settings import RunSettings
 
 
 def doctor(
@@ -20,6 +21,7 @@ def doctor(
         typer.Option(metavar="SOURCE", help="Also read one frame of this source. Otherwise no camera is opened."),
     ] = None,
     model: Model = None,
+    detector: Detector = RunSettings.detector,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -31,7 +33,7 @@ def doctor(
     from edge.diagnostics.environment import environment
 
     facts = environment()
-    checks = run_checks(facts, model or shipped_model(), source)
+    checks = run_checks(facts, model or shipped_model(), source, detector=detector)
     status = overall_status(checks)
     if as_json:
         report = {"status": status, "checks": [asdict(check) for check in checks], "machine": facts}

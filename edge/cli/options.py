@@ -26,3 +26,4 @@ def setting_option(name: str, *flags: str, note: str = "") -> Any:
 
 Model = Annotated[Path | None, setting_option("model")]
 Threads = Annotated[int, setting_option("threads")]
+Detector = Annotated[str, setting_option("detector")]

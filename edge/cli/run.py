@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.cli.common import Debug
-from edge.cli.options import Model, Threads, setting_option
+from edge.cli.options import Detector, Model, Threads, setting_option
 from edge.config.settings import DEFAULT_SINKS, RunSettings, setting_specs
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def run(
     min_face_size: Annotated[int, setting_option("min_face_size")] = RunSettings.min_face_size,
     min_confidence: Annotated[float | None, setting_option("min_confidence")] = RunSettings.min_confidence,
     prior: Annotated[str | None, setting_option("prior")] = RunSettings.prior,
+    detector: Detector = RunSettings.detector,
     cascade: Annotated[Path | None, setting_option("cascade")] = RunSettings.cascade,
     crops: Annotated[bool, setting_option("crops", "--crops/--no-crops")] = RunSettings.crops,
     max_fps: Annotated[float | None, setting_option("max_fps")] = RunSettings.max_fps,

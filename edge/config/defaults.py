@@ -1,5 +1,6 @@
 """Defaults that both a setting and the part that it configures have; each stands here alone."""
 
+DETECTOR = "haar"  # the only one whose file comes with OpenCV
 MIN_FACE_SIZE = 30  # pixels; smaller faces carry little information: the model was trained on 48
 SEARCH_WIDTH_PIXELS = 640  # in a wider image the smallest face grows along: detection costs the same at any resolution
 MIN_CONFIDENCE = 0.5  # below it the shipped model is more often wrong than right (models/README.md)

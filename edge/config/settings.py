@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from edge.config.defaults import HALF_LIFE_SECONDS, IDLE_FPS, MIN_FACE_SIZE
+from edge.config.defaults import DETECTOR, HALF_LIFE_SECONDS, IDLE_FPS, MIN_FACE_SIZE
 from edge.config.models import shipped_model
 from edge.errors import SettingsError
 
@@ -139,10 +139,18 @@ class RunSettings:
             example="training",
         ),
     )
+    detector: str = field(
+        default=DETECTOR,
+        metadata=_spec(
+            "Face detector: haar, or with a file of your own blazeface:FILE.tflite or yunet:FILE.onnx.",
+            "DETECTOR",
+            reason="Only haar needs no file. Details: docs/detectors.md.",
+        ),
+    )
     cascade: Path | None = field(
         default=None,
         metadata=_spec(
-            "OpenCV Haar cascade for face detection (.xml).",
+            "OpenCV Haar cascade of the detector haar (.xml).",
             "FILE",
             reason="The default had the fewest false positives of OpenCV's cascades.",
             unset="haarcascade_frontalface_alt2.xml",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge.detection.detector import Detector, ImageDetector
 from edge.detection.downscale import downscale
-from edge.detection.network import TileSearch, head_roll, network_file, read_network, square_box
+from edge.detection.network import TileSearch, head_roll, read_network, square_box
 from edge.detection.tile_scheduler import Tile
 from edge.errors import ModelError
 from edge.system.tflite import make_interpreter
@@ -43,14 +43,14 @@ SIZE_OVERLAP = 1.15  # of the size ranges of two tiles: both find a size near th
 MIN_VIDEO_FRACTION = 0.18
 
 
-def make_detector(argument: str, threads: int) -> Detector:
-    """Return the detector of the file at the path `argument`. Errors: see network_file and BlazeFaceDetector."""
-    return BlazeFaceDetector(network_file("blazeface", argument, ".tflite"), threads)
+def make_detector(file: Path, threads: int) -> Detector:
+    """Return the detector for videos with the network in `file`."""
+    return BlazeFaceDetector(file, threads)
 
 
-def make_image_detector(argument: str, threads: int) -> ImageDetector:
-    """Return the detector of the file at the path `argument`, for single images; errors as of make_detector."""
-    return TileSearch(make_detector(argument, threads), make_tiles)
+def make_image_detector(file: Path, threads: int) -> ImageDetector:
+    """Return the detector for single images with the network in `file`."""
+    return TileSearch(BlazeFaceDetector(file, threads), make_tiles)
 
 
 class BlazeFaceDetector:

@@ -13,7 +13,7 @@ from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
 from edge.detection.detector import Detector
 from edge.detection.search import non_max_suppression
 from edge.detection.tile_scheduler import Tile
-from edge.errors import ModelError, SettingsError, UsageError
+from edge.errors import ModelError
 from edge.system.bounded_read import read_at_most
 from edge.types import Box, Detection
 
@@ -55,19 +55,6 @@ def square_box(center: NDArray[np.floating], side: float, rise: float, roll: flo
     x = center[0] + rise * side * math.sin(angle) - side / 2
     y = center[1] - rise * side * math.cos(angle) - side / 2
     return Box(round(float(x)), round(float(y)), round(side), round(side))
-
-
-def network_file(detector: str, argument: str, suffix: str) -> Path:
-    """Return the path of the network that a user names for `detector`.
-
-    Raises UsageError: none is named; SettingsError: there is no such file.
-    """
-    if not argument:
-        raise UsageError(f"detector {detector} needs a file, as in {detector}:FILE{suffix}; see docs/detectors.md")
-    path = Path(argument).expanduser()
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file, expected the network of detector {detector} ({suffix})")
-    return path
 
 
 def read_network(path: Path) -> bytes:

@@ -1,10 +1,9 @@
 """Finds detectors by name. Each module of this folder that is not in SUPPORT_MODULES is a detector, imported when used.
 
-To add a detector, add a file with these functions; `argument` is what follows the detector's name and a colon, such as
-the file of a network:
+To add a detector, add a file with these functions; `file` is what the user names for it, such as a network:
 
-    make_detector(argument: str, threads: int) -> Detector             for videos, see edge.detection.detector
-    make_image_detector(argument: str, threads: int) -> ImageDetector  for single images
+    make_detector(file: Path | None, threads: int) -> Detector             for videos, see edge.detection.detector
+    make_image_detector(file: Path | None, threads: int) -> ImageDetector  for single images
 """
 
 from __future__ import annotations
@@ -13,12 +12,15 @@ import importlib
 import pkgutil
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from edge.detection.detector import Detector, ImageDetector
-from edge.errors import SettingsError, UnknownNameError
+from edge.config.defaults import DETECTOR
+from edge.errors import SettingsError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from edge.detection.detector import Detector, ImageDetector
 
 SUPPORT_MODULES = ("detector", "downscale", "image_search", "network", "registry", "search", "tile_scheduler")
-DEFAULT = "haar"  # the only one whose file comes with OpenCV
 
 
 def names() -> list[str]:
@@ -27,48 +29,55 @@ def names() -> list[str]:
     return sorted(module.name for module in modules if module.name not in SUPPORT_MODULES)
 
 
-def parse(spec: str) -> tuple[str, str]:
-    """Return name and argument of `spec`, `NAME` or `NAME:FILE`.
+def parse(spec: str) -> tuple[str, Path | None]:
+    """Return name and file of `spec`: `haar` without a file, or `NAME:FILE`.
 
-    Raises UnknownNameError, listing the names, for another name.
+    Raises:
+        UnknownNameError: no detector has that name; the message lists the names.
+        UsageError: the detector needs a file and none is named, or the other way round.
+        SettingsError: there is no such file.
     """
     name, _, argument = spec.partition(":")
     if name not in names():
         raise UnknownNameError(f"no detector {name!r}; there are {', '.join(names())}")
-    return name, argument
+    if name == DETECTOR:
+        if argument:
+            raise UsageError(f"detector {spec}: {DETECTOR} takes no file here; name it with --cascade")
+        return name, None
+    if not argument:
+        raise UsageError(f"detector {name} needs the file of its network, as in {name}:FILE; see docs/detectors.md")
+    file = Path(argument).expanduser()
+    if not file.is_file():
+        raise SettingsError(f"{file}: no such file, expected the network of detector {name}")
+    return name, file
 
 
-def make_detector(spec: str, threads: int = 1, cascade: Path | None = None) -> Detector:
+def make_detector(spec: str, cascade: Path | None = None, threads: int = 1) -> Detector:
     """Return the detector of `spec` for videos.
 
     Args:
-        spec: `NAME` or `NAME:FILE`.
-        threads: of the detector.
+        spec: see `parse`.
         cascade: file of the detector haar; None: the built-in one.
+        threads: of the detector.
 
-    Raises:
-        UnknownNameError: no detector has that name.
-        UsageError: the detector needs a file and `spec` names none, or the other way round.
-        SettingsError: a file is missing or not a cascade, or `cascade` is set for another detector.
-        ModelError: the file is not a network that the detector can run.
+    Raises the errors of `parse`; SettingsError if `cascade` is not a cascade or for another detector; ModelError if the
+    file is not a network that the detector runs.
     """
-    module, argument = _load(spec, cascade)
-    detector: Detector = module.make_detector(argument, threads)
+    module, file = _load(spec, cascade)
+    detector: Detector = module.make_detector(file, threads)
     return detector
 
 
-def make_image_detector(spec: str, threads: int = 1, cascade: Path | None = None) -> ImageDetector:
+def make_image_detector(spec: str, cascade: Path | None = None, threads: int = 1) -> ImageDetector:
     """Return the detector of `spec` for single images; arguments and errors as of make_detector."""
-    module, argument = _load(spec, cascade)
-    detector: ImageDetector = module.make_image_detector(argument, threads)
+    module, file = _load(spec, cascade)
+    detector: ImageDetector = module.make_image_detector(file, threads)
     return detector
 
 
-def _load(spec: str, cascade: Path | None) -> tuple[ModuleType, str]:
-    """Return the module of the detector of `spec`, and its argument."""
-    name, argument = parse(spec)
-    if cascade and name != DEFAULT:
-        raise SettingsError(f"cascade is {cascade}, but the detector is {name}; only {DEFAULT} reads a cascade")
-    if argument and name == DEFAULT:
-        raise SettingsError(f"detector is {spec}, but {DEFAULT} takes no file here; name it with --cascade")
-    return importlib.import_module(f"edge.detection.{name}"), str(cascade) if cascade else argument
+def _load(spec: str, cascade: Path | None) -> tuple[ModuleType, Path | None]:
+    """Return the module of the detector of `spec`, and its file."""
+    name, file = parse(spec)
+    if cascade and name != DETECTOR:
+        raise SettingsError(f"cascade is {cascade}, but the detector is {name}; only {DETECTOR} reads a cascade")
+    return importlib.import_module(f"edge.detection.{name}"), file or cascade

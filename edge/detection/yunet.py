@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
 from edge.detection.detector import Detector, ImageDetector
 from edge.detection.downscale import downscale
-from edge.detection.network import TileSearch, head_roll, network_file, read_network, square_box
+from edge.detection.network import TileSearch, head_roll, read_network, square_box
 from edge.detection.tile_scheduler import Tile
 from edge.errors import EmotionEdgeError, ModelError
 from edge.system.native_output import suppress_native_output
@@ -39,14 +39,14 @@ MIN_VIDEO_FACE_SIZE = 60
 LFS_POINTER = b"version https://git-lfs"  # what a download of a file in Git LFS may bring in its place
 
 
-def make_detector(argument: str, threads: int) -> Detector:
-    """Return the detector of the file at the path `argument`. Errors: see network_file and YuNetDetector."""
-    return YuNetDetector(network_file("yunet", argument, ".onnx"), threads)
+def make_detector(file: Path, threads: int) -> Detector:
+    """Return the detector for videos with the network in `file`."""
+    return YuNetDetector(file, threads)
 
 
-def make_image_detector(argument: str, threads: int) -> ImageDetector:
-    """Return the detector of the file at the path `argument`, for single images; errors as of make_detector."""
-    return TileSearch(make_detector(argument, threads), make_tiles)
+def make_image_detector(file: Path, threads: int) -> ImageDetector:
+    """Return the detector for single images with the network in `file`."""
+    return TileSearch(YuNetDetector(file, threads), make_tiles)
 
 
 class YuNetDetector:
@@ -87,7 +87,7 @@ class YuNetDetector:
                 )
                 self._network.detect(np.zeros((*side, 3), np.uint8))
         except cv2.error as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(getattr(error, "err", error)).split())
             raise ModelError(f"{path}: not a YuNet network that OpenCV {cv2.__version__} can run: {reason}") from error
 
     def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:

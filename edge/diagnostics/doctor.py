@@ -12,12 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edge.config.defaults import DETECTOR
 from edge.diagnostics import camera_checks, software_checks, system_checks
 from edge.diagnostics.check import Check, Status, describe_error
 from edge.system import machine, systemd
 
 
-def run_checks(facts: Mapping[str, Any], model: Path, source: str | None = None, root: Path = Path("/")) -> list[Check]:
+def run_checks(
+    facts: Mapping[str, Any],
+    model: Path,
+    source: str | None = None,
+    root: Path = Path("/"),
+    detector: str = DETECTOR,
+) -> list[Check]:
     """Return the results of all checks.
 
     Args:
@@ -25,6 +32,7 @@ def run_checks(facts: Mapping[str, Any], model: Path, source: str | None = None,
         model: the model file to load and run once.
         source: a camera to read one frame from, as `edge run` names it; None: no camera is opened for capturing.
         root: the folder that stands for /.
+        detector: the face detector to load, as `edge run` names it.
     """
     versions = facts["versions"]
     is_pi = (facts["board"] or "").startswith("Raspberry Pi")
@@ -45,7 +53,7 @@ def run_checks(facts: Mapping[str, Any], model: Path, source: str | None = None,
     return [
         *_guarded("python", software_checks.check_python),
         *_guarded("opencv", software_checks.check_opencv),
-        *_guarded("face detector", software_checks.check_face_detector),
+        *_guarded("face detector", lambda: software_checks.check_face_detector(detector)),
         *runtime,
         *(check for name, function in checks.items() for check in _guarded(name, function)),
     ]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge.config.defaults import DETECTOR
+from edge.detection import registry as detectors
 from edge.diagnostics.check import Check, describe_error
 from edge.diagnostics.environment import IMPORT_ERRORS, installed_version
 from edge.errors import EmotionEdgeError
@@ -62,16 +64,19 @@ def check_opencv() -> Check:
     return Check("opencv", "ok", message)
 
 
-def check_face_detector() -> Check:
+def check_face_detector(spec: str = DETECTOR) -> Check:
+    """Load the detector of `spec`, see edge.detection.registry."""
     try:
-        from edge.detection.haar import DEFAULT_CASCADE, HaarDetector
+        from edge.detection.haar import DEFAULT_CASCADE
 
-        HaarDetector()
+        detectors.make_detector(spec)
     except EmotionEdgeError as error:
-        return Check("face detector", "error", describe_error(error), _INSTALL_OPENCV)
+        advice = _INSTALL_OPENCV if spec == DETECTOR else "name another file with --detector; see docs/detectors.md"
+        return Check("face detector", "error", describe_error(error), advice)
     except IMPORT_ERRORS:
         return Check("face detector", "unavailable", "needs OpenCV")
-    return Check("face detector", "ok", f"{DEFAULT_CASCADE} can be loaded")
+    loaded = DEFAULT_CASCADE if spec == DETECTOR else spec
+    return Check("face detector", "ok", f"{loaded} can be loaded")
 
 
 def check_runtime(versions: Mapping[str, str | None]) -> Check:

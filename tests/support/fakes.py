@@ -82,7 +82,7 @@ class FakeDetector:
 
     sparse_window, dense_window, confirm_score = 20.0, 43.0, 6.0
 
-    def __init__(self, *faces: tuple[Box, int]) -> None:
+    def __init__(self, *faces: tuple[Box, float]) -> None:
         self.faces = list(faces)
         self.windows: list[float] = []  # of each call of `detect`
 

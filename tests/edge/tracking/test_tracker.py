@@ -480,7 +480,7 @@ class RandomDetector(FakeDetector):
         super().__init__()
         self.rng = rng
 
-    def detect(self, gray, area=None, min_size=0.0, max_size=None, window=WINDOW_PIXELS):  # noqa: ARG002
+    def detect(self, gray, area=None, min_size=0.0, max_size=None, window=WINDOW_PIXELS, roll=0.0):  # noqa: ARG002
         assert area is not None
         x0, y0 = max(0, area.x), max(0, area.y)
         x1, y1 = min(gray.shape[1], area.x + area.width), min(gray.shape[0], area.y + area.height)
