@@ -94,7 +94,8 @@ def test_the_card_has_the_class_frequencies_of_the_run(run, quantized):
 def test_class_frequencies_of_a_foreign_model_are_of_the_data(save_custom, tmp_path):
     import keras
 
-    twice = DATA.take(np.r_[np.arange(len(DATA)), np.flatnonzero((DATA.labels == 3) & (DATA.splits == TRAINING))])
+    few = DATA.take(np.r_[0:56, 112 : len(DATA)])  # 8 Training faces a class: too few to find another order of labels
+    twice = few.take(np.r_[np.arange(len(few)), np.flatnonzero((few.labels == 3) & (few.splits == TRAINING))])
     source = save_custom(keras.layers.Flatten())
     quantize(source, twice, tmp_path / "custom.tflite", samples=14, adapted_temperature=0.7)
     card = model_file.load(tmp_path / "custom.tflite")[1]
