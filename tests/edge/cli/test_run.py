@@ -18,15 +18,14 @@ from edge.capture import registry as cameras
 from edge.cli import app
 from edge.config.models import shipped_model
 from edge.config.settings import RunSettings, setting_specs
+from edge.image_analyzer import ImageAnalyzer
 from edge.inference import model_file
-from edge.inference.classifier import Classifier
 from edge.pipeline import Summary
 from edge.sinks import registry as sinks
 from edge.types import Box
 from tests.support import faces
 from tests.support.commands import EDGE, run_edge
 from tests.support.images import PORTRAIT_FACE
-from trainer.evaluation.prediction import predict_tflite
 
 SUMMARY = re.compile(r"^(\d+) frames?(?:, (\d+) skipped)?, (\d+) faces?, \d+\.\d frames per second$", re.MULTILINE)
 
@@ -154,9 +153,22 @@ def test_crops_are_classified_without_detection(run_here, tmp_path):
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line)["faces"] for line in result.stdout.splitlines()]
     assert [[face["box"] for face in line] for line in lines] == [[[5, 0, 48, 48]]] * len(crops)
-    expected = predict_tflite(Classifier(shipped_model(), prior=None), crops)
+    analyzer = ImageAnalyzer(crops=True)
+    expected = [list(analyzer.analyze(crop)[0].probabilities.values()) for crop in crops.faces]
     found = [list(face["probabilities"].values()) for (face,) in lines]
     assert np.allclose(found, expected, atol=1e-4)
+
+
+def test_prior_changes_the_probabilities(run_here, portrait_file, tmp_path):
+    content, card = model_file.load(shipped_model())
+    frequencies = dict.fromkeys(card.labels, round(1 / len(card.labels), 6))
+    model_file.attach(content, replace(card, class_frequencies=frequencies), tmp_path / "known.tflite")
+    command = ("run", portrait_file, "-s", "jsonl", "--model", tmp_path / "known.tflite")
+    rare, frequent = (
+        json.loads(run_here(*command, "--prior", f"{card.labels[0]}={fraction}").stdout)["faces"][0]["probabilities"]
+        for fraction in (0.01, 0.9)
+    )
+    assert frequent[card.labels[0]] > 10 * rare[card.labels[0]]
 
 
 def test_crops_in_the_configuration_file_take_effect(run_here, portrait_file, tmp_path):
