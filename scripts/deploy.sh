@@ -94,8 +94,9 @@ read_facts() {
         esac
     done <<<"$output"
     for key in "${!fact_forms[@]}"; do
-        [[ ${facts[$key]:-} =~ ${fact_forms[$key]} ]] ||
-            set_problem "gives an answer that is not understood, $key='$(printable "${facts[$key]:-}" 80)'; nothing was changed" || return
+        facts[$key]=${facts[$key]:-}
+        [[ ${facts[$key]} =~ ${fact_forms[$key]} ]] ||
+            set_problem "gives an answer that is not understood, $key='$(printable "${facts[$key]}" 80)'; nothing was changed" || return
     done
 }
 

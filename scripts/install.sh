@@ -352,6 +352,7 @@ as_service() {
         as=(systemd-run --quiet --wait --pipe --collect --service-type=exec)
         as+=(--property="RuntimeMaxSec=$trial_seconds" --property="LimitAS=$trial_bytes")
         while read -r line; do as+=(--property="$line"); done < <(sandbox_of "$folder/systemd/$service")
+        as+=(--)
     elif [ -z "$root" ]; then
         as=(setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all)
     fi

@@ -88,7 +88,7 @@ def test_installed_extras_are_kept(clone):
         (("--sink", "window"), ["hatchling", "numpy"]),
     ],
 )
-def test_packages_are_installed_with_the_hashes_of_the_lock(clone, arguments, packages):
+def test_packages_are_installed_with_hashes_of_the_lock(clone, arguments, packages):
     run(clone, *arguments)
     lines = (clone / "pinned").read_text().splitlines()
     assert [line.split("==")[0] for line in lines] == packages

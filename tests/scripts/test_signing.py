@@ -66,7 +66,7 @@ def check_refused(board, result, words: str) -> None:
     assert not (board.home / "incoming").exists()
 
 
-def test_a_signed_bundle_is_installed_and_status_names_the_signer(strict, signed):
+def test_a_signed_bundle_is_installed_and_status_names_who(strict, signed):
     result = strict.install(signed("2"))
     assert result.returncode == 0, result.stdout
     assert strict.current == "2"
@@ -113,7 +113,7 @@ def test_a_file_that_was_changed_after_signing_is_refused(strict, signed, name):
     check_refused(strict, strict.install(place), "do not match SHA256SUMS")
 
 
-def test_checksums_that_were_changed_after_signing_are_refused(strict, signed):
+def test_checksums_changed_after_signing_are_refused(strict, signed):
     place = signed("2")
     (place / "model.tflite").write_text("good evil runs\n")
     check_refused(strict, strict.install(boards.seal(place)), "its signature is refused")
@@ -145,7 +145,7 @@ def test_an_unusable_list_of_signers_refuses_everything(strict, signed, how):
     )
 
 
-def test_the_installed_installer_checks_before_anything_of_the_bundle_runs(strict, release):
+def test_nothing_of_a_bundle_runs_before_it_is_checked(strict, release):
     place = release("2")
     (place / "install.sh").write_text(f"touch {strict.root}/has-run\n")
     installed = strict.home / "current" / "install.sh"
@@ -164,7 +164,7 @@ def test_the_installer_of_a_checked_bundle_finishes_the_work(strict, signed, key
     assert "making 2" in result.stdout
 
 
-def test_a_signed_model_is_installed_and_an_unsigned_one_refused(strict, signed, keys, model):
+def test_a_signed_model_is_installed_an_unsigned_one_refused(strict, signed, keys, model):
     assert strict.install(signed("2")).returncode == 0
     path = model("good other runs")
     result = strict.installer("model", path)
@@ -180,7 +180,7 @@ def test_a_signed_model_is_installed_and_an_unsigned_one_refused(strict, signed,
     assert strict.current.startswith("2.m")
 
 
-def test_a_signed_model_of_an_unsigned_release_counts_as_not_signed(strict, keys, model):
+def test_a_signed_model_of_an_unsigned_release_is_not_signed(strict, keys, model):
     path = model("good other runs")
     sign(path, keys / "ours", MODEL)
     assert strict.installer("model", path).returncode == 0
