@@ -29,10 +29,10 @@ from edge.capture.latest_frame import LatestFrame
 from edge.config.defaults import IDLE_FPS
 from edge.config.models import shipped_model
 from edge.diagnostics.stage_recorder import WORK_STAGES
-from edge.inference import classifier
 from edge.inference.classifier import Classifier
 from edge.pipeline import STAGES
 from edge.sinks import registry as sinks
+from edge.system import tflite
 from edge.types import Frame, FrameResult, RunInfo, Sink
 
 SOURCES = ("synthetic:fast", "synthetic")
@@ -67,13 +67,13 @@ class NativeTimer:
         """Time every native call of the loop; called before its parts are built."""
         for name in CV2_FUNCTIONS:
             setattr(cv2, name, self.timed(getattr(cv2, name)))
-        make_cascade, runtime = cv2.CascadeClassifier, classifier.runtime
+        make_cascade, runtime = cv2.CascadeClassifier, tflite.runtime
 
         def make_interpreter(**options: Any) -> TimedObject:
             return TimedObject(runtime().Interpreter(**options), "invoke", self)
 
         cv2.CascadeClassifier = lambda: TimedObject(make_cascade(), "detectMultiScale2", self)  # type: ignore[misc, assignment]
-        classifier.runtime = lambda: SimpleNamespace(Interpreter=make_interpreter)
+        tflite.runtime = lambda: SimpleNamespace(Interpreter=make_interpreter)
 
     def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:

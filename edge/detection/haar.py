@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.defaults import MIN_FACE_SIZE
-from edge.detection.detector import Detector, ImageDetector
+from edge.detection.detector import Detector
 from edge.detection.downscale import downscale
 from edge.detection.tile_scheduler import Tile, make_tiles
 from edge.errors import EmotionEdgeError, SettingsError
@@ -29,13 +29,6 @@ CONFIRM_SCORE = 6.0  # of one detection, which confirms a track at once
 def make_detector(file: Path | None, threads: int) -> Detector:
     """Return the detector for videos, with the cascade in `file`; None: the built-in one."""
     return HaarDetector(file, threads)
-
-
-def make_image_detector(file: Path | None, threads: int) -> ImageDetector:
-    """Return the detector for single images, with the cascade in `file`; None: the built-in one."""
-    from edge.detection.image_search import ImageSearch  # it imports this module
-
-    return ImageSearch(HaarDetector(file, threads))
 
 
 class HaarDetector:

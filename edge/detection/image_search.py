@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
+from edge.detection.detector import ImageDetector
 from edge.detection.haar import WINDOW_PIXELS, HaarDetector
 from edge.detection.search import NMS_IOU
 from edge.detection.tile_scheduler import Tile, TileScheduler
@@ -39,6 +40,11 @@ NEARBY_PADDING = 0.5  # of a weak hit's side, around it, in which a second searc
 NEARBY_SCALE = 1.35  # of the face sizes of that search, up and down
 
 Search = Callable[[NDArray[np.uint8], Tile], list[Detection]]
+
+
+def make_image_detector(file: Path | None, threads: int) -> ImageDetector:
+    """Return the detector haar for single images, with the cascade in `file`; None: the built-in one."""
+    return ImageSearch(HaarDetector(file, threads))
 
 
 class ImageSearch:
@@ -64,25 +70,22 @@ class ImageSearch:
         hits = _best_of_each_face(_search_image(self._upright, gray, min_face_size))
         faces = [hit for hit in hits if hit.score >= UPRIGHT_SCORE]
         if faces:
-            weak_hits = [hit for hit in hits if hit.score < UPRIGHT_SCORE]
-            for tile in (_tile_near(hit.box) for hit in weak_hits):
-                faces += self._turned(gray, tile) or self._profiles(gray, tile)
+            for tile in (_tile_near(hit.box) for hit in hits if hit.score < UPRIGHT_SCORE):
+                faces += _turned_faces(self._turned(gray, tile), hits) or self._profiles(gray, tile)
         else:
             shorter = min(gray.shape) / max(1.0, gray.shape[1] / SEARCH_WIDTH_PIXELS)
             min_size = max(min_face_size, shorter * MIN_FACE_FRACTION)
-            for search in (self._upright_faces, self._turned, self._profiles):
-                faces = faces or _search_image(search, gray, min_size, WIDE_BORDER_FRACTION)
+            hits = _search_image(self._upright, gray, min_size, WIDE_BORDER_FRACTION)
+            faces = [hit for hit in hits if hit.score >= SECOND_SCORE]
+            faces = faces or _turned_faces(_search_image(self._turned, gray, min_size, WIDE_BORDER_FRACTION), hits)
+            faces = faces or _search_image(self._profiles, gray, min_size, WIDE_BORDER_FRACTION)
         return sorted(_best_of_each_face(faces), key=lambda face: -face.box.width)
 
     def _upright(self, gray: NDArray[np.uint8], tile: Tile, roll: float = 0.0) -> list[Detection]:
         return self._frontal.detect(gray, tile.area, tile.min_size, tile.max_size, self._frontal.dense_window, roll)
 
-    def _upright_faces(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
-        return [hit for hit in self._upright(gray, tile) if hit.score >= SECOND_SCORE]
-
     def _turned(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
-        hits = [hit for roll in ROLLS for hit in self._upright(gray, tile, roll)]
-        return [hit for hit in hits if hit.score >= SECOND_SCORE]
+        return [hit for roll in ROLLS for hit in self._upright(gray, tile, roll)]
 
     def _profiles(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
         detector, area, width = self._profile, tile.area, gray.shape[1]
@@ -109,6 +112,19 @@ def _search_image(
         )
         hits += search(gray, replace(tile, area=Box(x0, y0, x1 - x0, y1 - y0)))
     return hits
+
+
+def _turned_faces(turned: Sequence[Detection], upright: Sequence[Detection]) -> list[Detection]:
+    """Return the faces among the hits of turned searches, each with the mean roll of its hits, weighted by score.
+
+    The step from one roll to the next is 15 degrees; a mean that includes the `upright` hits is nearer to the head's.
+    """
+    faces = []
+    for face in _best_of_each_face([hit for hit in turned if hit.score >= SECOND_SCORE]):
+        hits = [hit for hit in (*turned, *upright) if _is_same_face(hit.box, face.box)]
+        roll = sum(hit.score * hit.roll for hit in hits) / sum(hit.score for hit in hits)
+        faces.append(replace(face, roll=roll))
+    return faces
 
 
 def _tile_near(box: Box) -> Tile:

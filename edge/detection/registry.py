@@ -3,7 +3,8 @@
 To add a detector, add a file with these functions; `file` is what the user names for it, such as a network:
 
     make_detector(file: Path | None, threads: int) -> Detector             for videos, see edge.detection.detector
-    make_image_detector(file: Path | None, threads: int) -> ImageDetector  for single images
+    make_image_detector(file: Path | None, threads: int) -> ImageDetector  for single images; that of haar is in
+                                                                           image_search.py
 """
 
 from __future__ import annotations
@@ -70,14 +71,15 @@ def make_detector(spec: str, cascade: Path | None = None, threads: int = 1) -> D
 
 def make_image_detector(spec: str, cascade: Path | None = None, threads: int = 1) -> ImageDetector:
     """Return the detector of `spec` for single images; arguments and errors as of make_detector."""
-    module, file = _load(spec, cascade)
+    module, file = _load(spec, cascade, for_images=True)
     detector: ImageDetector = module.make_image_detector(file, threads)
     return detector
 
 
-def _load(spec: str, cascade: Path | None) -> tuple[ModuleType, Path | None]:
+def _load(spec: str, cascade: Path | None, *, for_images: bool = False) -> tuple[ModuleType, Path | None]:
     """Return the module of the detector of `spec`, and its file."""
     name, file = parse(spec)
     if cascade and name != DETECTOR:
         raise SettingsError(f"cascade is {cascade}, but the detector is {name}; only {DETECTOR} reads a cascade")
-    return importlib.import_module(f"edge.detection.{name}"), file or cascade
+    module = "image_search" if for_images and name == DETECTOR else name
+    return importlib.import_module(f"edge.detection.{module}"), file or cascade

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.detection.haar import WINDOW_PIXELS, HaarDetector
+from edge.detection.detector import Detector
+from edge.detection.haar import WINDOW_PIXELS
 from edge.detection.tile_scheduler import Tile
 from edge.types import Detection
 
@@ -15,12 +16,12 @@ NMS_IOU = 0.3  # above which two detections, of overlapping tiles, are the same 
 
 
 def detect_tiles(
-    detector: HaarDetector, gray: NDArray[np.uint8], tiles: Iterable[Tile], window: float = WINDOW_PIXELS
+    detector: Detector, gray: NDArray[np.uint8], tiles: Iterable[Tile], window: float = WINDOW_PIXELS
 ) -> list[Detection]:
     """Return the faces in `tiles` of `gray` (height, width), each face once.
 
     Args:
-        window: see HaarDetector.detect.
+        window: see Detector.detect.
     """
     detections = (detector.detect(gray, tile.area, tile.min_size, tile.max_size, window) for tile in tiles)
     return non_max_suppression([detection for of_tile in detections for detection in of_tile])

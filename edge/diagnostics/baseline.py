@@ -13,8 +13,9 @@ from edge.diagnostics.benchmark_report import SCHEMA, Comparison, Difference, Me
 from edge.diagnostics.single_stream import StoppingRule, measure_interleaved
 from edge.errors import EmotionEdgeError, SettingsError, UsageError
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import MAX_MODEL_BYTES, TFLITE_IDENTIFIER
+from edge.inference.model_file import MAX_MODEL_BYTES
 from edge.system.bounded_read import read_at_most
+from edge.system.tflite import TFLITE_IDENTIFIER
 
 # Facts of a machine that affect its speed.
 MACHINE_KEYS = ("board", "architecture", "cpus", "governor", "system", "kernel")

@@ -32,7 +32,7 @@ def software_versions() -> dict[str, str | None]:
     """Return the versions of Python and the packages, and the name of the TFLite runtime; None: does not load."""
     package = None
     with suppress(EmotionEdgeError, *IMPORT_ERRORS):
-        from edge.inference.classifier import runtime
+        from edge.system.tflite import runtime
 
         with suppress_native_output(2):  # a runtime built for another NumPy prints a page before it fails
             package = str(runtime().__name__).partition(".")[0].replace("_", "-")

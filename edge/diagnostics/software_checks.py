@@ -84,8 +84,8 @@ def check_runtime(versions: Mapping[str, str | None]) -> Check:
     if versions["opencv"] is None:  # the classifier needs it to prepare its input
         return Check("runtime", "unavailable", "needs OpenCV")
     try:
-        from edge.inference.classifier import runtime
         from edge.system.native_output import suppress_native_output
+        from edge.system.tflite import runtime
 
         with suppress_native_output(2):
             runtime()

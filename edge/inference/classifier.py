@@ -1,34 +1,19 @@
-"""Gray face to probabilities, by ai-edge-litert or its predecessor tflite-runtime, whichever is installed."""
+"""Gray face to probabilities, by the TFLite runtime."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import EmotionEdgeError, ModelError
+from edge.errors import ModelError
 from edge.inference import model_file
 from edge.inference.preprocess import model_input
 from edge.inference.prior import EVERYDAY, TRAINING, expected_frequencies
-from edge.system.native_output import suppress_native_output
+from edge.system.tflite import make_interpreter
 from edge.types import Box
-
-# In order of preference. Both have the same Interpreter; 32-bit Raspberry Pi OS has only tflite-runtime 2.14.
-RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
-
-
-def runtime() -> Any:
-    """Return the module of the installed TFLite runtime. Raises EmotionEdgeError when there is none."""
-    for name in RUNTIMES:
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if not name.startswith(str(error.name)):
-                raise
-    raise EmotionEdgeError("no TFLite runtime is installed; 'pip install ai-edge-litert' (32-bit: tflite-runtime)")
 
 
 class Classifier:
@@ -52,15 +37,7 @@ class Classifier:
 
     def __init__(self, path: Path, threads: int = 1, prior: str | None = TRAINING) -> None:
         model, self.card = model_file.load(path)
-        # tflite-runtime would read past the end of an incomplete FlatBuffer, and crash.
-        if model[4:8] != model_file.TFLITE_IDENTIFIER or int.from_bytes(model[:4], "little") + 4 > len(model):
-            raise ModelError(f"{path}: not a TFLite model, or incomplete; copy the file again")
-        try:
-            with suppress_native_output(2):  # the runtime prints its delegate; its errors come as exceptions
-                self._interpreter = runtime().Interpreter(model_content=model, num_threads=threads)
-                self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{path}: rejected by the TFLite runtime: {' '.join(str(error).split())}") from error
+        self._interpreter = make_interpreter(model, path, threads)
         self._input = _single(self._interpreter.get_input_details(), f"{path}: input")
         self._output = _single(self._interpreter.get_output_details(), f"{path}: output")
         _check_tensors(path, self.card, self._input, self._output)

@@ -21,6 +21,7 @@ from edge.config.defaults import MIN_CONFIDENCE
 from edge.errors import ModelError
 from edge.system.atomic_file import atomic_write
 from edge.system.bounded_read import read_at_most
+from edge.system.tflite import TFLITE_IDENTIFIER
 
 CARD_MEMBER = "emotion-edge.json"
 CARD_FORMAT = 3  # incremented when a program for older cards would misread a newer one
@@ -34,7 +35,6 @@ UNPRINTABLE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: control charact
 TEXT_LIMITS = f"of at most {MAX_TEXT_CHARACTERS} characters, none of them a control character"
 MIN_FREQUENCY = 1e-6  # of a class: probabilities are divided by it
 FREQUENCY_TOLERANCE = 1e-3  # of the sum of all: they may be rounded
-TFLITE_IDENTIFIER = b"TFL3"  # of the TFLite schema, at bytes 4 to 8
 
 
 @dataclass(frozen=True, slots=True)

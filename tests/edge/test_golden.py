@@ -29,7 +29,8 @@ from skimage.data import astronaut
 
 from edge.capture.synthetic import SyntheticScene
 from edge.config.models import shipped_model
-from edge.inference import classifier, model_file
+from edge.inference import model_file
+from edge.system import tflite
 from edge.types import Box
 from tests.support.commands import run_edge
 
@@ -68,7 +69,7 @@ class Tolerance:
 
 def environment() -> dict[str, str]:
     """Return what the output depends on besides this project."""
-    runtime = DISTRIBUTIONS[classifier.runtime().__name__]
+    runtime = DISTRIBUTIONS[tflite.runtime().__name__]
     return {
         "machine": platform.machine(),
         "numpy": np.__version__,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.classifier import runtime
 from edge.system.atomic_file import atomic_write
 from edge.system.native_output import suppress_native_output
+from edge.system.tflite import runtime
 from trainer import keras_file
 from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError

@@ -18,7 +18,7 @@ from edge.diagnostics import doctor
 from edge.diagnostics import environment as environment_module
 from edge.diagnostics.check import Check
 from edge.diagnostics.environment import environment
-from edge.inference import classifier
+from edge.system import tflite
 from tests.support.checks import assert_check, by_name, statuses
 from tests.support.commands import run_edge
 from tests.support.fake_machine import (
@@ -130,7 +130,7 @@ def test_an_opencv_that_cannot_be_imported_is_one_error(tmp_path, programs, monk
 
 
 def test_without_a_runtime_the_model_is_not_run(tmp_path, programs, monkeypatch):
-    monkeypatch.setattr(classifier, "RUNTIMES", ())
+    monkeypatch.setattr(tflite, "RUNTIMES", ())
     checks = by_name(doctor.run_checks(environment(tmp_path, tmp_path), MODEL, root=tmp_path))
     assert_check(checks["runtime"], "error", "pip install --force-reinstall ai-edge-litert")
     assert_check(checks["model"], "unavailable", "emotion.tflite", "runtime")
@@ -185,7 +185,7 @@ def test_an_error_is_exit_status_1_and_a_warning_is_0(healthy_pi, tmp_path, monk
 def test_lines_are_aligned_and_fit_the_terminal(monkeypatch, columns, width):
     monkeypatch.setenv("COLUMNS", str(columns))
     long = Check("memory", "error", "found " * 40, "advice " * 40)
-    monkeypatch.setattr(doctor, "run_checks", lambda *_: [long, Check("camera module", "unavailable", "found")])
+    monkeypatch.setattr(doctor, "run_checks", lambda *_, **__: [long, Check("camera module", "unavailable", "found")])
     lines = CliRunner().invoke(app, ["doctor"]).output.splitlines()
     checks = lines[lines.index("") + 1 : -2]
     assert width - 10 < max(map(len, lines)) <= width

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from edge.diagnostics.environment import environment, installed_version, software_versions
-from edge.inference.classifier import runtime
 from edge.system import machine
+from edge.system.tflite import RUNTIMES, runtime
 
 
 def test_the_versions_are_those_of_the_packages_that_run():
@@ -28,7 +28,7 @@ def test_a_package_that_is_not_installed_has_no_version():
 
 
 def test_packages_that_cannot_be_imported_have_no_version(monkeypatch):
-    for name in ("numpy", "cv2", "edge.inference.classifier"):
+    for name in ("numpy", "cv2", *RUNTIMES):
         monkeypatch.setitem(sys.modules, name, None)
     versions = software_versions()
     assert {versions[key] for key in ("numpy", "opencv", "runtime", "runtime_version")} == {None}

@@ -10,12 +10,13 @@ import pytest
 
 from edge.config.models import shipped_model
 from edge.diagnostics import software_checks
-from edge.inference import classifier, model_file
+from edge.inference import model_file
+from edge.system import tflite
 from tests.support.checks import assert_check
 from tests.support.fake_machine import write_files
 
 MODEL = shipped_model()
-OLD_RUNTIME = classifier.runtime().__name__.startswith("tflite_runtime")
+OLD_RUNTIME = tflite.runtime().__name__.startswith("tflite_runtime")
 RUNTIME = "tflite-runtime" if OLD_RUNTIME else "ai-edge-litert"
 VERSIONS = {"runtime": "ai-edge-litert", "runtime_version": "2.3.0", "numpy": "2.4.6", "opencv": "4.14.0"}
 
@@ -81,7 +82,7 @@ def test_a_model_that_cannot_be_loaded_or_run_is_an_error(tmp_path):
 
 
 def test_without_xnnpack_only_the_new_runtime_is_slow():
-    module = classifier.runtime()
+    module = tflite.runtime()
     resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = module.Interpreter(model_content=model_file.load(MODEL)[0], experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()

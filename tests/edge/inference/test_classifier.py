@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edge.config.models import shipped_model
-from edge.errors import EmotionEdgeError, ModelError
-from edge.inference import classifier as classifier_module
+from edge.errors import ModelError
 from edge.inference import model_file
 from edge.inference.classifier import Classifier, calibrate, dequantize
+from edge.system import tflite
 from edge.types import Box
 from tests.support.images import PORTRAIT_FACE
 
@@ -188,13 +188,13 @@ def test_input_of_another_scale_is_refused(path, model, classifier, scale, zero_
 def test_float_output_is_refused(path, model, classifier, monkeypatch):
     size, count = classifier.card.input_size, len(classifier.card.labels)
     tensors = [tensor((1, size, size, 1), np.uint8)], [tensor((1, count), np.float32)]
-    monkeypatch.setattr(classifier_module, "runtime", fake_runtime(*tensors))
+    monkeypatch.setattr(tflite, "runtime", fake_runtime(*tensors))
     assert "output is float32, expected uint8 or int8" in refusal(path, model, classifier.card)
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_model_without_exactly_one_input_is_refused(path, model, classifier, monkeypatch, count):
-    monkeypatch.setattr(classifier_module, "runtime", fake_runtime([{}] * count, [{}]))
+    monkeypatch.setattr(tflite, "runtime", fake_runtime([{}] * count, [{}]))
     assert f"input: {count} tensors" in refusal(path, model, classifier.card)
 
 
@@ -207,31 +207,8 @@ def test_model_that_the_runtime_rejects_is_refused(path, model, classifier, monk
     def interpreter(**_):
         raise error("unknown\n  operator")
 
-    monkeypatch.setattr(classifier_module, "runtime", lambda: SimpleNamespace(Interpreter=interpreter))
+    monkeypatch.setattr(tflite, "runtime", lambda: SimpleNamespace(Interpreter=interpreter))
     assert refusal(path, model, classifier.card).endswith("unknown operator")
-
-
-# --- the runtime --------------------------------------------------------------------------------------------------
-
-
-def test_missing_runtime_is_an_error_naming_the_package(monkeypatch):
-    monkeypatch.setattr(classifier_module, "RUNTIMES", ("no_such_package.interpreter",))
-    with pytest.raises(EmotionEdgeError, match="pip install ai-edge-litert"):
-        classifier_module.runtime()
-
-
-def test_import_error_inside_a_runtime_is_not_hidden(monkeypatch, tmp_path):
-    (tmp_path / "broken_runtime.py").write_text("import something_that_is_missing")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(classifier_module, "RUNTIMES", ("broken_runtime",))
-    with pytest.raises(ModuleNotFoundError, match="something_that_is_missing"):
-        classifier_module.runtime()
-
-
-def test_second_runtime_is_used_if_the_first_is_not_installed(monkeypatch):
-    runtimes = ("no_such_package.interpreter", *classifier_module.RUNTIMES)
-    monkeypatch.setattr(classifier_module, "RUNTIMES", runtimes)
-    assert hasattr(classifier_module.runtime(), "Interpreter")
 
 
 # --- output -------------------------------------------------------------------------------------------------------
