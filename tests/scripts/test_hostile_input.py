@@ -325,7 +325,7 @@ def test_without_systemd_a_model_is_tried_as_nobody(board, release):
     result = in_namespace(board, f"bash {INSTALLER} install {release('1')}")
     assert result.returncode == 78
     nobody, group = pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid
-    assert f"the model is refused, nothing was changed: {nobody} {group} 4194304 0000000000000000" in result.stdout
+    assert f"the model is refused, nothing was changed: {nobody} {group} 1572864 0000000000000000" in result.stdout
 
 
 @needs_root
@@ -348,7 +348,7 @@ def test_with_systemd_a_model_is_tried_in_the_sandbox(board, release):
         "ProtectSystem=strict",
         "CapabilityBoundingSet=",
     )
-    assert {f"--property={each}" for each in (*wanted, "RuntimeMaxSec=300", "LimitAS=4294967296")} <= properties
+    assert {f"--property={each}" for each in (*wanted, "RuntimeMaxSec=300", "LimitAS=1610612736")} <= properties
     assert not [
         each for each in properties if re.match("--property=(Exec|Type|Restart|Watchdog|Device(?!Policy))", each)
     ]
