@@ -1,4 +1,4 @@
-"""Decodes images of a data set to gray pixels: as the device does, and with Pillow the formats that it lacks."""
+"""Decodes images of a data set: as the device does, and with Pillow the formats that it lacks."""
 
 from __future__ import annotations
 
@@ -77,20 +77,25 @@ def begins_as_image(head: bytes) -> bool:
 
 
 def decode_gray(content: bytes) -> NDArray[np.uint8]:
-    """Return the image in `content` as (height, width) gray levels, upright as its EXIF says; of a GIF its first frame.
+    """Return the image in `content` as (height, width) gray levels; see `decode_color`."""
+    return cv2.cvtColor(decode_color(content), cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+
+
+def decode_color(content: bytes) -> NDArray[np.uint8]:
+    """Return the image in `content` as (height, width, 3) BGR, upright as its EXIF says; of a GIF its first frame.
 
     Raises DataError with the reason: damaged, no image, too many pixels, or a format that needs a package.
     """
     try:
         if content.startswith(b"GIF8") or content[4:8] == b"ftyp":
             return _decode_with_pillow(content)
-        return cv2.cvtColor(decode_image(content), cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+        return decode_image(content)
     except ImageError as error:
         raise DataError(f"cannot be decoded ({error}); replace or remove it") from error
 
 
 def _decode_with_pillow(content: bytes) -> NDArray[np.uint8]:
-    """Return the gray levels of a GIF, AVIF or HEIC image. Raises DataError or ImageError."""
+    """Return (height, width, 3) BGR of a GIF, AVIF or HEIC image. Raises DataError or ImageError."""
     try:
         import pillow_heif
     except ImportError:
@@ -105,7 +110,7 @@ def _decode_with_pillow(content: bytes) -> NDArray[np.uint8]:
             width, height = image.size
             if width * height > MAX_IMAGE_PIXELS:
                 raise ImageError(f"{width} x {height} pixels; the limit is {MAX_IMAGE_PIXELS / 1e6:.3g} million")
-            return np.asarray(ImageOps.exif_transpose(image).convert("L"))
+            return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(image).convert("RGB"))[..., ::-1])
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError:

@@ -16,7 +16,7 @@ from edge.inference.preprocess import crop, resample
 from edge.inference.prior import EVERYDAY
 from edge.types import FaceResult
 from trainer.data.dataset import FER2013_FACE_PIXELS, Dataset, progress_bar
-from trainer.data.image_decoding import ImageFile
+from trainer.data.image_decoding import ImageFile, decode_color
 from trainer.data.image_folder import is_image, list_folder
 from trainer.data.layout import LABEL_SYNONYMS
 from trainer.errors import DataError
@@ -54,10 +54,13 @@ def evaluate_scenes(
     probabilities, crops, found_labels = [], [], []
     with progress_bar(f"analyzing {folder.name}", len(files)) as progress:
         for file, label in progress(files):
-            image = _decode(file)
-            if label is None or image is None:
-                if image is None and not skip_invalid:
-                    raise DataError(f"{folder / file.name}: cannot be decoded; replace or remove it, or {SKIP_HINT}")
+            try:
+                image = decode_color(file.read())
+            except DataError as error:
+                if skip_invalid:
+                    continue
+                raise DataError(f"{folder / file.name}: {error}, or {SKIP_HINT}") from error
+            if label is None:
                 continue
             images[label] += 1
             begin = time.perf_counter()
@@ -120,13 +123,6 @@ def _true_label(file: ImageFile, labels: Sequence[str]) -> int | None:
     name = (file.parts[-2] if len(file.parts) > 1 else named[1] if named else "").lower()
     known = [label.lower() for label in labels]
     return next((known.index(each) for each in (name, LABEL_SYNONYMS.get(name)) if each in known), None)
-
-
-def _decode(file: ImageFile) -> NDArray[np.uint8] | None:
-    """Return the (height, width, 3) BGR image, as the camera `file` decodes it; None for a damaged one."""
-    content = np.frombuffer(file.read(), np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-    return None if image is None else image.astype(np.uint8, copy=False)
 
 
 def _face_crop(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:

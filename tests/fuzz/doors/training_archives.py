@@ -35,7 +35,7 @@ def seeds() -> list[bytes]:
 
 
 def write(name: str, files: dict[str, bytes], *, links: bool = False) -> bytes:
-    path = faces.write_tar(folder() / name, files)
+    path: Path = faces.write_tar(folder() / name, files)
     if links:
         with tarfile.open(path, "a") as archive:
             for kind, target in ((tarfile.SYMTYPE, "gone.png"), (tarfile.LNKTYPE, next(iter(files)))):

@@ -8,6 +8,7 @@ import pytest
 from edge.image_analyzer import ImageAnalyzer
 from edge.types import Box, FaceResult
 from tests.support import faces
+from tests.support.image_files import encode, tiff_header
 from tests.support.scenes import CLOSE_UP, DISTANT, KNOWN, ROOM, write_scenes
 from trainer.errors import DataError
 from trainer.evaluation.scenes import center_face, evaluate_scenes
@@ -142,6 +143,19 @@ def test_an_image_that_does_not_decode_is_named(analyzer, tmp_path):
     (tmp_path / "happy-0002.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"happy-0002\.png: cannot be decoded.*--skip-invalid$"):
         evaluate_scenes(analyzer, tmp_path, "m.tflite")
+
+
+def test_an_image_of_too_many_pixels_is_named_or_skipped(analyzer, tmp_path):
+    write_scenes(tmp_path, {"happy": [CLOSE_UP]})
+    (tmp_path / "happy-0002.tif").write_bytes(tiff_header(40_000, 40_000))
+    with pytest.raises(DataError, match=r"happy-0002\.tif: .*40000 x 40000 pixels; .*--skip-invalid$"):
+        evaluate_scenes(analyzer, tmp_path, "m.tflite")
+    assert evaluate_scenes(analyzer, tmp_path, "m.tflite", skip_invalid=True).dataset.skipped == 1
+
+
+def test_a_gif_of_a_scene_is_evaluated(analyzer, tmp_path):
+    (tmp_path / "happy-0001.gif").write_bytes(encode(CLOSE_UP, "GIF"))
+    assert evaluate_scenes(analyzer, tmp_path, "m.tflite").model.metrics.n == 1
 
 
 def test_images_of_unknown_classes_are_named_and_counted(analyzer, tmp_path):
