@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.inference.preprocess import FLIP_PADDING, crop, flip_crop, model_input, resample
+from edge.inference.preprocess import FLIP_PADDING, MAX_TRAINED_ROLL, crop, flip_crop, model_input, resample
 from edge.types import Box
 
 # Each pixel differs from its neighbors: 3 gray levels a column and 5 a row.
@@ -87,3 +87,12 @@ def test_crop_of_a_tilted_head_is_upright(roll):
     box = Box(60, 40, 80, 80)
     difference = cv2.absdiff(crop(tilted, box, 0.0, roll), crop(image, box, 0.0))
     assert difference[8:-8, 8:-8].mean() < 4 < cv2.absdiff(crop(tilted, box, 0.0), crop(image, box, 0.0)).mean()
+
+
+@pytest.mark.parametrize(
+    ("roll", "turned"), [(MAX_TRAINED_ROLL, False), (-MAX_TRAINED_ROLL, False), (25, True), (-40, True)]
+)
+def test_only_a_clear_tilt_is_turned_upright(roll, turned):
+    size = {"padding": 0.0, "effective_resolution": 20, "size": 20}
+    upright, result = (model_input(RAMP, Box(10, 10, 20, 20), roll=angle, **size) for angle in (0.0, roll))
+    assert np.array_equal(upright, result) != turned
