@@ -42,13 +42,13 @@ kept_releases=3
 reserved_bytes=33554432 # that must stay free after an installation
 max_bundle_bytes=1073741824
 max_model_bytes=67108864
-trial_seconds=300        # for each run of a model that is tried
-trial_bytes=1610612736   # of addresses; the shipped model runs with 700 MB. The unit limits memory further
-incomplete=           # the folder to remove if this process ends now
-switching=            # not empty while an end would leave a release that has not passed its health check
-handed_over=          # not empty if another installer has checked the bundle in `incoming` and started this one
-signer=               # who has signed what is being installed
-health_has_watchdog=yes
+trial_seconds=300       # for each run of a model that is tried
+trial_bytes=1610612736  # of addresses; the shipped model runs with 700 MB. The unit limits memory further
+incomplete=             # the folder to remove if this process ends now
+switching=              # not empty while an end would leave a release that has not passed its health check
+handed_over=            # not empty if another installer has checked the bundle in `incoming` and started this one
+signer=                 # who has signed what is being installed
+health_has_watchdog=yes # of the unit, with its drop-ins
 
 # ---- text from outside
 #
