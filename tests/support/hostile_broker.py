@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
+from typing import Self
 
 CONNACK = {"3.1.1": b"\x20\x02\x00\x00", "5": b"\x20\x03\x00\x00\x00"}
 
@@ -45,11 +46,11 @@ class HostileBroker:
         self.sent_bytes = 0
         self.ended = threading.Event()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         threading.Thread(target=self._serve, daemon=True).start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._listening.close()
 
     def _serve(self) -> None:

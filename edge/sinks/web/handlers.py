@@ -35,9 +35,10 @@ PAGE_FILES = {
 SESSION_COOKIE = "emotion-edge"
 COOKIE_ATTRIBUTES: dict[str, Any] = {"httponly": True, "samesite": "Strict", "path": "/"}
 MAX_LOGGED_PATH = 60  # characters
-# Of a photo that is too large: a client that is still sending does not read the response. Beyond this many bytes the
-# connection is closed without one.
+# A client that is still sending does not read the response, so the body of a refused photo is received and discarded:
+# of one that is too large, or for which there is no memory now, up to this many bytes. Each counts for the rate limit.
 MAX_DISCARDED_BYTES = 4 * MAX_PHOTO_BYTES
+MAX_REFUSED_BYTES = 1_000_000  # likewise, beyond the rate limit or without authentication
 
 
 def make_application(context: WebContext) -> Application:
@@ -301,14 +302,22 @@ class AnalyzeHandler(BaseHandler):
         self._reservation: Reservation | None = None
         self._is_complete = False
         self.request.connection.set_max_body_size(MAX_DISCARDED_BYTES)  # type: ignore[union-attr] # there is one
+        length = self._content_length()
         try:
             await super().prepare()
             limiter = self._check_request().limiter
             self.limit_rate(limiter)
-            limiter.count(self.request.remote_ip or "")
-            self._reservation = self._reserve()
         except HTTPError as error:
-            self._error = error  # raised when the body is here: a client that is still sending does not read it
+            if length is None or length > MAX_REFUSED_BYTES:
+                raise
+            self._error = error
+            return
+        limiter.count(self.request.remote_ip or "")
+        self._reservation = self._check_request().budget.reserve(
+            self.request.remote_ip or "", MAX_PHOTO_BYTES if length is None else min(length, MAX_PHOTO_BYTES)
+        )
+        if self._reservation is None:
+            self._error = ApiError(429, "Other photos are being received; retry in 2 s", {"Retry-After": "2"})
 
     def data_received(self, chunk: bytes) -> None:
         self._received_bytes += len(chunk)
@@ -353,11 +362,9 @@ class AnalyzeHandler(BaseHandler):
             raise ApiError(415, "Send the photo as the body, with its type: Content-Type: image/jpeg")
         return self.context.photos
 
-    def _reserve(self) -> Reservation:
-        """Return the reservation of the memory for the body. Raises ApiError if there is none now."""
+    def _content_length(self) -> int | None:
+        """Return the length of the body; None: it comes in chunks."""
         length = self.request.headers.get("Content-Length", "")
-        size = min(int(length), MAX_PHOTO_BYTES) if length.isdecimal() else MAX_PHOTO_BYTES  # unknown: in chunks
-        reservation = self._check_request().budget.reserve(self.request.remote_ip or "", size)
-        if reservation is None:
-            raise ApiError(429, "Other photos are being received; retry in 2 s", {"Retry-After": "2"})
-        return reservation
+        if length.isdecimal():
+            return int(length)
+        return None if "Transfer-Encoding" in self.request.headers else 0

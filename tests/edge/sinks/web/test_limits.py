@@ -170,6 +170,14 @@ def test_upload_of_unknown_length_reserves_the_most(monkeypatch):
         assert client.request("POST", "/api/analyze", chunks, {"Content-Type": "image/jpeg"}).status == 429
 
 
+def test_body_of_a_refused_stranger_is_not_received(guarded):
+    with begin_upload(guarded, 9_000_000) as connection:  # before its body is sent
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+    with begin_upload(guarded, 1000) as connection:
+        connection.sendall(bytes(1000))
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+
+
 def test_photo_beyond_the_limits_of_its_process_is_refused(caplog):
     def fail(_):
         raise WorkerError("the process for it ended: SIGXCPU")
