@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common import make_parser
-from edge.config.defaults import MIN_FACE_SIZE
+from edge.config.defaults import DETECTOR, MIN_FACE_SIZE
 from edge.config.models import shipped_model
+from edge.detection import registry as detectors
 from edge.image_analyzer import ImageAnalyzer
 from edge.inference.classifier import Classifier
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="default: the shipped model")
     parser.add_argument("--min-face-size", type=int, default=MIN_FACE_SIZE, metavar="PIXELS", help="as of edge run")
     parser.add_argument("--min-confidence", type=float, metavar="PROBABILITY", help="as of edge run")
+    parser.add_argument("--detector", default=DETECTOR, metavar="DETECTOR", help="as of edge run")
     parser.add_argument("--prior", metavar="PRIOR", help="as of edge run")
     parser.add_argument("--skip-invalid", action="store_true", help="skip invalid images and count them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this JSON file")
@@ -33,9 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     model = options.model or shipped_model()
     classifier = Classifier(model, prior=options.prior)
-    analyzer = ImageAnalyzer(
-        classifier=classifier, min_face_size=options.min_face_size, min_confidence=options.min_confidence
-    )
+    detector = detectors.make_image_detector(options.detector)
+    analyzer = ImageAnalyzer(detector, classifier, options.min_face_size, options.min_confidence)
     evaluation = evaluate_scenes(
         analyzer, options.folder, model.name, prior=classifier.prior, skip_invalid=options.skip_invalid
     )
