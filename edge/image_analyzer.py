@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -92,21 +89,3 @@ class ImageAnalyzer:
             faces.append(make_result(track, self.labels, probabilities, label, since=frame.time))
         timer.end("smooth")
         return FrameResult(frame, tuple(faces), timer.timings)
-
-
-class LazyImageAnalyzer:
-    """Analyzes images with an ImageAnalyzer that is made for the first of them.
-
-    Thread-safe: one image is analyzed at a time, so that uploads never occupy more than one core.
-    """
-
-    def __init__(self, make: Callable[[], ImageAnalyzer]) -> None:
-        self._make = make
-        self._analyzer: ImageAnalyzer | None = None
-        self._lock = threading.Lock()
-
-    def __call__(self, image: NDArray[np.uint8]) -> Sequence[FaceResult]:
-        """Return the faces in `image`, as ImageAnalyzer.analyze."""
-        with self._lock:
-            self._analyzer = self._analyzer or self._make()
-            return self._analyzer.analyze(image)

@@ -1,9 +1,6 @@
 """Single images: detection with the densest search, no memory from one image to the next, made on first use."""
 
-import threading
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +9,7 @@ import pytest
 from edge.config.models import shipped_model
 from edge.detection.haar import HaarDetector
 from edge.detection.image_search import ImageSearch
-from edge.image_analyzer import ImageAnalyzer, LazyImageAnalyzer
+from edge.image_analyzer import ImageAnalyzer
 from edge.inference import model_file
 from edge.inference.classifier import Classifier
 from edge.inference.preprocess import flip_crop, resample
@@ -104,48 +101,3 @@ def test_result_keeps_the_frame_its_time_and_all_timings(analyzer, portrait):
     assert [face.since for face in result.faces] == [2.5]
     assert (result.timings["capture"], result.timings["convert"]) == (0.0, 0.25)
     assert min(result.timings[stage] for stage in ("detect", "crop", "classify")) > 0
-
-
-def test_lazy_analyzer_is_made_once_by_the_first_image():
-    made = []
-
-    class Analyzer:
-        def __init__(self):
-            made.append(self)
-
-        def analyze(self, image):
-            return [image]
-
-    analyze: Callable[[Any], Any] = LazyImageAnalyzer(Analyzer)  # type: ignore[arg-type]
-    assert made == []
-    assert [analyze("first"), analyze("second")] == [["first"], ["second"]]
-    assert len(made) == 1
-
-
-def test_lazy_analyzer_takes_one_image_at_a_time(portrait):
-    running, most, counter = 0, 0, threading.Lock()
-    barrier = threading.Barrier(4)
-
-    class Analyzer:
-        def analyze(self, _):
-            nonlocal running, most
-            with counter:
-                running += 1
-                most = max(most, running)
-            threading.Event().wait(0.02)  # time for another thread to enter
-            with counter:
-                running -= 1
-            return ()
-
-    analyze = LazyImageAnalyzer(Analyzer)  # type: ignore[arg-type]
-
-    def upload():
-        barrier.wait()
-        analyze(portrait)
-
-    threads = [threading.Thread(target=upload) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
