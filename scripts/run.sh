@@ -8,7 +8,6 @@ cd "$(dirname "$0")/.."
 # sinks_named ARGUMENTS: print the sinks in these arguments that have an extra in pyproject.toml.
 sinks_named() { grep -oE -- '(^| )(-s|--sink)[ =]?(mqtt|web|window)\b' <<<"$*" | grep -oE '[a-z]+$' || true; }
 
-python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 # target_of PYTHON: print the name of its lock.
 target_of() {
     "$1" -c 'import platform, struct, sys
@@ -19,6 +18,14 @@ print(machine + "-py%d.%d" % sys.version_info[:2] + ("" if struct.calcsize("P") 
 # lines_of LOCK EXTRAS: print the packages that are always installed and those of these extras.
 lines_of() { sed -nE "/ # /!p; s/ # (.* )?(${2:-none})( .*)?$//p" "$1"; }
 
+# locked_packages LOCK EXTRAS: print what is installed from a lock, with the build tools. pip is there already.
+locked_packages() {
+    grep -v '^pip==' scripts/locks/build.txt
+    lines_of "$1" "$2"
+    [ -z "$system_packages" ] || sed -n '/^simplejpeg==/s/ #.*//p' "$1"
+}
+
+python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 options=() install=() system_packages=
 # picamera2 comes with Raspberry Pi OS and cannot be installed by pip, so where it is, the environment must see it. Its
 # helper simplejpeg, built for the system's numpy, does not load beside a newer one, so the environment gets its own.
@@ -30,13 +37,12 @@ fi
 extras=$({ sinks_named "$@" && { cat .venv/.extras 2>/dev/null || true; }; } | sort -u | paste -sd ,)
 lock=scripts/locks/$(target_of "$python").txt
 if [ -e "$lock" ]; then
-    groups=${extras//,/|}
-    pinned=$(cat scripts/locks/build.txt && lines_of "$lock" "$groups" && { [ -z "$system_packages" ] || sed -n '/^simplejpeg==/s/ #.*//p' "$lock"; })
+    pinned=$(locked_packages "$lock" "${extras//,/|}")
     # What pip finds in the system's packages counts as installed and may be of any version.
     pinned_options=(--no-compile ${system_packages:+--ignore-installed})
     install=(--no-deps --no-build-isolation)
 else
-    echo "run.sh: no $lock: packages are installed without checking their hashes; scripts/bundle.sh --lock makes locks" >&2
+    setup_note="no $lock: packages are installed without checking their hashes; scripts/bundle.sh --lock makes locks"
     is_32_bit "$python" || install=(-c scripts/constraints.txt)
     [ -z "$system_packages" ] || install+=(--ignore-installed simplejpeg)
 fi

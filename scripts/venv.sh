@@ -20,8 +20,8 @@ find_python() {
 
 # make_venv FOLDER PYTHON OPTIONS -- PIP ARGUMENTS: create FOLDER with PYTHON and install into it, unless it was installed
 # from the same pyproject.toml and constraints with the same arguments before. A half-made environment counts as none.
-# The lines of `pinned`, with hashes, are installed first, with the options of `pinned_options`.
-pinned='' pinned_options=()
+# The lines of `pinned`, with hashes, are installed first, with the options of `pinned_options`; `setup_note` is printed.
+pinned='' pinned_options=() setup_note=''
 make_venv() {
     local folder=$1 python=$2 options=() stamp
     shift 2
@@ -33,6 +33,7 @@ make_venv() {
     stamp=$(cat pyproject.toml scripts/constraints.txt <(echo "$PWD" "$python" "${options[@]}" "$@"; printf '%s' "$pinned") | sha256sum)
     [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
     echo "setting up $folder with $("$python" --version) (once; some minutes on a slow line)" >&2
+    [ -z "$setup_note" ] || echo "$setup_note" >&2
     rm -rf "$folder.before"
     [ -d "$folder" ] && mv "$folder" "$folder.before"
     if ! "$python" -m venv "${options[@]}" "$folder"; then

@@ -26,11 +26,12 @@ tornado==6 --hash=sha256:5 # web
 FAKE_VENV = f"""
 find_python() {{ echo {sys.executable}; }}
 is_32_bit() {{ false; }}
-pinned=
+pinned='' setup_note=''
 make_venv() {{
     echo "installs ${{*: -1}}"
     echo "$*" >arguments
     echo "$pinned" >pinned
+    echo "$setup_note" >&2
     mkdir -p .venv/bin
     printf '#!/bin/sh\\necho "edge $*"\\n' >.venv/bin/edge
     chmod +x .venv/bin/edge
