@@ -8,7 +8,8 @@
 #   scripts/pi-vm.sh cut            power failure: unflushed writes are lost
 #   scripts/pi-vm.sh reset          discard its disk
 #   scripts/pi-vm.sh e2e            every fault that a kiosk must survive, on a fresh board: docs/pi-vm.md
-#   scripts/pi-vm.sh arm64          results and instruction counts of arm64: docs/pi-vm.md
+#   scripts/pi-vm.sh arm64          results on arm64, and what a second of a camera costs there: docs/pi-vm.md
+#   scripts/pi-vm.sh models FILE    what an inference of a model file costs there: docs/pi-vm.md
 #
 # The camera is the kernel's test camera (vivid), a USB camera to programs, which shows a synthetic face. The board has no
 # network, as many kiosks; only ssh reaches it.
@@ -46,10 +47,10 @@ main() {
         "$command"
         ;;
     e2e) shift && exec env PYTHONPATH="$here/scripts" python3 -m pi_vm.e2e "$@" ;;
-    arm64) shift && arm64 "$@" ;;
+    arm64 | models) in_python "$@" ;;
     -h | --help | help) usage ;;
     "") usage >&2 && exit 2 ;;
-    *) fail "no command '$command'; there are up, ssh, status, down, cut, reset, e2e, arm64" 2 ;;
+    *) fail "no command '$command'; there are up, ssh, status, down, cut, reset, e2e, arm64, models" 2 ;;
     esac
 }
 
@@ -70,10 +71,12 @@ up() {
     status
 }
 
-arm64() {
-    local python=${PYTHON:-$here/.venv/bin/python}
+# in_python MODULE [ARGUMENTS]: of the package pi_vm, which imports this tree's edge.
+in_python() {
+    local module=$1 python=${PYTHON:-$here/.venv/bin/python}
     command -v "$python" >/dev/null || fail "no $python; 'scripts/run.sh synthetic --max-frames 1' makes it, or name another: PYTHON=..."
-    exec env PYTHONPATH="$here/scripts" "$python" -m pi_vm.arm64 "$@"
+    shift
+    exec env PYTHONPATH="$here:$here/scripts" "$python" -m "pi_vm.$module" "$@"
 }
 
 # The threads of a killed QEMU may hold it a moment longer.
