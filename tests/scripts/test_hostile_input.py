@@ -348,7 +348,7 @@ def test_with_systemd_a_model_is_tried_in_the_sandbox(board, release):
         "ProtectSystem=strict",
         "CapabilityBoundingSet=",
     )
-    assert {f"--property={each}" for each in (*wanted, "RuntimeMaxSec=300", "LimitAS=1610612736")} <= properties
+    assert {f"--property={each}" for each in (*wanted, "RuntimeMaxSec=600", "LimitAS=1610612736")} <= properties
     assert not [
         each for each in properties if re.match("--property=(Exec|Type|Restart|Watchdog|Device(?!Policy))", each)
     ]
