@@ -15,7 +15,7 @@ from edge.types import Box
 # Padding of the mirrored crop in flip test-time augmentation. The more two predictions differ, the more their mean
 # gains: of 0 to -0.06 this is about the best on PublicTest, and with the cascade's boxes it costs no accuracy.
 FLIP_PADDING = -0.03
-# Degrees, up to which a tilted head is classified as it is: networks train on faces turned by up to 15. Turning such a
+# Degrees, up to which a tilted head is classified as it is: networks train on faces turned by up to 12. Turning such a
 # crop upright cost 1 to 2 points of PublicTest, turning one of 30 degrees gained 4 to 5 (benchmarks/tilted_faces.py).
 MAX_TRAINED_ROLL = 15.0
 
