@@ -56,7 +56,7 @@ def run(settings: RunSettings) -> Summary:
     classifier = Classifier(settings.model, settings.threads, settings.prior)
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
-    processor = make_processor(settings, classifier, images=not live and cameras.has_images(source))
+    processor = make_processor(settings, classifier, live=live, images=not live and cameras.has_images(source))
     image_worker = make_image_worker(settings)
     run_info = make_run_info(classifier, image_worker, live=live)
     sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
@@ -79,10 +79,18 @@ def run(settings: RunSettings) -> Summary:
         )
 
 
-def make_processor(settings: RunSettings, classifier: Classifier, *, images: bool = False) -> FrameProcessor:
-    """Return what turns each frame into a result; with `images`, frames are unrelated images."""
+def make_processor(
+    settings: RunSettings, classifier: Classifier, *, live: bool = False, images: bool = False
+) -> FrameProcessor:
+    """Return what turns each frame into a result.
+
+    Args:
+        live: frames come from a camera, which does not wait.
+        images: frames are unrelated images.
+    """
     if images:
         return make_image_analyzer(settings, classifier, crops=settings.crops)
+    from edge.inference.budget import InferenceBudget
     from edge.inference.smoothing import TemporalSmoother
     from edge.pipeline import Pipeline
     from edge.tracking.tracker import Tracker
@@ -93,6 +101,7 @@ def make_processor(settings: RunSettings, classifier: Classifier, *, images: boo
         Tracker(detectors.make_detector(settings.detector, settings.cascade, settings.threads), settings.min_face_size),
         classifier,
         TemporalSmoother(card.labels, min_confidence, settings.half_life),
+        InferenceBudget() if live else None,
     )
 
 

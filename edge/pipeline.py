@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture.frame_rate import FrameRateCounter, FrameRateLimiter
-from edge.types import Box, FaceResult, Frame, FrameResult, InferenceRequest, RunStats, Sink, Track
+from edge.types import Box, FaceResult, Frame, FrameResult, InferenceRequest, InferenceStats, RunStats, Sink, Track
 
 STAGES = ("capture", "convert", "detect", "crop", "classify", "smooth")  # of a frame, up to its result
 
@@ -36,11 +36,24 @@ class EmotionClassifier(Protocol):
 class Smoother(Protocol):
     """Turns many inferences into one stable label: edge.inference.smoothing.TemporalSmoother."""
 
-    def plan(self, tracks: Sequence[Track], now: float) -> Sequence[InferenceRequest]: ...
+    @property
+    def stats(self) -> InferenceStats: ...
+
+    def plan(
+        self, gray: Image, tracks: Sequence[Track], now: float, limit: int | None
+    ) -> Sequence[InferenceRequest]: ...
 
     def update(
         self, tracks: Sequence[Track], probabilities: Mapping[int, NDArray[np.float32]], now: float
     ) -> Sequence[FaceResult]: ...
+
+
+class Budget(Protocol):
+    """Limits the inferences of each frame of a live source: edge.inference.budget.InferenceBudget."""
+
+    def start_frame(self, frame_time: float, index: int, waited: float) -> int: ...
+
+    def spend(self, inferences: int, seconds: float) -> None: ...
 
 
 class FrameProcessor(Protocol):
@@ -84,21 +97,28 @@ class Summary:
 
 
 class Pipeline:
-    """Processes the frames of a camera or a video."""
+    """Processes the frames of a camera or a video.
 
-    def __init__(self, tracker: FaceTracker, classifier: EmotionClassifier, smoother: Smoother) -> None:
-        self._tracker, self._classifier, self._smoother = tracker, classifier, smoother
+    Args:
+        budget: of a live source; None: no limit, as for a file, whose results must not depend on the machine.
+    """
+
+    def __init__(
+        self, tracker: FaceTracker, classifier: EmotionClassifier, smoother: Smoother, budget: Budget | None = None
+    ) -> None:
+        self._tracker, self._classifier, self._smoother, self._budget = tracker, classifier, smoother, budget
 
     def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
         """Return the result for `frame`; `capture_seconds` is how long the loop waited for it."""
         timer = StageTimer(capture=max(0.0, capture_seconds), convert=frame.convert_seconds)
+        limit = self._budget.start_frame(frame.time, frame.index, capture_seconds) if self._budget else None
         image = frame.gray if frame.search_image is None else frame.search_image
         tracks = self._tracker.update(image, frame.time)
         if image is not frame.gray:
             scale = frame.gray.shape[1] / image.shape[1]
             tracks = [Track(track.track_id, track.box.scaled(scale)) for track in tracks]
         timer.end("detect")
-        requests = self._smoother.plan(tracks, frame.time)
+        requests = self._smoother.plan(frame.gray, tracks, frame.time, limit)
         timer.end("smooth")
         crops = [self._classifier.prepare(frame.gray, request.track.box, flip=request.flip) for request in requests]
         timer.end("crop")
@@ -107,9 +127,11 @@ class Pipeline:
             for request, crop in zip(requests, crops, strict=True)
         }
         timer.end("classify")
+        if self._budget:
+            self._budget.spend(len(requests), timer.timings["crop"] + timer.timings["classify"])
         faces = tuple(self._smoother.update(tracks, probabilities, frame.time))
         timer.end("smooth")
-        return FrameResult(frame, faces, timer.timings)
+        return FrameResult(frame, faces, timer.timings, RunStats(inference=self._smoother.stats))
 
 
 class StageTimer:
@@ -165,7 +187,8 @@ def run(
         result = processor.process(frame, time.perf_counter() - requested - frame.convert_seconds)
         skipped += frame.index - next_index
         next_index = frame.index + 1
-        stats = RunStats(summary.stats.frames + 1, skipped, rate.add(time.perf_counter()))
+        fps = rate.add(time.perf_counter())
+        stats = replace(result.stats, frames=summary.stats.frames + 1, skipped=skipped, fps=fps)
         result = FrameResult(frame, result.faces, result.timings, stats)
         processed = time.perf_counter()
         for sink in sinks:

@@ -64,6 +64,7 @@ class InferenceRequest:
 
     track: Track
     flip: bool = False  # flip test-time augmentation: classify the mirrored, slightly tighter crop
+    waited: float = 0.0  # seconds since the face became due
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,12 +95,23 @@ class FaceResult:
 
 
 @dataclass(frozen=True, slots=True)
+class InferenceStats:
+    """What became of the faces of a run up to a frame: each face of each frame counts once."""
+
+    classified: int = 0
+    recent: int = 0  # not due: classified less than the shortest interval before
+    unchanged: int = 0  # not due: its label is certain, and it looks as it did when it was last classified
+    waiting: int = 0  # due, but there was time only for other faces
+
+
+@dataclass(frozen=True, slots=True)
 class RunStats:
     """Counters of a run up to a frame."""
 
     frames: int = 0  # processed, this one included
     skipped: int = 0  # of the source that never arrived: damaged, or late in a live source
     fps: float = 0.0  # processed frames per second, over the last second or so
+    inference: InferenceStats = InferenceStats()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

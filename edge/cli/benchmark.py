@@ -76,7 +76,9 @@ def benchmark(
     classifier = Classifier(settings.model, threads, settings.prior)
     source = source or app.detect_source()
     settings = replace(settings, source=source)
-    processor = app.make_processor(settings, classifier, images=cameras.has_images(source))
+    processor = app.make_processor(
+        settings, classifier, live=cameras.is_live(source), images=cameras.has_images(source)
+    )
     with app.StopSignals() as stopped:
         report = measure(settings, classifier, processor, quick=quick, baseline=baseline, stopped=stopped)
     typer.echo(text(report))

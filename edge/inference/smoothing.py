@@ -2,12 +2,10 @@
 
 Two methods are combined. Probabilities are averaged over a long time, so that noise does not change the label. Evidence
 for a label change is accumulated with CUSUM (Page: Continuous inspection schemes, Biometrika 1954); once there is
-enough, the average starts again, so that a real change shows at once. While there is such evidence, a face is
-classified twice as often. On the synthetic camera with noise (benchmarks/label_stability.py) averaging alone gave
-either 11 wrong changes a minute or a delay of half a second.
+enough, the average starts again, so that a real change shows at once. On the synthetic camera with noise
+(benchmarks/label_stability.py) averaging alone gave either 11 wrong changes a minute or a delay of half a second.
 
-Every second inference uses flip test-time augmentation: the crop is mirrored and slightly tighter. The mean of both
-crops is more accurate than one alone: on PublicTest 71.3 % against 70.8 % (trainer evaluate --tta).
+edge.inference.schedule decides which faces are classified in a frame.
 """
 
 from __future__ import annotations
@@ -19,16 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.defaults import HALF_LIFE_SECONDS, MIN_CONFIDENCE
-from edge.types import FaceResult, InferenceRequest, Track
+from edge.inference.schedule import INFERENCE_INTERVAL_SECONDS, InferenceScheduler
+from edge.types import FaceResult, InferenceRequest, InferenceStats, Track
 
-INFERENCE_INTERVAL_SECONDS = 1 / 15  # between two inferences of a face; half of it while there is evidence of a change
 CUSUM_THRESHOLD = 4.0  # nats of evidence that change a label: odds of 55 to 1
 MIN_PROBABILITY = 0.02  # in the evidence, so that no single inference reaches CUSUM_THRESHOLD
 UNCERTAIN_AFTER_SECONDS = 1.0  # of low probabilities; each change of label passes through a short time of them
 SWITCH_MARGIN = 0.1  # lead in probability that a new label needs, so that two close labels do not alternate
-HYSTERESIS = 0.05  # below the minimum confidence, down to which a label stays, or is assigned when CUSUM detects it
+# Below the minimum confidence, down to which a label stays, or is assigned when CUSUM detects it. Twice as much for
+# twice the evidence: an old label that every inference contradicts is worse than a weak new one.
+HYSTERESIS = 0.05
+CERTAIN_PROBABILITY = 0.6  # of a label, in the average and in the last inference, from which it is not in doubt
 STATE_BUFFER_SECONDS = 2.0  # for which the state of a lost face is kept
-TIMESTAMP_TOLERANCE_SECONDS = 0.002  # video timestamps may be rounded to milliseconds: differences are one off
 
 
 class CusumDetector:
@@ -63,12 +63,17 @@ class CusumDetector:
         self._counts = np.where(refuted, 0, self._counts + 1)
         self._sums = np.where(refuted[:, np.newaxis], 0, self._sums + probabilities)
 
-    def change(self) -> tuple[int, NDArray[np.float32]] | None:
-        """Return the label with enough evidence and the mean probabilities (labels,) since it began, or None."""
+    def change(self, min_confidence: float) -> tuple[int, NDArray[np.float32]] | None:
+        """Return the label with enough evidence and the mean probabilities (labels,) since it began.
+
+        None while it is not the most probable one, or its probability is more than HYSTERESIS below `min_confidence`.
+        """
         label = int(self._nats.argmax())
         if self._nats[label] < CUSUM_THRESHOLD:
             return None
-        return label, (self._sums[label] / self._counts[label]).astype(np.float32)
+        mean = (self._sums[label] / self._counts[label]).astype(np.float32)
+        hysteresis = HYSTERESIS * (2 if self._nats[label] >= 2 * CUSUM_THRESHOLD else 1)
+        return (label, mean) if label == int(mean.argmax()) and mean[label] >= min_confidence - hysteresis else None
 
 
 @dataclass
@@ -76,12 +81,12 @@ class SmootherState:
     """What the smoother keeps of one face."""
 
     probabilities: NDArray[np.float32]  # (labels,), averaged
+    last: NDArray[np.float32]  # (labels,), of the last inference
     label: int | None  # index of the label; None: uncertain
     since: float  # seconds: when the label was assigned
     inferred_at: float  # seconds, of the last inference
     cusum: CusumDetector
     uncertain_since: float | None = None  # seconds: since when every probability has been too low for a label
-    flip_next: bool = True  # whether the next inference is of the mirrored crop
 
     def assign(self, label: int | None, now: float) -> None:
         """Change the label, and discard the evidence against the old one."""
@@ -96,7 +101,7 @@ class TemporalSmoother:
         labels: of the model, in the order of its outputs.
         min_confidence: probability below which a face gets no label, 0 to 1.
         half_life: seconds after which an inference counts half in the average; 0: no averaging.
-        interval: seconds between two inferences of one face.
+        interval: the shortest time between two inferences of one face, in seconds.
     """
 
     def __init__(
@@ -107,31 +112,37 @@ class TemporalSmoother:
         interval: float = INFERENCE_INTERVAL_SECONDS,
     ) -> None:
         self._labels, self._min_confidence = tuple(labels), min_confidence
-        self._half_life, self._interval = half_life, interval
+        self._half_life = half_life
         self._states: dict[int, SmootherState] = {}
+        self._scheduler = InferenceScheduler(interval)
 
-    def plan(self, tracks: Sequence[Track], now: float) -> list[InferenceRequest]:
-        """Return the inferences that are due at `now` seconds."""
-        requests = []
-        for track in tracks:
-            state = self._states.get(track.track_id)
-            if state is None:
-                requests.append(InferenceRequest(track))
-                continue
-            changing = state.label is not None and state.cusum.has_evidence
-            interval = self._interval / 2 if changing else self._interval
-            if not 0 <= now - state.inferred_at < interval - TIMESTAMP_TOLERANCE_SECONDS:
-                requests.append(InferenceRequest(track, flip=state.flip_next))
-        return requests
+    @property
+    def stats(self) -> InferenceStats:
+        """What became of all faces so far."""
+        return self._scheduler.stats
+
+    def plan(
+        self, gray: NDArray[np.uint8], tracks: Sequence[Track], now: float, limit: int | None = None
+    ) -> list[InferenceRequest]:
+        """Return the inferences of the frame `gray` (height, width) at `now` seconds, `limit` at most."""
+        return self._scheduler.plan(gray, tracks, self._is_in_doubt, now, limit)
+
+    def _is_in_doubt(self, track_id: int) -> bool:
+        """Return whether another inference may change the label of a face."""
+        state = self._states[track_id]
+        if state.label is None or state.cusum.has_evidence:
+            return True
+        least = max(CERTAIN_PROBABILITY, self._min_confidence)
+        return bool(min(state.probabilities[state.label], state.last[state.label]) < least)
 
     def update(
         self, tracks: Sequence[Track], probabilities: Mapping[int, NDArray[np.float32]], now: float
     ) -> tuple[FaceResult, ...]:
-        """Return a result for each of `tracks` at `now` seconds.
+        """Return a result for each of `tracks` at `now` seconds, except for those that were never classified.
 
         Args:
             tracks: all faces of the frame.
-            probabilities: track id -> (labels,), of the faces that were classified; a new face must be one of them.
+            probabilities: track id -> (labels,), of the faces that were classified.
         """
         for track_id, inferred in probabilities.items():
             self._add(track_id, inferred, now)
@@ -142,9 +153,12 @@ class TemporalSmoother:
                 for track_id, state in self._states.items()
                 if track_id in visible or 0 <= now - state.inferred_at <= STATE_BUFFER_SECONDS
             }
+            self._scheduler.keep(self._states)
         results = []
         for track in tracks:
-            state = self._states[track.track_id]
+            state = self._states.get(track.track_id)
+            if state is None:
+                continue
             label = None if state.label is None else self._labels[state.label]
             age = max(0.0, now - state.inferred_at)
             results.append(make_result(track, self._labels, state.probabilities, label, state.since, age))
@@ -156,19 +170,19 @@ class TemporalSmoother:
         if state is None:
             label = strongest_label(probabilities, self._min_confidence)
             cusum = CusumDetector(len(probabilities))
-            self._states[track_id] = SmootherState(probabilities, label, now, now, cusum)
+            self._states[track_id] = SmootherState(probabilities, probabilities, label, now, now, cusum)
             return
         elapsed = max(0.0, now - state.inferred_at)
         weight = 0.5 ** (elapsed / self._half_life) if self._half_life > 0 else 0.0
         state.probabilities = (weight * state.probabilities + (1 - weight) * probabilities).astype(np.float32)
-        state.inferred_at, state.flip_next = now, not state.flip_next
+        state.inferred_at, state.last = now, probabilities
         if self._half_life > 0:
             current = self._min_confidence if state.label is None else float(probabilities[state.label])
             state.cusum.add(probabilities, current)
-            label, mean = state.cusum.change() or (None, state.probabilities)
-            if label == int(mean.argmax()) and mean[label] >= self._min_confidence - HYSTERESIS:
-                state.assign(label, now)
-                state.probabilities = mean
+            change = state.cusum.change(self._min_confidence)
+            if change is not None:
+                state.assign(change[0], now)
+                state.probabilities = change[1]
         self._update_label(state, now)
 
     def _update_label(self, state: SmootherState, now: float) -> None:

@@ -9,7 +9,8 @@ import pytest
 from edge import pipeline as pipeline_module
 from edge.capture.frame_rate import FrameRateLimiter
 from edge.detection.haar import HaarDetector
-from edge.inference.smoothing import INFERENCE_INTERVAL_SECONDS, TemporalSmoother
+from edge.inference.schedule import MAX_AGE_SECONDS
+from edge.inference.smoothing import TemporalSmoother
 from edge.pipeline import STAGES, Pipeline, StageTimer, Summary
 from edge.pipeline import run as run_loop
 from edge.tracking.tracker import Tracker
@@ -48,7 +49,7 @@ def real_pipeline(classifier):
 
 
 def frames(*levels: int):
-    return (frame(time=index / 10, index=index, level=level) for index, level in enumerate(levels))
+    return (frame(time=index * MAX_AGE_SECONDS, index=index, level=level) for index, level in enumerate(levels))
 
 
 # --- one frame ----------------------------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ def test_uncertain_face_has_no_label_and_the_highest_confidence(pipeline):
 def test_confidence_is_that_of_the_label_even_if_another_leads(tracker, fake_classifier):
     pipeline = Pipeline(tracker, fake_classifier, TemporalSmoother(FAKE_LABELS, min_confidence=0, half_life=0))
     pipeline.process(frame(level=60))
-    (face,) = pipeline.process(frame(level=48, time=0.1)).faces
+    (face,) = pipeline.process(frame(level=48, time=MAX_AGE_SECONDS)).faces
     assert face.label == "calm"
     assert face.confidence == pytest.approx(0.48)
 
@@ -104,16 +105,46 @@ def test_small_image_is_searched_and_the_large_one_classified(pipeline):
 
 
 def test_face_is_classified_only_when_an_inference_is_due(pipeline, fake_classifier):
-    for number in range(61):
-        (face,) = pipeline.process(frame(time=number / 60, level=80)).faces
-        assert face.label == "calm"  # a result in each frame nevertheless
-    assert fake_classifier.calls == pytest.approx(1 / INFERENCE_INTERVAL_SECONDS, abs=1)
+    for number in range(60):
+        result = pipeline.process(frame(time=number / 60, level=80))
+        assert result.faces[0].label == "calm"  # a result in each frame nevertheless
+    assert fake_classifier.calls == pytest.approx(1 / MAX_AGE_SECONDS, abs=1)
+    assert result.stats.inference.classified == fake_classifier.calls
 
 
-def test_every_second_inference_is_flipped(pipeline, fake_classifier):
+def test_every_second_inference_in_doubt_is_flipped(pipeline, fake_classifier):
     for number in range(4):
-        pipeline.process(frame(number / 10, number, level=80))
+        pipeline.process(frame(number / 10, number, level=58))
     assert fake_classifier.flips == [False, True, False, True]
+
+
+class FakeBudget:
+    """Allows three inferences in each frame; keeps what it was given."""
+
+    def __init__(self):
+        self.frames, self.spent = [], []
+
+    def start_frame(self, frame_time, index, waited):
+        self.frames.append((frame_time, index, waited))
+        return 3
+
+    def spend(self, inferences, seconds):
+        self.spent.append((inferences, seconds))
+
+
+def test_budget_limits_the_inferences_and_pays_for_them(tracker, fake_classifier, monkeypatch):
+    monkeypatch.setattr(pipeline_module, "time", TickingClock())
+    smoother, budget = FakeSmoother(), FakeBudget()
+    pipeline = Pipeline(tracker, fake_classifier, smoother, budget)
+    pipeline.process(frame(time=0.5, index=7), 0.25)
+    assert (budget.frames, smoother.limits) == ([(0.5, 7, 0.25)], [3])
+    assert budget.spent == [(1, 2.0)]  # a second each for the crop and the inference
+
+
+def test_without_a_budget_there_is_no_limit(tracker, fake_classifier):
+    smoother = FakeSmoother()
+    Pipeline(tracker, fake_classifier, smoother).process(frame())
+    assert smoother.limits == [None]
 
 
 # --- the loop -----------------------------------------------------------------------------------------------------

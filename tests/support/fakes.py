@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.detection.tile_scheduler import Tile, make_tiles
-from edge.types import Box, Detection, FaceResult, Frame, FrameResult, InferenceRequest, Track
+from edge.types import Box, Detection, FaceResult, Frame, FrameResult, InferenceRequest, InferenceStats, Track
 
 FACE_BOX = Box(10, 12, 20, 24)  # of every fake face that no test places elsewhere
 FAKE_LABELS = ("calm", "cross")  # of every fake model
@@ -141,12 +141,22 @@ class FakeClassifier:
 class FakeSmoother:
     """Plans one inference of each face in each frame and returns each as it is; keeps what it was given."""
 
+    stats = InferenceStats()
+
     def __init__(self) -> None:
+        self.limits: list[int | None] = []  # of each call of `plan`
         self.planned: list[tuple[Sequence[Track], float]] = []
         self.updated: list[tuple[Sequence[Track], dict[int, list[float]], float]] = []
 
-    def plan(self, tracks: Sequence[Track], now: float) -> Sequence[InferenceRequest]:
+    def plan(
+        self,
+        gray: NDArray[np.uint8],  # noqa: ARG002 (of the protocol)
+        tracks: Sequence[Track],
+        now: float,
+        limit: int | None,
+    ) -> Sequence[InferenceRequest]:
         self.planned.append((tracks, now))
+        self.limits.append(limit)
         return [InferenceRequest(track) for track in tracks]
 
     def update(
