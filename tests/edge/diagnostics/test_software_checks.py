@@ -81,6 +81,12 @@ def test_a_model_that_cannot_be_loaded_or_run_is_an_error(tmp_path):
     assert_check(check, "error", "cut.tflite", "trainer quantize")
 
 
+def test_file_of_a_detector_that_does_not_load_is_an_error(tmp_path):
+    (tmp_path / "net.onnx").write_text("text")
+    check = software_checks.check_face_detector(f"yunet:{tmp_path / 'net.onnx'}")
+    assert_check(check, "error", "net.onnx: not a YuNet network", "docs/detectors.md")
+
+
 def test_without_xnnpack_only_the_new_runtime_is_slow():
     module = tflite.runtime()
     resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
