@@ -19,6 +19,7 @@ from trainer import keras_backend
 
 METADATA_MEMBER = CARD_MEMBER  # the name that the card has in a .tflite file
 MAX_METADATA_BYTES = 1_000_000
+_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, deeply nested JSON
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,19 @@ def load_metadata(path: Path) -> KerasMetadata | None:
     Raises ModelError when they are damaged or have the keys of an earlier version: their labels must not be guessed.
     """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(METADATA_MEMBER) as file:
-            content = file.read(MAX_METADATA_BYTES)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError):
-        return None
-    try:
-        values = json.loads(content)
+        with zipfile.ZipFile(path) as archive:
+            if METADATA_MEMBER not in archive.namelist():
+                return None
+            with archive.open(METADATA_MEMBER) as file:
+                values = json.loads(file.read(MAX_METADATA_BYTES))
+        labels, resolution = values["labels"], int(values["effective_resolution"])
+        if not isinstance(labels, list) or not 1 <= len(set(map(str, labels))) == len(labels) or resolution < 1:
+            raise ValueError("labels or effective_resolution")
         frequencies = {str(label): float(x) for label, x in values.get("class_frequencies", {}).items()}
-        return KerasMetadata(tuple(map(str, values["labels"])), int(values["effective_resolution"]), frequencies)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        return KerasMetadata(tuple(map(str, labels)), resolution, frequencies)
+    except (*_DAMAGED_ZIP, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        if not zipfile.is_zipfile(path):
+            return None  # no .keras file at all, which `load` reports
         raise ModelError(
             f"{path}: metadata damaged or of an earlier version; 'python -m trainer.migrate {path}' converts the latter"
         ) from error

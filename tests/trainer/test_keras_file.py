@@ -66,13 +66,28 @@ def test_model_of_others_has_no_metadata(build, tmp_path):
         '{"labels": 1, "effective_resolution": 48}',
         '{"labels": ["a"], "effective_resolution": 48, "class_frequencies": [1]}',
         '{"labels": ["a"], "effective_resolution": 48, "class_frequencies": {"a": "all"}}',
+        '{"labels": "abc", "effective_resolution": 48}',
+        '{"labels": ["a", "a"], "effective_resolution": 48}',
+        '{"labels": ["a"], "effective_resolution": 1e999}',
+        '{"labels": ["a"], "effective_resolution": 0}',
+        "[" * 20_000,
     ],
+    ids=lambda content: content[:60],
 )
 def test_damaged_or_old_metadata_are_an_error(content, tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(keras_file.METADATA_MEMBER, content)
     with pytest.raises(ModelError, match=r"model\.keras: .*trainer\.migrate"):
+        keras_file.load_metadata(path)
+
+
+def test_labels_of_damaged_metadata_are_not_guessed(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(keras_file.METADATA_MEMBER, '{"labels": ["a", "b"], "effective_resolution": 48}')
+    path.write_bytes(path.read_bytes().replace(b'"b"', b'"c"'))  # its checksum is wrong now
+    with pytest.raises(ModelError, match="metadata damaged"):
         keras_file.load_metadata(path)
 
 

@@ -49,18 +49,21 @@ def open_float_model(source: Path, dataset: Dataset, labels: Sequence[str] = (),
     if metadata and labels and tuple(labels) != metadata.labels:
         raise QuantizeError(f"{source}: has the labels {', '.join(metadata.labels)}; leave out --labels")
     metadata = metadata or KerasMetadata(tuple(labels) or dataset.class_names, dataset.side)
-    if (outputs := int(model.output_shape[-1])) != len(metadata.labels):
+    if model.output_shape[-1] != len(metadata.labels):
         which = "--labels has" if labels else "the data set has"
         raise QuantizeError(
-            f"{source}: {outputs} outputs, but {which} {len(metadata.labels)} classes; name the labels by --labels, in "
-            "the order of the outputs"
+            f"{source}: {model.output_shape[-1]} outputs, but {which} {len(metadata.labels)} classes; name the labels "
+            "by --labels, in the order of the outputs"
         )
     faces = _some_faces(match_labels(dataset, metadata.labels))
     predictions = predict_keras(model, faces, metadata.effective_resolution)
     if logits:
         if are_probabilities(predictions):
             raise QuantizeError(f"{source}: its outputs are probabilities already; leave out --logits")
-        model = _add_softmax(model)
+        import keras
+
+        outputs = keras.layers.Softmax(name="softmax")(model.outputs[0])
+        model = keras.Model(model.inputs[0], outputs, name=model.name)
         predictions = predict_keras(model, faces, metadata.effective_resolution)
     require_probabilities(predictions, source)
     order = find_better_order(compute_metrics(predictions, faces).confusion, metadata.labels) if is_foreign else None
@@ -74,9 +77,3 @@ def _some_faces(dataset: Dataset) -> Dataset:
     known = np.flatnonzero(dataset.splits != PRIVATE_TEST)
     rows = [known[dataset.labels[known] == label][:CHECKED_FACES] for label in range(len(dataset.class_names))]
     return dataset.take(np.concatenate(rows))
-
-
-def _add_softmax(model: Any) -> Any:
-    import keras
-
-    return keras.Model(model.inputs[0], keras.layers.Softmax(name="softmax")(model.outputs[0]), name=model.name)

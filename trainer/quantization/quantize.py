@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from edge import __version__
 from edge.config.defaults import MIN_CONFIDENCE
 from edge.inference import model_file
-from edge.inference.classifier import Classifier, runtime
+from edge.inference.classifier import Classifier
 from edge.inference.model_file import ModelCard
 from edge.inference.preprocess import resample
 from edge.system.native_output import suppress_native_output
+from edge.system.tflite import runtime
 from trainer.data import label_mapping
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.errors import QuantizeError

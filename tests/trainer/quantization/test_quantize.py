@@ -8,8 +8,9 @@ import pytest
 
 from edge.errors import ModelError
 from edge.inference import model_file
-from edge.inference.classifier import Classifier, runtime
+from edge.inference.classifier import Classifier
 from edge.inference.model_file import ModelCard
+from edge.system.tflite import runtime
 from tests.support import faces
 from tests.support.small import DATA
 from trainer import keras_file
