@@ -18,7 +18,8 @@ import pytest
 from edge.capture.synthetic import SyntheticScene
 from edge.config.models import shipped_model
 from edge.inference import model_file
-from edge.inference.classifier import Classifier, dequantize, runtime
+from edge.inference.classifier import Classifier, dequantize
+from edge.system.tflite import runtime
 from tests.support.commands import run_edge
 from tests.support.images import PORTRAIT_FACE
 from tests.support.paths import ROOT
@@ -30,7 +31,8 @@ import sys
 from dataclasses import replace
 import numpy as np
 from edge.config.models import shipped_model
-from edge.inference.classifier import Classifier, runtime
+from edge.inference.classifier import Classifier
+from edge.system.tflite import runtime
 assert runtime().__name__ == "tflite_runtime.interpreter", runtime()
 classifier = Classifier(shipped_model())
 classifier.card = replace(classifier.card, temperature=1.0)  # the output of the runtime itself
