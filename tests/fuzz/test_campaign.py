@@ -37,7 +37,7 @@ def test_expected_errors_and_returns_are_no_failures(monkeypatch):
         assert (tally.accepted, tally.refused, tally.failed) == (accepted, refused, 0)
 
 
-def test_campaign_goes_on_after_a_crash_and_after_an_interruption(monkeypatch, tmp_path):
+def test_campaign_goes_on_after_crash_and_interruption(monkeypatch, tmp_path):
     monkeypatch.setenv("FAULT", "crash")
     Campaign(tmp_path / "state").run(BROKEN, seed=7, inputs=2)
     monkeypatch.setenv("FAULT", "none")

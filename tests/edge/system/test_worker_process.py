@@ -38,7 +38,7 @@ def test_requests_are_answered_by_one_process(worker):
         pytest.param(b"loop", "more than 1 s of processor time", marks=pytest.mark.slow),
     ],
 )
-def test_end_of_the_process_is_an_error_and_the_next_request_works(worker, monkeypatch, request_, reason):
+def test_crash_is_an_error_and_the_next_request_works(worker, monkeypatch, request_, reason):
     monkeypatch.setattr(worker_process, "CPU_SECONDS", 1)  # as in the child
     with pytest.raises(WorkerError, match=reason):
         worker.request(request_)
