@@ -115,6 +115,8 @@ def quantize(
     float_probabilities = predict_keras(model, rows, keras_metadata.effective_resolution)
     if not keras_metadata.class_frequencies:
         report_progress(f"{source.name} has no class frequencies: those of the {TRAINING} faces are used")
+    if not keras_metadata.class_frequencies:
+        report_progress(f"{source.name} has no class frequencies: those of the {TRAINING} faces are used")
     pixels = representative_faces(dataset.split(TRAINING), int(model.input_shape[1]), samples)
     content = _quantize_weights(model, source, pixels, report_progress)
     report_progress("evaluating the int8 model with the classifier of the device")
