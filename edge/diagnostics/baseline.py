@@ -100,7 +100,11 @@ def metrics(report: Mapping[str, Any]) -> dict[str, float | None]:
         "skipped_fps": loop["skipped_fps"],
         "faces_per_frame": loop["faces_per_frame"],
     }
+    inference = loop.get("inference")  # reports of older versions have none
+    for name in ("per_second", "per_face_second"):
+        found[f"inferences_{name}"] = inference and inference[name]
     latencies = {**loop["stages_ms"], "end_to_end": loop["end_to_end_ms"]}
+    latencies["result_age"] = inference and inference["age_ms"]
     latencies["classifier"] = single_stream and single_stream["latency_ms"]
     for name, stats in latencies.items():
         for key in ("p50", "p90", "p99"):

@@ -59,6 +59,19 @@ class Bottleneck:
 
 
 @dataclass(frozen=True, slots=True)
+class InferenceResult:
+    """The inferences of the loop. The four fractions, 0 to 1, are of all faces of all frames, and add up to 1."""
+
+    per_second: float
+    per_face_second: float
+    classified: float  # fraction
+    recent: float  # fraction not due: classified a moment before
+    unchanged: float  # fraction not due: the label is certain, and the face looks the same
+    waiting: float  # fraction due, but there was time only for other faces
+    age_ms: LatencyStats  # of the results shown: since the last inference of their face
+
+
+@dataclass(frozen=True, slots=True)
 class LoopResult:
     """Measurements of the loop. Stages are those of edge.pipeline and `sinks`; `total` is their sum without capture."""
 
@@ -74,6 +87,7 @@ class LoopResult:
     overhead: float  # fraction of the busy time (without capture) that is not detect, crop or classify, 0 to 1
     end_to_end_ms: LatencyStats | None  # from the arrival of a frame to the end of its sinks; None: not a live source
     bottleneck: Bottleneck
+    inference: InferenceResult | None  # None: no face, or images, in which every face is classified
 
 
 @dataclass(frozen=True, slots=True)

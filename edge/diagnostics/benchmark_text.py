@@ -5,12 +5,22 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from edge.diagnostics.benchmark_report import Comparison, LoopResult, MachineState, Report
+from edge.diagnostics.benchmark_report import Comparison, InferenceResult, LoopResult, MachineState, Report
 from edge.diagnostics.latency import LatencyStats
 from edge.diagnostics.single_stream import SINGLE_STREAM_RULE, SingleStreamResult
 from edge.system import machine
 
 TEXT_WIDTH = 100  # columns
+MAX_SKIPPED_FRACTION = 0.05  # of the camera's frames, up to which the loop keeps up
+MAX_WAITING_FRACTION = 0.05  # of the faces, up to which inferences do not wait
+STAGE_ADVICE = {  # slowest stage -> what makes it faster
+    "classify": "use a smaller model (--model)",
+    "crop": "use a smaller image of the camera",
+    "detect": "use a larger min_face_size, or a smaller image of the camera",
+    "convert": "use a smaller image of the camera, or one that needs no conversion (YUYV)",
+    "sinks": "leave out sinks, one at a time (python -m benchmarks.sink_cost)",
+    "other": "end other programs, or lower the frame rate (--max-fps)",
+}
 
 
 def text(report: Report) -> str:
@@ -77,10 +87,42 @@ def _loop(report: Report) -> list[str]:
         *_line("loop", f"{loop.seconds:.1f} s, {loop.frames} frames, {loop.faces_per_frame:.2f} faces per frame"),
         *_line("frames/s", ", ".join(rates)),
         *_line("bottleneck", bottleneck),
+        *_line("inferences", _inferences(loop.inference)),
+        *_line("advice", find_advice(report)),
         *_line("overhead", f"{loop.overhead:.1%} of the busy time is not detect, crop or classify"),
         *_line("memory", f"resident {resident}, peak {peak}, growth since the warm-up {growth}"),
         *_line("CPU", f"{process.cpu_percent:.0f}% of one core, {_value(process.threads)} threads"),
     ]
+
+
+def _inferences(inference: InferenceResult | None) -> str:
+    if inference is None:
+        return "not available: no face, or images, in which every face is classified"
+    return (
+        f"{inference.per_second:.1f} per second, {inference.per_face_second:.1f} per face; of the faces in all frames "
+        f"{inference.classified:.0%} were classified, {inference.recent:.0%} a moment before, "
+        f"{inference.unchanged:.0%} had not changed, {inference.waiting:.0%} waited for time; "
+        f"results are {inference.age_ms.p50:.0f} ms old (p90 {inference.age_ms.p90:.0f})"
+    )
+
+
+def find_advice(report: Report) -> str:
+    """Return what to change on this board, as a sentence; what to measure where the source sets no pace."""
+    loop, inference = report.loop, report.loop.inference
+    if loop.source_fps is None:
+        return "measure a camera: a file is read as fast as possible, so there is nothing to keep up with"
+    keeps_up = loop.skipped_fps <= MAX_SKIPPED_FRACTION * loop.source_fps
+    waits = inference is not None and inference.waiting > MAX_WAITING_FRACTION
+    if keeps_up and not waits:
+        return "nothing to change: the loop keeps up with the camera, and no inference waits"
+    problem = "inferences wait for time" if keeps_up else f"{loop.skipped_fps:.1f} frames per second are skipped"
+    stage = "classify" if keeps_up else loop.bottleneck.slowest_stage
+    cores, threads = report.machine["cpus"], report.settings["threads"]
+    if stage in ("detect", "classify") and cores and threads < cores:
+        return (
+            f"{problem}: measure with --threads {cores} (now {threads}, on {cores} cores), then {STAGE_ADVICE[stage]}"
+        )
+    return f"{problem}: {STAGE_ADVICE.get(stage, STAGE_ADVICE['other'])}"
 
 
 def _stage_table(loop: LoopResult) -> list[str]:

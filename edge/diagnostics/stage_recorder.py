@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Self
 
 from edge.capture import registry as cameras
-from edge.diagnostics.benchmark_report import Bottleneck, LoopResult, MachineState, ProcessUsage, WarmUp
+from edge.diagnostics.benchmark_report import (
+    Bottleneck,
+    InferenceResult,
+    LoopResult,
+    MachineState,
+    ProcessUsage,
+    WarmUp,
+)
 from edge.diagnostics.latency import Reservoir
 from edge.errors import EmotionEdgeError
 from edge.system import machine, process
-from edge.types import Frame, FrameResult, Sink
+from edge.types import Frame, FrameResult, InferenceStats, Sink
 
 # The warm-up ends when both are reached.
 WARM_UP_SECONDS = 2.0
@@ -32,6 +39,7 @@ class _Snapshot:
     cpu: float  # seconds of the process
     index: int  # of the frame
     captured_at: float  # seconds, monotonic
+    inference: InferenceStats
 
 
 class StageRecorder:
@@ -76,7 +84,9 @@ class StageRecorder:
         start = time.perf_counter()
         self._sink.write(result)
         frame = result.frame
-        snapshot = _Snapshot(time.perf_counter(), time.process_time(), frame.index, frame.captured_at)
+        snapshot = _Snapshot(
+            time.perf_counter(), time.process_time(), frame.index, frame.captured_at, result.stats.inference
+        )
         end_to_end = time.monotonic() - frame.captured_at
         if self._first_result_seconds is None and result.faces:
             self._first_result_seconds = process.seconds_since_start()
@@ -92,6 +102,7 @@ class StageRecorder:
             self._begin = snapshot.at
             self._stages = (*result.timings, "sinks")
             self._reservoir = Reservoir(len(self._stages) + 2)  # and total, and end to end
+            self._ages = Reservoir(1)
             height, width = result.frame.gray.shape
             self.frame_size = (width, height)
             # Not earlier: the programs that it starts would delay the first result.
@@ -104,6 +115,8 @@ class StageRecorder:
         seconds = (*result.timings.values(), sink_seconds)
         self._reservoir.add((*seconds, sum(seconds) - result.timings["capture"], end_to_end))
         self._faces += len(result.faces)
+        for face in result.faces:
+            self._ages.add((face.age,))
         if self._last is None:
             self._on_start()
         self._last = snapshot
@@ -148,7 +161,18 @@ class StageRecorder:
             overhead=min(1.0, max(0.0, 1 - sum(sums[stage] for stage in WORK_STAGES) / busy)),
             end_to_end_ms=self._reservoir.stats(len(names)) if live else None,
             bottleneck=find_bottleneck({stage: sums[stage] for stage in self._stages}, seconds),
+            inference=self._inference_result(base.inference, last.inference, seconds),
         )
+
+    def _inference_result(self, base: InferenceStats, last: InferenceStats, seconds: float) -> InferenceResult | None:
+        counts = {name: value - getattr(base, name) for name, value in asdict(last).items()}
+        total = sum(counts.values())
+        if not total or not self._ages.count:
+            return None
+        face_seconds = total / self._reservoir.count * seconds
+        fractions = {name: count / total for name, count in counts.items()}
+        per_second, per_face_second = (counts["classified"] / of for of in (seconds, face_seconds))
+        return InferenceResult(per_second, per_face_second, **fractions, age_ms=self._ages.stats(0))
 
 
 class RepeatedSource:

@@ -13,7 +13,7 @@ from edge.diagnostics.latency import LatencyStats
 from edge.diagnostics.single_stream import SingleStreamResult
 from edge.diagnostics.stage_recorder import WARM_UP_FRAMES, StageRecorder
 from edge.pipeline import STAGES
-from edge.types import FrameResult
+from edge.types import FrameResult, InferenceStats, RunStats
 from tests.support.fakes import FakeClock, face_result, frame
 
 SINK_SECONDS = 0.005
@@ -65,12 +65,18 @@ def slow_classifier(clock, seconds) -> Any:
     return SlowClassifier(clock, seconds)
 
 
-def record_frame(clock, recorder, index, *, capture=0.06, detect=0.02, faces=1):
-    """Record a frame that was captured 10 ms ago; other stages: classify 10 ms, smooth 5 ms, sinks 5 ms."""
+def record_frame(clock, recorder, index, *, capture=0.06, detect=0.02, faces=1, **stats):
+    """Record a frame that was captured 10 ms ago; other stages: classify 10 ms, smooth 5 ms, sinks 5 ms.
+
+    Results are 0, 100, 200, 0, ... ms old. Unless `stats` has other InferenceStats, the only face was classified in one
+    frame, and in two frames it had not changed.
+    """
+    stats = stats or {"classified": index // 3, "unchanged": index - index // 3}
     timings = dict.fromkeys(STAGES, 0.0) | {"capture": capture, "detect": detect, "classify": 0.01, "smooth": 0.005}
     clock.now += sum(timings.values())
     captured = replace(frame(index / 10, index), captured_at=clock.now - 0.01)
-    recorder.write(FrameResult(captured, tuple(face_result(track_id=n) for n in range(faces)), timings))
+    found = tuple(face_result(track_id=n, age=index % 3 / 10) for n in range(faces))
+    recorder.write(FrameResult(captured, found, timings, RunStats(inference=InferenceStats(**stats))))
 
 
 def record_warm_up(clock, recorder):

@@ -51,6 +51,17 @@ class RunCollector(Collector):
         yield _gauge("skipped_fps", "Frames per second that were skipped.", rates.skipped_fps)
         yield CounterMetricFamily("emotion_edge_frames", "Frames processed.", state.stats.frames)
         yield CounterMetricFamily("emotion_edge_skipped_frames", "Frames skipped.", state.stats.skipped)
+        inference = state.stats.inference
+        yield CounterMetricFamily("emotion_edge_inferences", "Inferences.", inference.classified)
+        skipped = CounterMetricFamily(
+            "emotion_edge_skipped_inferences",
+            "Faces in a frame that were not classified: recent: classified a moment before; unchanged: the label is "
+            "certain, and the face looks the same; waiting: there was time only for other faces.",
+            labels=["reason"],
+        )
+        for reason in ("recent", "unchanged", "waiting"):
+            skipped.add_metric([reason], getattr(inference, reason))
+        yield skipped
         if age is not None:
             yield _gauge("last_frame_age_seconds", "Time since the last frame.", age)
         for name, text, histogram in (
@@ -74,6 +85,8 @@ class FaceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         faces = self._state.faces
         yield _gauge("faces", "Faces in the last frame.", len(faces))
+        text = "Largest time since the last inference of a face in the last frame, 0 without a face."
+        yield _gauge("result_age_seconds", text, max((face.age for face in faces), default=0.0))
         text = "Mean probability of a label over the faces in the last frame, 0 without a face."
         probability = GaugeMetricFamily("emotion_edge_probability", text, labels=["label"])
         for label in self._state.labels:

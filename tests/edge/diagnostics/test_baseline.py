@@ -34,12 +34,23 @@ def test_two_reports_are_compared_metric_by_metric(clock, tmp_path):
     assert (comparison.method, comparison.differences) == ("report", ())
     metrics = comparison.metrics
     latencies = {name.removesuffix("_p90_ms") for name in metrics if name.endswith("_p90_ms")}
-    assert latencies == {*STAGES, "sinks", "total", "end_to_end", "classifier"}
+    assert latencies == {*STAGES, "sinks", "total", "end_to_end", "result_age", "classifier"}
     assert asdict(metrics["detect_p90_ms"]) == pytest.approx({"value": 20.0, "baseline": 10.0, "ratio": 2.0})
     assert metrics["fps"].ratio == pytest.approx(0.25)
     assert metrics["classifier_p90_ms"].ratio == 1.0
     assert metrics["end_to_end_p50_ms"].ratio is None  # the baseline lacks it
     assert metrics["skipped_fps"].ratio is None  # the baseline is 0
+
+
+def test_a_report_from_before_inferences_were_counted_is_read(clock, tmp_path):
+    report, baseline = parsed(make_report(clock)), parsed(make_report(clock))
+    del baseline["loop"]["inference"]
+    (tmp_path / "baseline.json").write_text(json.dumps(baseline))
+    loaded = load_baseline(tmp_path / "baseline.json")
+    assert loaded.report
+    metrics = compare_to_report(report, loaded.report, loaded.path).metrics
+    assert metrics["inferences_per_second"].value == pytest.approx(10 / 3, rel=0.02)
+    assert metrics["inferences_per_second"].baseline is metrics["result_age_p90_ms"].baseline is None
 
 
 def test_conditions_in_which_two_reports_differ_are_listed(clock, tmp_path):

@@ -57,6 +57,55 @@ def test_the_bottleneck_names_its_fractions_and_stage(clock, live, waits_for):
     assert value(compute, "bottleneck").startswith("compute: ")
 
 
+def with_loop(report, **changes):
+    """Return `report` with other measurements of the loop; `waiting` is that of its inferences."""
+    waiting = changes.pop("waiting", 0.0)
+    inference = replace(report.loop.inference, waiting=waiting)
+    return replace(report, loop=replace(report.loop, inference=inference, **changes))
+
+
+def test_inferences_have_their_rate_fractions_and_age(clock):
+    shown = value(with_loop(make_report(clock), waiting=0.05), "inferences")
+    assert shown.startswith("3.4 per second, 3.4 per face")
+    for part in ("34% were classified", "66% had not changed", "5% waited", "100 ms old (p90 200)"):
+        assert part in shown
+    report = make_report(clock)
+    assert "not available" in value(replace(report, loop=replace(report.loop, inference=None)), "inferences")
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "advice"),
+    [
+        ({}, {}, "nothing to change"),
+        ({"waiting": 0.2}, {}, "inferences wait for time: measure with --threads 4 (now 1, on 4 cores), then use a sm"),
+        ({"waiting": 0.2}, {"threads": 4}, "inferences wait for time: use a smaller model (--model)"),
+        ({"skipped_fps": 9.0}, {"threads": 4}, "9.0 frames per second are skipped: use a larger min_face_size"),
+        (
+            {"skipped_fps": 9.0, "bottleneck": Bottleneck("compute", "sinks")},
+            {},
+            "9.0 frames per second are skipped: leave",
+        ),
+        (
+            {"skipped_fps": 9.0, "bottleneck": Bottleneck("compute", "smooth")},
+            {},
+            "9.0 frames per second are skipped: end",
+        ),
+        ({"source_fps": None}, {}, "measure a camera"),
+    ],
+    ids=["keeps up", "inferences wait", "no more cores", "search is slow", "sinks are slow", "other", "file"],
+)
+def test_advice_names_what_to_change_on_this_board(clock, changes, settings, advice):
+    report = with_loop(make_report(clock), **{"source_fps": 30.0, **changes})
+    shown = value(replace(report, settings={**report.settings, **settings}), "advice")
+    assert shown.startswith(advice)
+
+
+def test_advice_without_inferences_is_about_frames(clock):
+    report = make_report(clock)
+    idle = replace(report, loop=replace(report.loop, inference=None))
+    assert value(idle, "advice").startswith("nothing to change")
+
+
 def test_a_source_that_waits_has_no_end_to_end_time(clock):
     line = next(line for line in text(make_report(clock, live=False)).splitlines() if line.startswith("end to end"))
     assert "not measured" in line

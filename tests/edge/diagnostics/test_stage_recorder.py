@@ -69,6 +69,34 @@ def test_skipped_frames_count_for_the_camera_and_not_the_loop(clock):
     assert (loop.fps, loop.skipped_fps, loop.source_fps) == pytest.approx((10, 20, 30))
 
 
+def test_inferences_are_counted_after_the_warm_up(clock):
+    inference = make_recorder(clock, frames=90).result(live=True)[1].inference
+    assert inference
+    assert (inference.per_second, inference.per_face_second) == pytest.approx((10 / 3, 10 / 3))  # at 10 fps
+    fractions = (inference.classified, inference.recent, inference.unchanged, inference.waiting)
+    assert fractions == pytest.approx((1 / 3, 0, 2 / 3, 0))
+    assert (inference.age_ms.mean, inference.age_ms.p50, inference.age_ms.p99) == pytest.approx((100, 100, 200))
+
+
+def test_rate_of_inferences_per_face_counts_all_faces(clock):
+    recorder = StageRecorder(SlowSink(clock), 600)
+    for number in range(WARM_UP_FRAMES + 10):
+        counts = {"classified": number, "recent": number, "waiting": 2 * number}
+        capture = 5.0 if number < WARM_UP_FRAMES else 0.06
+        record_frame(clock, recorder, number, capture=capture, faces=4, **counts)
+    inference = recorder.result(live=True)[1].inference
+    assert inference
+    assert (inference.per_second, inference.per_face_second) == pytest.approx((10, 2.5))
+    assert (inference.classified, inference.recent, inference.waiting) == pytest.approx((0.25, 0.25, 0.5))
+
+
+def test_images_and_empty_rooms_have_no_inference_result(clock):
+    recorder = StageRecorder(SlowSink(clock), 600)
+    record_warm_up(clock, recorder)
+    record_frame(clock, recorder, WARM_UP_FRAMES - 1, faces=0)
+    assert recorder.result(live=True)[1].inference is None
+
+
 def test_a_source_that_waits_has_no_rate_and_no_end_to_end_time(clock):
     loop = make_recorder(clock).result(live=False)[1]
     assert (loop.source_fps, loop.end_to_end_ms) == (None, None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge.types import Box, RunInfo, RunStats
+from edge.types import Box, InferenceStats, RunInfo, RunStats
 from tests.support.fakes import face_result, frame_result
 
 pytest.importorskip("tornado", reason="pip install 'emotion-edge[web]'")
@@ -95,8 +95,9 @@ def test_healthz_fails_without_frames_and_needs_no_token(guarded, monkeypatch):
 def test_metrics_are_in_the_text_format_of_prometheus(client):
     for index in (0, 1, 5):
         timings = {"detect": 0.004, "classify": 0.0007 if index else 1e-6}
-        stats = RunStats(frames=min(index, 2) + 1, skipped=3 if index == 5 else 0, fps=12.5)
-        result = frame_result(face_result("cross", 0.75), time=index / 30, index=index)
+        inference = InferenceStats(classified=index + 1, recent=2, unchanged=index, waiting=1)
+        stats = RunStats(frames=min(index, 2) + 1, skipped=3 if index == 5 else 0, fps=12.5, inference=inference)
+        result = frame_result(face_result("cross", 0.75, age=index / 10), time=index / 30, index=index)
         client.sink.write(replace(result, timings=timings, stats=stats))
     metrics = client.metrics()
     assert metrics["emotion_edge_frames_total"] == [({}, 3)]
@@ -108,6 +109,10 @@ def test_metrics_are_in_the_text_format_of_prometheus(client):
     assert (buckets["0.0025"], buckets["0.005"], buckets["+Inf"]) == (0, 3, 3)
     inferences = metrics["emotion_edge_inference_duration_seconds_count"]
     assert inferences == [({}, 2)], "a frame in which no face was due is not counted"
+    assert metrics["emotion_edge_inferences_total"] == [({}, 6)]
+    skipped_inferences = [({"reason": "recent"}, 2), ({"reason": "unchanged"}, 5), ({"reason": "waiting"}, 1)]
+    assert metrics["emotion_edge_skipped_inferences_total"] == skipped_inferences
+    assert metrics["emotion_edge_result_age_seconds"] == [({}, 0.5)]
     assert metrics["emotion_edge_latency_seconds_count"] == [({}, 3)]
     assert metrics["emotion_edge_last_frame_age_seconds"][0][1] >= 0
     assert metrics["emotion_edge_build_info"][0][0]["model"] == "tiny 1"
