@@ -13,7 +13,9 @@ from tests.fuzz.door import find, names
 def test_no_mutated_input_makes_a_door_fail(name):
     try:
         door = find(name)
-    except UsageError as missing:  # an extra of the package that is not installed
+    except (UsageError, ModuleNotFoundError) as missing:  # an extra of the package that is not installed
+        if isinstance(missing, ModuleNotFoundError) and (missing.name or "").startswith(("edge", "trainer", "tests")):
+            raise
         pytest.skip(str(missing))
     campaign = Campaign()
     tally = campaign.run(name, seed=1, inputs=door.test_inputs)

@@ -61,5 +61,5 @@ DOOR = Door(
             b"= ['~x']",
         ),
     ),
-    test_inputs=1500,
+    test_inputs=600,
 )

@@ -68,7 +68,7 @@ def test_connection_that_was_idle_for_longest_makes_room(monkeypatch):
     assert len(limits) == 3
 
 
-def test_trusted_connections_are_kept_and_leave_some_to_strangers():
+def test_trusted_connections_are_kept_and_leave_some_over():
     limits = ConnectionLimits()
     trusted = add(limits, 250, "192.0.2.1", is_trusted=True)
     assert len(limits) == 200
