@@ -48,7 +48,7 @@ incomplete=             # the folder to remove if this process ends now
 switching=              # not empty while an end would leave a release that has not passed its health check
 handed_over=            # not empty if another installer has checked the bundle in `incoming` and started this one
 signer=                 # who has signed what is being installed
-health_has_watchdog=yes # of the unit, with its drop-ins
+watchdog_seconds=0       # of the service that was started last, with the owner's drop-ins; 0: off
 
 # ---- text from outside
 #
@@ -528,17 +528,18 @@ status_field() {
 # Well means: one process, not restarted, that feeds the watchdog, which it does only when a frame has passed all stages,
 # and whose status counts frames: while it waits for a missing camera it feeds the watchdog, too.
 is_healthy() {
-    local begin=$SECONDS since='' first=() start_timeout max_silence # since, first: when it was first seen active
+    local begin=$SECONDS since='' first=() start_timeout max_silence=45 # since, first: when it was first seen active
     start_timeout=$(unit_seconds TimeoutStartUSec 90 600)
-    max_silence=$(($(unit_seconds WatchdogUSec 30 30) * 3 / 2))
     problem=
-    if has_watchdog; then health_has_watchdog=yes; else health_has_watchdog=; fi
-    [ -n "$health_has_watchdog" ] || log "note: the watchdog is off, so a service that hangs may pass this check"
     while :; do
         read_state
         if has_ended; then return 1; fi
         if [ "${state[ActiveState]}" = active ]; then
-            [ -n "$since" ] || since=$SECONDS first=("${state[NRestarts]}" "${state[MainPID]}" "${state[WatchdogTimestampMonotonic]}")
+            if [ -z "$since" ]; then
+                since=$SECONDS first=("${state[NRestarts]}" "${state[MainPID]}" "${state[WatchdogTimestampMonotonic]}")
+                read_watchdog
+                [ "$watchdog_seconds" = 0 ] || max_silence=$((watchdog_seconds * 3 / 2))
+            fi
             if was_restarted "${first[@]}"; then return 1; fi
             if is_processing_frames "${first[2]}"; then
                 [ $((SECONDS - since)) -lt "$health_seconds" ] || return 0
@@ -554,24 +555,25 @@ is_healthy() {
     done
 }
 
-# unit_property NAME: print a property of the unit, as systemd has read it with the owner's drop-ins.
-unit_property() { manager show "$service" --property "$1" | sed -n "s/^$1=//p" | tail -n 1; }
-
 # unit_seconds NAME UNKNOWN ENDLESS: print a time of the unit, `1min 30s`, in seconds; UNKNOWN if systemd does not tell it,
 # ENDLESS if it is infinite or off.
 unit_seconds() {
     local text total=0 form='^([0-9]{1,8})(\.[0-9]+)?(us|ms|s|min|h|d|w|month|y) (.*)$'
     local -A seconds=([us]=0 [ms]=0 [s]=1 [min]=60 [h]=3600 [d]=86400 [w]=604800 [month]=2629800 [y]=31557600)
-    text="$(unit_property "$1") "
+    text="$(manager show "$service" --property "$1" | sed -n "s/^$1=//p" | tail -n 1) "
     case $text in "infinity " | "0 ") echo "$3" && return ;; esac
     while [[ $text =~ $form ]]; do
-        total=$((total + BASH_REMATCH[1] * seconds[${BASH_REMATCH[3]}]))
+        total=$((total + 10#${BASH_REMATCH[1]} * seconds[${BASH_REMATCH[3]}]))
         text=${BASH_REMATCH[4]}
     done
     if [ -n "${text# }" ] || [ "$text" = " " ]; then echo "$2"; else echo $((total > 0 ? total : 1)); fi
 }
 
-has_watchdog() { [[ ! $(unit_property WatchdogUSec) =~ ^(0|infinity)$ ]]; }
+# read_watchdog: systemd tells it only of a service that has started; before, it says infinity.
+read_watchdog() {
+    watchdog_seconds=$(unit_seconds WatchdogUSec 30 0)
+    [ "$watchdog_seconds" != 0 ] || log "note: the watchdog is off, so a service that hangs may pass this check"
+}
 
 has_ended() {
     case "${state[ActiveState]}/${state[SubState]}" in
@@ -588,7 +590,7 @@ was_restarted() {
 # is_processing_frames WATCHDOG: whether frames are counted, and the watchdog was fed after that time.
 is_processing_frames() {
     [ -n "$(status_field fps)" ] &&
-        { [ -z "$health_has_watchdog" ] || [ "${state[WatchdogTimestampMonotonic]}" -gt "$1" ]; }
+        { [ "$watchdog_seconds" = 0 ] || [ "${state[WatchdogTimestampMonotonic]}" -gt "$1" ]; }
 }
 
 # ---- commands
