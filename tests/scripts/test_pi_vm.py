@@ -313,7 +313,7 @@ def test_a_replaced_camera_delivers_what_a_usb_camera_does():
     assert np.abs(jpeg - gray).mean() < 3
 
 
-def test_scenes_repeat_and_only_the_mouth_of_the_talking_one_moves():
+def test_only_the_mouth_moves_in_the_scene_of_a_talking_face():
     first, again = (pi_vm_scenes.draw("talking", 30, 3) for _ in range(2))
     assert np.array_equal(first, again)
     closed, opened = (pi_vm_scenes.talking(seconds).astype(int) for seconds in (0.0, 0.04))  # it has not swayed yet
@@ -322,7 +322,7 @@ def test_scenes_repeat_and_only_the_mouth_of_the_talking_one_moves():
     assert len(rows) > 40
 
 
-def test_the_operators_of_no_delegate_are_found_from_the_output():
+def test_operators_of_no_delegate_are_found_from_the_output():
     def operator(index, name, inputs, outputs):
         return {"index": index, "op_name": name, "inputs": inputs, "outputs": outputs}
 
@@ -345,7 +345,7 @@ def test_instructions_may_change_by_two_percent():
     assert pi_vm_arm64.changed_instructions({"process": 1_000_000, "smooth": 1000}, before) == ["detect: -100.0%"]
 
 
-def test_what_was_measured_on_trained_models_survives_a_new_count():
+def test_figures_of_trained_models_survive_a_new_count():
     row = {"width": 1.0, "input_size": 128, "instructions": {}}
     found = {"models": [row | pi_vm_models.MEASURED]}
     trained = {"public_test_accuracy": 0.7, "trained_from": "ImageNet"}
@@ -359,7 +359,7 @@ def test_a_table_is_replaced_by_the_one_with_its_header():
     assert pi_vm_tables.replace(text, new) == f"before\n\n{new}\n\n| c |\n| --- |\n\nafter"
 
 
-def test_a_board_is_a_translation_by_clock_and_instructions_a_cycle():
+def test_a_board_is_a_translation_by_clock_and_ipc():
     counts = {"process": 360e6}
     table = pi_vm_tables.boards({processor: {"calm yuyv": counts} for processor in pi_vm_tables.BOARDS})
     assert table.splitlines()[-1] == "| calm, yuyv | 0.360 | 13% to 25% | 0.360 | 10% to 19% |"
