@@ -2,8 +2,8 @@
 
 Every so many PublicTest faces of FER2013 are enlarged, surrounded by their own border pixels and turned by each angle,
 clockwise. The search for single images detects them, and the classifier of the device gets the crop as it is, and
-turned upright by the roll of the detection, as the device does it (from 15 degrees on). Both accuracies are of the same detected faces, with the training prior.
-Needs .venv-test, which scripts/test.sh makes.
+turned upright by the roll of the detection as the device does it, from 15 degrees on. Both accuracies are of the same
+detected faces, with the training prior. Needs .venv-test, which scripts/test.sh makes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Single images: cut, tilted and half turned faces, each once, and few chance hits."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -43,6 +45,10 @@ def search():
     return ImageSearch(HaarDetector())
 
 
+def scripted_search(frontal: Any, profile: Any) -> ImageSearch:
+    return ImageSearch(frontal, profile)
+
+
 def tilted(image, roll):
     """Return `image` with its content turned clockwise by `roll` degrees, and the matrix that turns its points."""
     height, width = image.shape
@@ -81,28 +87,28 @@ def test_face_that_the_border_cuts_is_detected(search, rows, columns):
 
 def test_upright_hit_needs_its_score():
     hits = ScriptedDetector([(RIGHT, UPRIGHT_SCORE), (LEFT, UPRIGHT_SCORE - 1)])
-    faces = ImageSearch(hits, ScriptedDetector()).detect(draw_faces())
+    faces = scripted_search(hits, ScriptedDetector()).detect(draw_faces())
     assert [face.box for face in faces] == [RIGHT]
 
 
 @pytest.mark.parametrize("score", [SECOND_SCORE - 1, SECOND_SCORE])
 def test_weak_hit_beside_a_face_needs_a_second_opinion(score):
     hits = ScriptedDetector([(RIGHT, UPRIGHT_SCORE), (LEFT, UPRIGHT_SCORE - 1)], [(LEFT, score)])
-    faces = ImageSearch(hits, ScriptedDetector()).detect(draw_faces())
+    faces = scripted_search(hits, ScriptedDetector()).detect(draw_faces())
     assert [face.box for face in faces] == [RIGHT, LEFT][: 1 + (score == SECOND_SCORE)]
 
 
 def test_turned_searches_beside_a_face_stay_near_weak_hits():
     frontal = ScriptedDetector([(RIGHT, UPRIGHT_SCORE), (LEFT, UPRIGHT_SCORE - 1)], [(Box(400, 300, 90, 90), 99)])
     profile = ScriptedDetector()
-    assert len(ImageSearch(frontal, profile).detect(draw_faces())) == 1
+    assert len(scripted_search(frontal, profile).detect(draw_faces())) == 1
     assert profile.areas
     assert all(area.width <= 3 * LEFT.width for area in profile.areas)
 
 
 @pytest.mark.parametrize("score", [PROFILE_SCORE - 1, PROFILE_SCORE])
 def test_profile_is_detected_where_nothing_else_is(score):
-    faces = ImageSearch(ScriptedDetector(), ScriptedDetector([(RIGHT, score)])).detect(draw_faces())
+    faces = scripted_search(ScriptedDetector(), ScriptedDetector([(RIGHT, score)])).detect(draw_faces())
     mirrored = Box(640 - RIGHT.x - RIGHT.width, RIGHT.y, RIGHT.width, RIGHT.height)
     expected = {RIGHT, mirrored} if score == PROFILE_SCORE else set()
     assert {face.box for face in faces} == expected
@@ -119,14 +125,14 @@ def test_box_of_a_mirrored_profile_is_where_its_face_is():
             y, x = (int(axis[0]) for axis in np.nonzero(gray))
             return [Detection(Box(x - 40, y - 40, 80, 80), PROFILE_SCORE)] if x < 320 else []
 
-    (face,) = ImageSearch(ScriptedDetector(), BrightPixelDetector()).detect(image)
+    (face,) = scripted_search(ScriptedDetector(), BrightPixelDetector()).detect(image)
     assert center(face.box) == pytest.approx((380, 140), abs=1)
 
 
 def test_box_inside_the_box_of_a_face_is_no_second_face():
     inner = Box(RIGHT.x + 50, RIGHT.y + 50, 50, 50)
     hits = ScriptedDetector([(RIGHT, 20), (inner, 10), (LEFT, 9)])
-    assert [face.box for face in ImageSearch(hits, ScriptedDetector()).detect(draw_faces())] == [RIGHT, LEFT]
+    assert [face.box for face in scripted_search(hits, ScriptedDetector()).detect(draw_faces())] == [RIGHT, LEFT]
 
 
 @pytest.mark.parametrize("name", ["chelsea", "gravel", "page"])

@@ -80,10 +80,10 @@ def test_models_input_is_the_crop_resampled(flip):
 @pytest.mark.parametrize("roll", [-30, 20, 90])
 def test_crop_of_a_tilted_head_is_upright(roll):
     upright = np.random.default_rng(1).integers(0, 255, (8, 8)).astype(np.uint8)
-    upright = cv2.resize(upright, (80, 80), interpolation=cv2.INTER_CUBIC)
-    image = cv2.copyMakeBorder(upright, 40, 40, 60, 60, cv2.BORDER_REPLICATE)
+    upright = cv2.resize(upright, (80, 80), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    image = cv2.copyMakeBorder(upright, 40, 40, 60, 60, cv2.BORDER_REPLICATE).astype(np.uint8)
     tilt = cv2.getRotationMatrix2D((99.5, 79.5), -roll, 1.0)  # clockwise for a positive roll
-    tilted = cv2.warpAffine(image, tilt, (200, 160), borderMode=cv2.BORDER_REPLICATE)
+    tilted = cv2.warpAffine(image, tilt, (200, 160), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
     box = Box(60, 40, 80, 80)
     difference = cv2.absdiff(crop(tilted, box, 0.0, roll), crop(image, box, 0.0))
     assert difference[8:-8, 8:-8].mean() < 4 < cv2.absdiff(crop(tilted, box, 0.0), crop(image, box, 0.0)).mean()
@@ -93,6 +93,8 @@ def test_crop_of_a_tilted_head_is_upright(roll):
     ("roll", "turned"), [(MAX_TRAINED_ROLL, False), (-MAX_TRAINED_ROLL, False), (25, True), (-40, True)]
 )
 def test_only_a_clear_tilt_is_turned_upright(roll, turned):
-    size = {"padding": 0.0, "effective_resolution": 20, "size": 20}
-    upright, result = (model_input(RAMP, Box(10, 10, 20, 20), roll=angle, **size) for angle in (0.0, roll))
+    upright, result = (
+        model_input(RAMP, Box(10, 10, 20, 20), padding=0.0, effective_resolution=20, size=20, roll=angle)
+        for angle in (0.0, roll)
+    )
     assert np.array_equal(upright, result) != turned
