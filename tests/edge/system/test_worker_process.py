@@ -99,8 +99,8 @@ def test_close_ends_a_request_at_once(tmp_path, monkeypatch):
 def test_idle_process_is_ended_and_started_again():
     with closing(WorkerProcess(command("tests.support.worker"), idle_seconds=0.05)) as worker:
         first = worker.request(b"pid")
-        wait_until(lambda: worker.pid is None)
-        assert not process_exists(int(first))
+        wait_until(lambda: not process_exists(int(first)))
+        assert worker.pid is None
         assert worker.request(b"pid") != first
 
 
