@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shlex
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -320,6 +322,55 @@ def test_only_the_mouth_moves_in_the_scene_of_a_talking_face():
     rows = np.flatnonzero(np.abs(closed - opened).max(axis=1))
     assert rows.min() > 240
     assert len(rows) > 40
+
+
+class FakeBoard:
+    """Stands for a booted board: keeps the sizes of the files that were sent."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+
+    def send(self, content: bytes, path: str) -> None:
+        self.sizes[Path(path).name] = len(content)
+
+
+def boot_fakes(monkeypatch, module, count):
+    """Replace the boards of `module`: each counts by `count`(processor, board, arguments)."""
+    booted = []
+
+    @contextmanager
+    def boot(tree, processor, *, counting):
+        assert counting
+        booted.append(processor)
+        yield FakeBoard()
+
+    monkeypatch.setattr(module, "release_board", boot)
+    monkeypatch.setattr(module, "versions", lambda _: {"python": "3.13"})
+    monkeypatch.setattr(module, "count", lambda board, _, *arguments: count(booted[-1], board, arguments))
+
+
+def test_seconds_are_counted_on_each_processor(monkeypatch):
+    def count(processor, _, arguments):
+        return "\n".join(json.dumps({shlex.split(a)[0]: {"process": len(processor) + 0.4}}) for a in arguments)
+
+    boot_fakes(monkeypatch, pi_vm_arm64, count)
+    found = pi_vm_arm64.count_seconds(ROOT, ["cortex-a72", "a76"], ["calm yuyv", "nobody luma"])[1]
+    counts = {"calm yuyv": {"process": 10}, "nobody luma": {"process": 10}}
+    assert found["cortex-a72"] == counts
+    assert list(found) == ["cortex-a72", "a76"]
+
+
+def test_each_model_file_gets_its_own_count(tmp_path, monkeypatch):
+    def count(processor, board, names):
+        return json.dumps({name: {"instructions": board.sizes[name], "on": processor} for name in reversed(names)})
+
+    boot_fakes(monkeypatch, pi_vm_models, count)
+    paths = [tmp_path / name for name in ("b.tflite", "a.tflite")]
+    for size, path in enumerate(paths, start=1):
+        path.write_bytes(bytes(size))
+    costs = pi_vm_models.count_files(paths)[1]
+    assert [found["cortex-a76"]["instructions"] for found in costs] == [1, 2]
+    assert costs[1]["cortex-a72"] == {"instructions": 2, "on": "cortex-a72"}
 
 
 def test_operators_of_no_delegate_are_found_from_the_output():
