@@ -311,7 +311,9 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, release):
         board = Board(root, fake_programs(tmp_path / "tools"))
         assert board.install(release("1")).returncode == 0
         place = release("2")
-        (place / "model.tflite").write_bytes(b"good calm runs\n" + bytes(50 << 20))  # more than the manifest says
+        script = (place / "install.sh").read_text()  # which writes more than the manifest says
+        filled = '    begin_release "$2"\n    head -c 50M /dev/zero >"$incomplete/filler"\n'
+        (place / "install.sh").write_text(script.replace('    begin_release "$2"\n', filled))
         result = board.install(boards.seal(place))
         assert result.returncode == 1
         assert "No space left on device" in result.stdout

@@ -49,7 +49,7 @@ def signed(release, keys):
     """Make a signed bundle."""
 
     def made(name: str, key: str = "ours", namespace: str = RELEASE, **more: str) -> Path:
-        place = release(name, **more)
+        place: Path = release(name, **more)
         sign(place / "SHA256SUMS", keys / key, namespace)
         return place
 

@@ -22,7 +22,7 @@ releases=0.1.0+g1a2b3c4 1
 installer=yes
 root=yes
 """
-ACTIONS = ([], ["--status"], ["--rollback"])
+ACTIONS: tuple[list[str], ...] = ([], ["--status"], ["--rollback"])
 STATUSES = (0, 0, 0, 1, 255)
 SSH = '#!/bin/sh\ncat "$ANSWER"\ncat "$ANSWER" >&2\nexit "$STATUS"\n'
 
