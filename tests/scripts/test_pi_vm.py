@@ -5,7 +5,9 @@ import os
 import re
 import shlex
 import subprocess
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +21,7 @@ from pi_vm import count_run as pi_vm_count_run
 from pi_vm import e2e as pi_vm_e2e
 from pi_vm import face as pi_vm_face
 from pi_vm import models as pi_vm_models
+from pi_vm import release as pi_vm_release
 from pi_vm import scenes as pi_vm_scenes
 from pi_vm import tables as pi_vm_tables
 
@@ -358,6 +361,25 @@ def test_seconds_are_counted_on_each_processor(monkeypatch):
     counts = {"calm yuyv": {"process": 10}, "nobody luma": {"process": 10}}
     assert found["cortex-a72"] == counts
     assert list(found) == ["cortex-a72", "a76"]
+
+
+@pytest.mark.slow
+def test_a_clip_is_processed_by_the_tree_here_and_on_the_board(tmp_path, monkeypatch):
+    class HereAsBoard(FakeBoard):
+        def send(self, content: bytes, path: str) -> None:
+            (tmp_path / Path(path).name).write_bytes(content)
+
+        def run(self, command: str, limit: float) -> str:
+            return subprocess.check_output(command, shell=True, cwd=tmp_path, text=True, timeout=limit)
+
+    (tmp_path / "tree").symlink_to(ROOT)
+    monkeypatch.setattr(pi_vm_arm64, "PYTHON", sys.executable)
+    monkeypatch.setattr(pi_vm_arm64, "release_board", lambda _: nullcontext(HereAsBoard()))
+    monkeypatch.setattr(pi_vm_arm64, "versions", lambda _: {name: version(name) for name in pi_vm_release.PACKAGES})
+    monkeypatch.setattr(pi_vm_arm64, "CLIPS", {"short": pi_vm_arm64.Clip(faces=1, fps=10, frames=12)})
+    difference = pi_vm_arm64.compare_clips(ROOT)[1]["short"]
+    assert difference.face_results > 0
+    assert difference == pi_vm_arm64.Difference(12, difference.face_results, 0, 0, (), 0, 0.0, 0.0)
 
 
 def test_each_model_file_gets_its_own_count(tmp_path, monkeypatch):
