@@ -19,7 +19,7 @@ from edge.capture.synthetic import SyntheticScene
 from edge.config.models import shipped_model
 from edge.detection.haar import HaarDetector
 from edge.inference.classifier import Classifier
-from edge.inference.face_change import CHANGE_THRESHOLD, extract_patch, face_change
+from edge.inference.face_change import extract_patch, has_changed
 from edge.tracking.tracker import Tracker
 from edge.types import Box
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for later in LATER_FRAMES:
         for same in (True, False):
             found = [
-                face_change(patch, frames[number + later][1]) > CHANGE_THRESHOLD
+                has_changed(patch, frames[number + later][1])
                 for number, (emotion, patch) in enumerate(frames[:-later])
                 if (emotion == frames[number + later][0]) == same
             ]
@@ -61,7 +61,7 @@ def is_seen_in_time(
         patches.append(extract_patch(gray, FACE))
         labels.append(int(classifier.classify(classifier.prepare(gray, FACE)).argmax()))
     for patch, label in zip(patches, labels, strict=True):
-        if face_change(patches[0], patch) > CHANGE_THRESHOLD:
+        if has_changed(patches[0], patch):
             return True
         if label != labels[0]:
             return False

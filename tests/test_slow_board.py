@@ -25,7 +25,7 @@ def test_board_keeps_its_frame_rate_and_labels_come_soon(board, faces, min_fps, 
     assert result.age_p95 <= 0.6, result
 
 
-def test_simulation_is_the_same_each_time_and_takes_the_boards_time(classifier):
+def test_simulation_repeats_and_takes_the_time_of_the_board(classifier):
     def run(board):
         shown = list(simulate(board, SyntheticScene(), classifier, 0.5))
         return [(each.at, each.inferred, each.result.faces) for each in shown]

@@ -5,8 +5,8 @@ averaged over cells, and the largest cell counts: a mouth that opens changes a f
 
 While a face of the synthetic camera fades to another emotion, the change is seen at the step at which the model's label
 changes, or before, in 31 of 42 pairs of emotions; MAX_AGE_SECONDS of the schedule bounds the delay of the others. Its
-moving face is seen as changed in 12 % of the frames 0.07 s after another one with the same emotion, in 34 % 0.5 s after,
-and in all after another emotion (benchmarks/face_change.py).
+moving face is seen as changed in 12 % of the frames 0.07 s after one with the same emotion, in 34 % after 0.5 s, and in
+all after another emotion (benchmarks/face_change.py).
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ def face_change(before: NDArray[np.uint8], patch: NDArray[np.uint8]) -> float:
     _, _, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(patch, face, cv2.TM_CCOEFF_NORMED))
     change = _normalized_cells(patch[y : y + FACE_PIXELS, x : x + FACE_PIXELS]) - _normalized_cells(face)
     return float(np.abs(change).max())
+
+
+def has_changed(before: NDArray[np.uint8], patch: NDArray[np.uint8]) -> bool:
+    """Return whether the face looks different in two patches."""
+    return face_change(before, patch) > CHANGE_THRESHOLD
 
 
 def _normalized_cells(face: NDArray[np.uint8]) -> NDArray[np.float32]:

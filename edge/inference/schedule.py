@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.face_change import CHANGE_THRESHOLD, extract_patch, face_change
 from edge.types import InferenceRequest, InferenceStats, Track
 
 INFERENCE_INTERVAL_SECONDS = 1 / 15  # the shortest time between two inferences of a face
@@ -48,6 +47,9 @@ class InferenceScheduler:
     """
 
     def __init__(self, interval: float = INFERENCE_INTERVAL_SECONDS) -> None:
+        from edge.inference import face_change  # not earlier: it imports OpenCV, which the loop itself does not need
+
+        self._extract_patch, self._has_changed = face_change.extract_patch, face_change.has_changed
         self._interval = interval
         self._faces: dict[int, _FaceState] = {}
         self.stats = InferenceStats()
@@ -103,8 +105,7 @@ class InferenceScheduler:
     def _is_due(self, state: _FaceState, gray: NDArray[np.uint8], track: Track, doubt: bool, now: float) -> bool:
         if state.due_at is not None:
             return True
-        patch = extract_patch(gray, track.box)
-        changed = face_change(state.patch, patch) > CHANGE_THRESHOLD
+        changed = self._has_changed(state.patch, self._extract_patch(gray, track.box))
         if changed:
             state.changed_at = now
         old = now - state.inferred_at >= MAX_AGE_SECONDS - TIMESTAMP_TOLERANCE_SECONDS
@@ -118,7 +119,7 @@ class InferenceScheduler:
         return (-np.inf, 0.0) if state is None else (-request.waited, state.inferred_at)
 
     def _mark_classified(self, request: InferenceRequest, gray: NDArray[np.uint8], now: float) -> None:
-        track_id, patch = request.track.track_id, extract_patch(gray, request.track.box)
+        track_id, patch = request.track.track_id, self._extract_patch(gray, request.track.box)
         state = self._faces.get(track_id)
         changed_at = now if state is None else state.changed_at
         self._faces[track_id] = _FaceState(now, patch, changed_at, flipped=request.flip)

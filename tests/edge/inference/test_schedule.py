@@ -73,7 +73,7 @@ def test_doubt_about_a_face_that_does_not_change_ends():
     assert count_per_second(seconds, doubt=True) * seconds == pytest.approx(expected, abs=3)
 
 
-def test_only_inferences_in_doubt_are_flipped_and_only_every_second():
+def test_every_second_inference_in_doubt_is_flipped():
     scheduler = InferenceScheduler(interval=0.1)
     flips = []
     for number, doubt in enumerate([True, True, True, True, False, True]):
