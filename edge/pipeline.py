@@ -28,7 +28,7 @@ class FaceTracker(Protocol):
 class EmotionClassifier(Protocol):
     """Classifies a face: edge.inference.classifier.Classifier."""
 
-    def prepare(self, gray: Image, box: Box, *, flip: bool = False) -> Image: ...
+    def prepare(self, gray: Image, box: Box, *, flip: bool = False, roll: float = 0.0) -> Image: ...
 
     def classify(self, face: Image) -> NDArray[np.float32]: ...
 
@@ -116,11 +116,14 @@ class Pipeline:
         tracks = self._tracker.update(image, frame.time)
         if image is not frame.gray:
             scale = frame.gray.shape[1] / image.shape[1]
-            tracks = [Track(track.track_id, track.box.scaled(scale)) for track in tracks]
+            tracks = [replace(track, box=track.box.scaled(scale)) for track in tracks]
         timer.end("detect")
         requests = self._smoother.plan(frame.gray, tracks, frame.time, limit)
         timer.end("smooth")
-        crops = [self._classifier.prepare(frame.gray, request.track.box, flip=request.flip) for request in requests]
+        crops = [
+            self._classifier.prepare(frame.gray, request.track.box, flip=request.flip, roll=request.track.roll)
+            for request in requests
+        ]
         timer.end("crop")
         probabilities = {
             request.track.track_id: self._classifier.classify(crop)

@@ -56,6 +56,7 @@ class Track:
     track_id: int  # from 1
     box: Box
     roll: float = 0.0  # degrees, see Detection
+    is_frontal: bool = True  # False: the head is turned to one side, too far for its emotion to be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class FaceResult:
 
 @dataclass(frozen=True, slots=True)
 class InferenceStats:
-    """What became of the faces of a run up to a frame: each face of each frame counts once."""
+    """What became of the faces of a run up to a frame: each face of each frame counts once, except in profile."""
 
     classified: int = 0
     recent: int = 0  # not due: classified less than the shortest interval before

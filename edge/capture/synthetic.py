@@ -1,7 +1,9 @@
 """A built-in camera without hardware: artificial faces whose boxes and emotions are known at each moment.
 
 Argument: comma-separated, all optional: `fast` (as fast as frames are asked for, instead of in real time), `faces=N`
-(1 to 8), `size=WIDTHxHEIGHT`, `fps=N`.
+(1 to 8), `size=WIDTHxHEIGHT`, `fps=N`, `tilt=DEGREES` (heads tilt to both sides by so much, at most 45),
+`border=FRACTION` (the outer faces move beyond the left and right border by so much of their side, at most 0.5, and stay
+there for a while).
 
 Each face shows one emotion after the other for 3 s, moving, growing and shrinking; then it leaves the image for a while
 and returns. The faces are exaggerated means of 40 FER2013 images each, made by benchmarks/make_synthetic_faces.py.
@@ -15,6 +17,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +28,8 @@ from edge.types import Box, Frame
 
 EMOTION_SECONDS = 3.0
 ABSENCE_SECONDS = 3.0  # a third each to leave, to be out of sight, and to return
+TILT_SECONDS = 6.0  # in which a head tilts to one side, to the other, and back
+BORDER_STAY = 2.0  # how far a face would go beyond its place at the border if it did not stay there
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class SyntheticFace:
     box: Box  # pixels; may lie partly or completely outside the image
     emotion: str
     visible: bool  # completely inside the image
+    roll: float = 0.0  # degrees by which the head is tilted, clockwise positive
 
 
 class SyntheticScene:
@@ -42,10 +48,16 @@ class SyntheticScene:
     Args:
         width, height: of the image in pixels.
         face_count: 1 to 8.
+        tilt: degrees by which heads tilt to both sides, once in TILT_SECONDS.
+        border: fraction of a face's side, 0 to 0.5, by which the faces at the left and right border move beyond it; 0:
+            they stay inside.
     """
 
-    def __init__(self, width: int = 640, height: int = 480, face_count: int = 1) -> None:
+    def __init__(
+        self, width: int = 640, height: int = 480, face_count: int = 1, tilt: float = 0.0, border: float = 0.0
+    ) -> None:
         self.width, self.height, self.face_count = width, height, face_count
+        self.tilt, self.border = tilt, border
         with np.load(Path(__file__).with_name("faces.npz")) as data:
             self._face_images: dict[str, NDArray[np.uint8]] = {name: data[name] for name in data.files}
         self.emotions = tuple(self._face_images)
@@ -74,7 +86,11 @@ class SyntheticScene:
             now = (seconds + number * self.period / self.face_count) % self.period
             emotion = self.emotions[min(int(now / EMOTION_SECONDS), len(self.emotions) - 1)]
             side = cell_side * (0.36 + 0.16 * math.sin(2 * math.pi * now * 2 / self.period))
-            center_x = (column + 0.5) * cell_width + sway * math.sin(2 * math.pi * now * 3 / self.period)
+            swing = math.sin(2 * math.pi * now * 3 / self.period)
+            center_x = (column + 0.5) * cell_width + sway * swing
+            if self.border and column == (0 if swing < 0 else self._columns - 1):
+                reach = cell_width / 2 + (self.border - 0.5) * side
+                center_x = (column + 0.5) * cell_width + reach * max(-1.0, min(1.0, BORDER_STAY * swing))
             center_y = (row + 0.5) * cell_height + 0.18 * cell_height * math.sin(2 * math.pi * now * 5 / self.period)
             # The upper row leaves over the upper edge, the lower (or only) one over the lower edge.
             outside_y = -side if row < self._rows - 1 else self.height + side
@@ -83,28 +99,40 @@ class SyntheticScene:
             top = center_y + (outside_y - center_y) * away - side / 2
             box = Box(round(center_x - side / 2), round(top), round(side), round(side))
             inside_x, inside_y = 0 <= box.x <= self.width - box.width, 0 <= box.y <= self.height - box.height
-            faces.append(SyntheticFace(box, emotion, inside_x and inside_y))
+            roll = self.tilt * math.sin(2 * math.pi * now / TILT_SECONDS)
+            faces.append(SyntheticFace(box, emotion, inside_x and inside_y, roll))
         return tuple(faces)
 
     def image(self, seconds: float) -> NDArray[np.uint8]:
         """Return the (height, width) uint8 image at `seconds` from the start."""
-        return self.draw(*((face.emotion, face.box) for face in self.faces(seconds)))
+        return self.draw(*((face.emotion, face.box, face.roll) for face in self.faces(seconds)))
 
-    def draw(self, *faces: tuple[str, Box]) -> NDArray[np.uint8]:
-        """Return the (height, width) uint8 image with faces of these emotions at these boxes, as far as inside it."""
+    def draw(self, *faces: tuple[str, Box] | tuple[str, Box, float]) -> NDArray[np.uint8]:
+        """Return the (height, width) uint8 image with faces of these (emotion, box, roll), as far as inside it."""
         image = self._background.copy()
-        for emotion, box in faces:
+        for emotion, box, *roll in faces:
             x0, y0 = max(box.x, 0), max(box.y, 0)
             x1, y1 = min(box.x + box.width, self.width), min(box.y + box.height, self.height)
             if x0 >= x1 or y0 >= y1:
                 continue
             inside = np.s_[y0 - box.y : y1 - box.y, x0 - box.x : x1 - box.x]
             size = box.width, box.height
-            face = cv2.resize(self._face_images[emotion], size, interpolation=cv2.INTER_LINEAR)[inside]
-            opacity = cv2.resize(self._opacity, size, interpolation=cv2.INTER_LINEAR)[inside]
+            face, opacity = (
+                _tilted(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), *roll)[inside]
+                for part in (self._face_images[emotion], self._opacity)
+            )
             behind = image[y0:y1, x0:x1]
             behind[:] = behind + opacity * (face.astype(np.float32) - behind)
         return image
+
+
+def _tilted(part: NDArray[Any], roll: float = 0.0) -> NDArray[Any]:
+    """Return `part` (height, width) turned by `roll` degrees clockwise; its border pixels fill the corners."""
+    if not roll:
+        return part
+    height, width = part.shape
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -roll, 1.0)
+    return cv2.warpAffine(part, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
 def frames(argument: str) -> Generator[Frame, None, None]:
@@ -126,22 +154,28 @@ def is_live(argument: str) -> bool:
 
 
 def _parse(argument: str) -> tuple[bool, float, SyntheticScene]:
-    values = {"faces": "1", "size": "640x480", "fps": "30"}
+    values = {"faces": "1", "size": "640x480", "fps": "30", "tilt": "0", "border": "0"}
     words = [word for word in argument.split(",") if word]
     for word in words:
         key, _, value = word.partition("=")
         if word != "fast" and key not in values:
-            raise UsageError(f"synthetic: unknown option {word!r}; there are fast, faces=N, size=WIDTHxHEIGHT, fps=N")
+            raise UsageError(
+                f"synthetic: unknown option {word!r}; there are fast, faces=N, size=WIDTHxHEIGHT, fps=N, tilt=DEGREES, "
+                "border=FRACTION"
+            )
         values[key] = value
     try:
         width, height = (int(number) for number in values["size"].split("x"))
         face_count, fps = int(values["faces"]), float(values["fps"])
+        tilt, border = float(values["tilt"]), float(values["border"])
     except ValueError:
         raise UsageError(
             f"synthetic: {argument!r} has a value that is not a number; e.g. faces=2,size=640x480,fps=30"
         ) from None
-    if not (1 <= face_count <= 8 and 160 <= width <= 7680 and 120 <= height <= 4320 and 1 <= fps <= 1000):
+    in_range = 1 <= face_count <= 8 and 160 <= width <= 7680 and 120 <= height <= 4320 and 1 <= fps <= 1000
+    if not (in_range and 0 <= tilt <= 45 and 0 <= border <= 0.5):
         raise UsageError(
-            f"synthetic: {argument!r} is out of range: faces 1 to 8, size 160x120 to 7680x4320, fps 1 to 1000"
+            f"synthetic: {argument!r} is out of range: faces 1 to 8, size 160x120 to 7680x4320, fps 1 to 1000, "
+            "tilt 0 to 45, border 0 to 0.5"
         )
-    return "fast" in words, fps, SyntheticScene(width, height, face_count)
+    return "fast" in words, fps, SyntheticScene(width, height, face_count, tilt, border)

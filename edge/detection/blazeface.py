@@ -68,6 +68,7 @@ class BlazeFaceDetector:
 
     sparse_window = dense_window = float(INPUT_PIXELS)
     confirm_score = CONFIRM_SCORE
+    rolls: tuple[float, ...] = ()
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._interpreter = make_interpreter(read_network(path), path, threads)
@@ -90,6 +91,16 @@ class BlazeFaceDetector:
     def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:
         """Return the tiles of an image of a video; faces below MIN_VIDEO_FRACTION of its shorter side are left out."""
         return make_tiles(width, height, max(min_face_size, MIN_VIDEO_FRACTION * min(width, height)))
+
+    def detect_profiles(
+        self,
+        gray: NDArray[np.uint8],  # noqa: ARG002 (another detector needs it)
+        area: Box,  # noqa: ARG002
+        min_size: float,  # noqa: ARG002
+        max_size: float,  # noqa: ARG002
+    ) -> list[Detection]:
+        """Return none: `detect` finds heads that are turned to one side."""
+        return []
 
     def detect(
         self,

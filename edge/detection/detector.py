@@ -20,6 +20,7 @@ class Detector(Protocol):
     sparse_window: float
     dense_window: float
     confirm_score: float  # of a detection in a video that needs no second one to be believed
+    rolls: tuple[float, ...]  # degrees, of the searches for tilted heads; none where every search finds them
 
     def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:
         """Return what to search in an image of a video, part by part, for faces of at least `min_face_size` pixels."""
@@ -42,6 +43,9 @@ class Detector(Protocol):
             window: how thorough the search is, see above.
             roll: degrees, clockwise positive, of the heads to find, for a detector that finds only upright ones.
         """
+
+    def detect_profiles(self, gray: NDArray[np.uint8], area: Box, min_size: float, max_size: float) -> list[Detection]:
+        """Return the heads in `area` that are turned to one side, for a detector whose `detect` finds none of them."""
 
 
 class ImageDetector(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,15 +16,24 @@ from edge.detection.tile_scheduler import Tile, make_tiles
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.types import Box, Detection
 
+PROFILE_CASCADE = "haarcascade_profileface.xml"  # finds heads that are turned to one side
 DEFAULT_CASCADE = "haarcascade_frontalface_alt2.xml"  # no false positives in 20 images in which `default` had 4
 MAX_CASCADE_BYTES = 20_000_000  # OpenCV's largest has 3 MB
 WINDOW_PIXELS = 24  # that the smallest face is downscaled to: the cascade was trained on 20
 SCALE_FACTOR = 1.1  # between two face sizes that are tried
+PROFILE_WINDOW_PIXELS = 28  # WINDOW_PIXELS of the profile cascade: with 24 it found 9 of 10 real profiles, with 28 all
 MIN_NEIGHBORS = 2  # overlapping hits that are needed for a detection
 # The first scale step of at least twice the cascade's own window. From this step on OpenCV tries every position of the
 # downscaled image, below it every second one in each direction (4.x, FeatureEvaluator::updateScaleData).
 DENSE_STEP = SCALE_FACTOR**8
 CONFIRM_SCORE = 6.0  # of one detection, which confirms a track at once
+# Of the largest face of a tile: how far the tiles of a video reach beyond the image. With a quarter, half of the
+# smallest face, the cascade found 80 % of 70 real faces of which 30 % were outside, and none without.
+BORDER = 0.25
+# Degrees, of a turned search. Of 70 real faces, tilted by 0, 10, 20 and 30 degrees, the cascade found 100, 89, 45 and
+# 8 %; turned by 20 degrees towards them it found 44, 90, 99 and 91 %.
+TILT = 20.0
+MIN_PROFILE_SCORE = 3  # of a head in profile, near a face that was tracked there
 
 
 def make_detector(file: Path | None, threads: int) -> Detector:
@@ -44,6 +54,7 @@ class HaarDetector:
     """
 
     confirm_score = CONFIRM_SCORE
+    rolls: tuple[float, ...] = (TILT, -TILT)
 
     def __init__(self, cascade: Path | None = None, threads: int = 1) -> None:
         if not hasattr(cv2, "CascadeClassifier"):
@@ -67,10 +78,12 @@ class HaarDetector:
         # position, with dense_window every size is.
         self.sparse_window: float = min(self._cascade.getOriginalWindowSize())
         self.dense_window = self.sparse_window * DENSE_STEP
+        self._threads = threads
+        self._profile: HaarDetector | None = None
 
     def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:
         """Return the tiles of an image of a video, see edge.detection.tile_scheduler.make_tiles."""
-        return make_tiles(width, height, min_face_size, WINDOW_PIXELS)
+        return make_tiles(width, height, min_face_size, WINDOW_PIXELS, BORDER)
 
     def detect(
         self,
@@ -120,6 +133,20 @@ class HaarDetector:
             if 0 <= box.x + box.width / 2 < width and 0 <= box.y + box.height / 2 < height:
                 detections.append(Detection(box, int(score), roll))
         return sorted(detections, key=lambda detection: -detection.score)
+
+    def detect_profiles(self, gray: NDArray[np.uint8], area: Box, min_size: float, max_size: float) -> list[Detection]:
+        """Return the heads inside `area` that are turned to either side. Arguments as of `detect`."""
+        if self._profile is None:
+            path = Path(cv2.data.haarcascades) / PROFILE_CASCADE  # type: ignore[attr-defined] # the stubs lack it
+            self._profile = HaarDetector(path, self._threads)
+        inside = area.clipped(gray.shape[1], gray.shape[0])
+        part = gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
+        detections = []
+        for image in (part, np.ascontiguousarray(part[:, ::-1])):
+            for found in self._profile.detect(image, None, min_size, max_size, PROFILE_WINDOW_PIXELS):
+                x = found.box.x if image is part else part.shape[1] - found.box.x - found.box.width
+                detections.append(replace(found, box=replace(found.box, x=inside.x + x, y=inside.y + found.box.y)))
+        return [found for found in detections if found.score >= MIN_PROFILE_SCORE]
 
 
 def _turn_upright(part: NDArray[np.uint8], roll: float) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

@@ -23,7 +23,7 @@ def detect_tiles(
     Args:
         window: see Detector.detect.
     """
-    detections = (detector.detect(gray, tile.area, tile.min_size, tile.max_size, window) for tile in tiles)
+    detections = (detector.detect(gray, tile.area, tile.min_size, tile.max_size, window, tile.roll) for tile in tiles)
     return non_max_suppression([detection for of_tile in detections for detection in of_tile])
 
 

@@ -63,6 +63,7 @@ class YuNetDetector:
 
     sparse_window = dense_window = float(WINDOW_PIXELS)
     confirm_score = CONFIRM_SCORE
+    rolls: tuple[float, ...] = ()
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         if not hasattr(cv2, "FaceDetectorYN"):
@@ -93,6 +94,16 @@ class YuNetDetector:
     def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:
         """Return the searches of an image of a video; faces below MIN_VIDEO_FACE_SIZE are left out."""
         return make_tiles(width, height, max(min_face_size, MIN_VIDEO_FACE_SIZE * width / SEARCH_WIDTH_PIXELS))
+
+    def detect_profiles(
+        self,
+        gray: NDArray[np.uint8],  # noqa: ARG002 (another detector needs it)
+        area: Box,  # noqa: ARG002
+        min_size: float,  # noqa: ARG002
+        max_size: float,  # noqa: ARG002
+    ) -> list[Detection]:
+        """Return none: `detect` finds heads that are turned to one side."""
+        return []
 
     def detect(
         self,

@@ -124,8 +124,12 @@ class TemporalSmoother:
     def plan(
         self, gray: NDArray[np.uint8], tracks: Sequence[Track], now: float, limit: int | None = None
     ) -> list[InferenceRequest]:
-        """Return the inferences of the frame `gray` (height, width) at `now` seconds, `limit` at most."""
-        return self._scheduler.plan(gray, tracks, self._is_in_doubt, now, limit)
+        """Return the inferences of the frame `gray` (height, width) at `now` seconds, `limit` at most.
+
+        Of a head that is turned to one side there is none.
+        """
+        frontal = [track for track in tracks if track.is_frontal]
+        return self._scheduler.plan(gray, frontal, self._is_in_doubt, now, limit)
 
     def _is_in_doubt(self, track_id: int) -> bool:
         """Return whether another inference may change the label of a face."""
@@ -159,7 +163,7 @@ class TemporalSmoother:
             state = self._states.get(track.track_id)
             if state is None:
                 continue
-            label = None if state.label is None else self._labels[state.label]
+            label = None if state.label is None or not track.is_frontal else self._labels[state.label]
             age = max(0.0, now - state.inferred_at)
             results.append(make_result(track, self._labels, state.probabilities, label, state.since, age))
         return tuple(results)

@@ -19,26 +19,34 @@ MIN_CONTRAST = 0.25
 
 
 def extract_template(gray: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Return the visible part of the face in `box` of `gray` (height, width), downscaled to TEMPLATE_PIXELS a side."""
-    part = _padded(gray, box, 0)[0]
+    """Return the face in `box` of `gray` (height, width), downscaled to TEMPLATE_PIXELS a side."""
+    part = _part(gray, box, 0)[0]
     return downscale(part, box.width / TEMPLATE_PIXELS)
 
 
 def match_template(gray: NDArray[np.uint8], box: Box, template: NDArray[np.uint8]) -> Box | None:
-    """Return the box in `gray` (height, width) of the face of `template`, which was in `box`; None: it is lost."""
-    part, x0, y0 = _padded(gray, box, MATCH_RADIUS)
+    """Return the box in `gray` (height, width) of the face of `template`, which was in `box`; None: lost."""
+    part, x0, y0 = _part(gray, box, MATCH_RADIUS)
     factor = box.width / TEMPLATE_PIXELS
     area = downscale(part, factor)
-    if area.shape[0] < template.shape[0] or area.shape[1] < template.shape[1] or template.min() == template.max():
+    contrast = _contrast(template)
+    if area.shape[0] < template.shape[0] or area.shape[1] < template.shape[1] or not contrast:
         return None
     correlation = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
     correlation[~np.isfinite(correlation)] = -1.0  # undefined where the image is uniform
     _, best, _, (x, y) = cv2.minMaxLoc(correlation)
     match = area[y : y + template.shape[0], x : x + template.shape[1]]
-    if best < MIN_CORRELATION or match.std() < MIN_CONTRAST * template.std():
+    if best < MIN_CORRELATION or _contrast(match) < MIN_CONTRAST * contrast:
         return None
     dx, dy = _subpixel_offset(correlation[y, :], x), _subpixel_offset(correlation[:, x], y)
-    return Box(x0 + round((x + dx) * factor), y0 + round((y + dy) * factor), box.width, box.height)
+    found = Box(x0 + round((x + dx) * factor), y0 + round((y + dy) * factor), box.width, box.height)
+    is_inside = 0 <= found.x + box.width / 2 < gray.shape[1] and 0 <= found.y + box.height / 2 < gray.shape[0]
+    return found if is_inside else None
+
+
+def _contrast(gray: NDArray[np.uint8]) -> float:
+    """Return the standard deviation of `gray`: NumPy takes twenty times the instructions for so few pixels."""
+    return float(cv2.meanStdDev(gray)[1][0, 0])
 
 
 def _subpixel_offset(correlation: NDArray[Any], peak: int) -> float:
@@ -53,10 +61,20 @@ def _subpixel_offset(correlation: NDArray[Any], peak: int) -> float:
     return 0.5 * (before - after) / curvature if curvature < 0 else 0.0
 
 
-def _padded(gray: NDArray[np.uint8], box: Box, padding: float) -> tuple[NDArray[np.uint8], int, int]:
-    """Return the part of `gray` at `box`, padded by `padding` times its side and clipped, with its left and top."""
+def _part(gray: NDArray[np.uint8], box: Box, padding: float) -> tuple[NDArray[np.uint8], int, int]:
+    """Return the part of `gray` at `box`, padded by `padding` times its side, with its left and top.
+
+    Beyond the image its border pixels are repeated.
+    """
     pad = round(box.width * padding)
-    x0, y0 = max(0, box.x - pad), max(0, box.y - pad)
-    x1, y1 = max(x0 + 1, box.x + box.width + pad), max(y0 + 1, box.y + box.height + pad)
-    x0, y0 = min(x0, gray.shape[1] - 1), min(y0, gray.shape[0] - 1)
-    return gray[y0:y1, x0:x1], x0, y0
+    area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+    height, width = gray.shape
+    x0, y0 = (min(max(start, 0), side - 1) for start, side in ((area.x, width), (area.y, height)))
+    x1, y1 = max(x0 + 1, area.x + area.width), max(y0 + 1, area.y + area.height)
+    part = gray[y0:y1, x0:x1]
+    if part.shape != (area.height, area.width):
+        top, left = max(0, y0 - area.y), max(0, x0 - area.x)
+        below, right = max(0, area.height - top - part.shape[0]), max(0, area.width - left - part.shape[1])
+        border = top, below, left, right
+        part = cv2.copyMakeBorder(part, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+    return part, area.x, area.y

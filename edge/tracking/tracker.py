@@ -13,19 +13,22 @@ from numpy.typing import NDArray
 from edge.config.defaults import MIN_FACE_SIZE
 from edge.detection.detector import Detector
 from edge.detection.haar import SCALE_FACTOR, WINDOW_PIXELS
-from edge.detection.search import detect_tiles
+from edge.detection.search import detect_tiles, non_max_suppression
 from edge.detection.tile_scheduler import TileScheduler
 from edge.tracking.template_matching import extract_template, match_template
 from edge.types import Box, Detection, Track
 
 REDETECT_SECONDS = 0.1  # between two detections near a face that is tracked by its template
 REDETECT_PADDING = 0.5  # of the face's side: how far around the face such a detection searches
-# Face sizes that it searches for, relative to the last one: three scale steps down and up.
-REDETECT_MIN_SCALE, REDETECT_MAX_SCALE = SCALE_FACTOR**-3, SCALE_FACTOR**3
+REDETECT_STEPS = 3  # of the cascade's scale, down and up: the face sizes that it searches for
+COMPARE_FRACTION = 0.5  # of the score that confirms a track: with less, other rolls of the head are tried as well
+PROFILE_PADDING = 0.3  # the same for a head in profile
 SIZE_HALF_LIFE_SECONDS = 0.1  # of a detection's size in the average: the cascade's sizes vary more than faces do
 MATCH_IOU = 0.3  # from which a detection belongs to a track
 DUPLICATE_IOU = 0.6  # above which two tracks are one face; a face half hidden by another overlaps it less
 MAX_LOST_SECONDS = 1.0  # for which a face that is matched by its template but no longer detected is tracked
+MAX_LOST_SECONDS_AT_BORDER = 5.0  # the same for a face of which the border cuts off MIN_CUT or more: few are detected
+MIN_CUT = 0.1  # of the face's side
 TRACK_BUFFER_SECONDS = 2.0  # for which a lost face keeps its identity
 REIDENTIFY_RADIUS = 1.0  # sides of the face, within which a face that returns has its old identity
 MIN_HITS = 3  # detections that confirm a track with lower scores
@@ -42,6 +45,8 @@ class _TrackState:
     searched_at: float  # seconds, of the last detection near it, successful or not
     hits: int  # successful detections
     scored: bool  # whether one of them reached the detector's confirm_score
+    roll: float = 0.0  # degrees, of the last detection
+    is_frontal: bool = True  # whether the last detection was of the front of the face
 
     @property
     def confirmed(self) -> bool:
@@ -58,7 +63,7 @@ class Tracker:
 
     def __init__(self, detector: Detector, min_face_size: int = MIN_FACE_SIZE) -> None:
         self._detector = detector
-        self._scheduler = TileScheduler(min_face_size, WINDOW_PIXELS, detector.make_tiles)
+        self._scheduler = TileScheduler(min_face_size, WINDOW_PIXELS, detector.make_tiles, detector.rolls)
         self._tracks: list[_TrackState] = []
         self._lost: list[_TrackState] = []
         self._last_id = 0
@@ -72,13 +77,15 @@ class Tracker:
         nearby: list[Detection] = []
         for state in self._tracks:
             self._update_track(state, detections, nearby, gray, now)
-        self._drop_lost(now)
+        self._drop_lost(now, gray.shape)
         for detection in detections:
             if not any(state.box.iou(detection.box) > MATCH_IOU for state in self._tracks):
                 state = _TrackState(0, detection.box, extract_template(gray, detection.box), now, now, 0, scored=False)
                 self._apply_detection(state, detection, gray, now)
                 self._tracks.append(state)
-        return tuple(Track(state.track_id, state.box) for state in self._tracks if state.track_id)
+        return tuple(
+            Track(state.track_id, state.box, state.roll, state.is_frontal) for state in self._tracks if state.track_id
+        )
 
     def _take_match(self, state: _TrackState, box: Box, detections: list[Detection]) -> Detection | None:
         """Remove the detection of the face of `state`, expected in `box`, from `detections` and return it."""
@@ -104,12 +111,22 @@ class Tracker:
         Other faces that the detection near it finds are collected in `nearby`, for tracks that are close to this one.
         They start no track: in foliage or text one false positive would lead to the next without end.
         """
-        detection = self._take_match(state, state.box, detections) or self._take_match(state, state.box, nearby)
+        alike = [found for found in detections if found.roll == state.roll or not self._detector.rolls]
+        detection = self._take_match(state, state.box, alike) or self._take_match(state, state.box, nearby)
+        if detection in detections:
+            detections.remove(detection)
         matched = match_template(gray, state.box, state.template) if detection is None else None
-        if detection is None and (matched is None or now - state.searched_at >= REDETECT_SECONDS):
+        due = detection is None and (matched is None or now - state.searched_at >= REDETECT_SECONDS)
+        if due:
             nearby += self._detect_near(state, matched or state.box, gray)
             detection = self._take_match(state, matched or state.box, nearby)
             state.searched_at = now
+        if detection is not None:
+            state.is_frontal = True
+        elif due and state.confirmed:
+            profiles = self._detector.detect_profiles(gray, *_around(matched or state.box, PROFILE_PADDING))
+            detection = self._take_match(state, matched or state.box, profiles)
+            state.is_frontal &= detection is None
         if detection is not None:
             self._apply_detection(state, detection, gray, now)
         elif matched is not None:
@@ -118,21 +135,25 @@ class Tracker:
             state.detected_at = -np.inf  # neither detected nor matched: lost
 
     def _detect_near(self, state: _TrackState, box: Box, gray: NDArray[np.uint8]) -> list[Detection]:
-        """Return the detections around `box`: by a sparse search and, if that finds nothing, by a dense one.
+        """Return the detections around `box`: by a sparse search and, if that finds nothing, by dense ones.
 
-        The dense search is only for a track that is confirmed, or lacks one hit. The sparse one tries no face size at
-        every position, the dense one all sizes. When only some sizes, the larger ones, were tried at every position,
-        most hits came from those and the mean box was 5 % too large.
+        The dense searches are only for a track that is confirmed, or lacks one hit. The sparse one tries no face size
+        at every position, the dense ones all sizes. When only some sizes, the larger ones, were tried at every
+        position, most hits came from those and the mean box was 5 % too large.
         """
-        pad = round(box.width * REDETECT_PADDING)
-        area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
-        area = area.clipped(gray.shape[1], gray.shape[0])
-        sizes = box.width * REDETECT_MIN_SCALE, box.width * REDETECT_MAX_SCALE
-        detections = self._detector.detect(gray, area, *sizes, self._detector.sparse_window)
-        has_dense_search = self._detector.dense_window > self._detector.sparse_window
-        if not detections and has_dense_search and (state.confirmed or state.hits >= MIN_HITS - 1):
-            detections = self._detector.detect(gray, area, *sizes, self._detector.dense_window)
-        return detections
+        detector = self._detector
+        area, smallest, largest = _around(box, REDETECT_PADDING)
+        detections = detector.detect(gray, area, smallest, largest, detector.sparse_window, state.roll)
+        if not (state.confirmed or state.hits >= MIN_HITS - 1) or not state.is_frontal:
+            return detections
+        # A head between two rolls is found by both searches: the better one is kept.
+        if state.roll or not any(found.score >= COMPARE_FRACTION * detector.confirm_score for found in detections):
+            others = {0.0, *detector.rolls} - {state.roll} if detector.rolls else ()
+            for roll in sorted(others):
+                detections += detector.detect(gray, area, smallest, largest, detector.sparse_window, roll)
+        if not detections and detector.dense_window > detector.sparse_window:
+            detections = detector.detect(gray, area, smallest, largest, detector.dense_window, state.roll)
+        return non_max_suppression(detections)
 
     def _apply_detection(self, state: _TrackState, detection: Detection, gray: NDArray[np.uint8], now: float) -> None:
         """Give `state` the box of its `detection`, the size averaged, and an identity once it is confirmed.
@@ -140,6 +161,7 @@ class Tracker:
         The identity is that of the face lost nearest to it a moment ago, or a new one.
         """
         box = detection.box
+        state.roll = detection.roll
         if state.hits:
             weight = 0.5 ** (max(0.0, now - state.detected_at) / SIZE_HALF_LIFE_SECONDS)
             side = round(state.box.width**weight * box.width ** (1 - weight))
@@ -158,12 +180,11 @@ class Tracker:
             self._last_id += 1
             state.track_id = self._last_id
 
-    def _drop_lost(self, now: float) -> None:
+    def _drop_lost(self, now: float, shape: tuple[int, ...]) -> None:
         """Drop tracks that are lost, and of two tracks of one face the one that was detected less recently."""
         kept: list[_TrackState] = []
         for state in sorted(self._tracks, key=lambda state: (-state.detected_at, state.track_id)):
-            max_lost_seconds = MAX_LOST_SECONDS if state.confirmed else 2 * REDETECT_SECONDS
-            recent = now - state.detected_at <= max_lost_seconds
+            recent = now - state.detected_at <= _max_lost_seconds(state, shape)
             if recent and not any(state.box.iou(other.box) > DUPLICATE_IOU for other in kept):
                 kept.append(state)
             elif state.track_id:
@@ -174,8 +195,25 @@ class Tracker:
         self._lost = [state for state in self._lost if now - state.detected_at <= TRACK_BUFFER_SECONDS]
 
 
+def _around(box: Box, padding: float) -> tuple[Box, float, float]:
+    """Return what to search around `box`: the area, padded by `padding` times its side, smallest and largest face."""
+    pad = round(box.width * padding)
+    area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+    return area, box.width * SCALE_FACTOR**-REDETECT_STEPS, box.width * SCALE_FACTOR**REDETECT_STEPS
+
+
 def _distance(box: Box, other: Box) -> float:
     """Return the distance between the centers of two boxes, in sides of the larger one."""
     dx = box.x + box.width / 2 - other.x - other.width / 2
     dy = box.y + box.height / 2 - other.y - other.height / 2
     return float(np.hypot(dx, dy)) / max(box.width, other.width)
+
+
+def _max_lost_seconds(state: _TrackState, shape: tuple[int, ...]) -> float:
+    """Return the seconds for which a face is tracked without a detection in an image of `shape` (height, width)."""
+    if not state.confirmed:
+        return 2 * REDETECT_SECONDS
+    height, width = shape
+    inside = state.box.clipped(width, height)
+    is_cut = min(inside.width, inside.height) <= (1 - MIN_CUT) * state.box.width
+    return MAX_LOST_SECONDS_AT_BORDER if is_cut else MAX_LOST_SECONDS

@@ -104,6 +104,15 @@ def test_small_image_is_searched_and_the_large_one_classified(pipeline):
     assert not pipeline.process(replace(large, search_image=np.zeros_like(small))).faces
 
 
+def test_crop_of_a_tilted_face_is_turned_by_its_roll(tracker, fake_classifier):
+    tracker.update = lambda *_: (Track(1, FACE_BOX, roll=20.0),)
+    pipeline = Pipeline(tracker, fake_classifier, FakeSmoother())
+    large, small = frame(level=80, size=(192, 128)), frame(level=20).gray
+    pipeline.process(large)
+    pipeline.process(replace(large, search_image=small))
+    assert fake_classifier.rolls == [20.0, 20.0]
+
+
 def test_face_is_classified_only_when_an_inference_is_due(pipeline, fake_classifier):
     for number in range(60):
         result = pipeline.process(frame(time=number / 60, level=80))

@@ -81,9 +81,11 @@ class FakeDetector:
     """Replaces a detector: detects each of `faces`, (box, score), inside the area and the range of sizes."""
 
     sparse_window, dense_window, confirm_score = 20.0, 43.0, 6.0
+    rolls: tuple[float, ...] = ()
 
     def __init__(self, *faces: tuple[Box, float]) -> None:
         self.faces = list(faces)
+        self.profiles: list[Box] = []  # heads that only `detect_profiles` finds
         self.windows: list[float] = []  # of each call of `detect`
 
     def make_tiles(self, width: int, height: int, min_face_size: float) -> list[Tile]:
@@ -108,6 +110,15 @@ class FakeDetector:
             if min_size <= box.width <= (max_size or max(gray.shape))
         ]
 
+    def detect_profiles(
+        self,
+        gray: NDArray[np.uint8],  # noqa: ARG002
+        area: Box,
+        min_size: float,  # noqa: ARG002
+        max_size: float,  # noqa: ARG002
+    ) -> list[Detection]:
+        return [Detection(box, 3) for box in self.profiles if box.iou(area)]
+
 
 class FakeTracker:
     """Finds one face, at `box`, in every image that is not black; keeps the times that it was given."""
@@ -126,10 +137,12 @@ class FakeClassifier:
 
     def __init__(self) -> None:
         self.flips: list[bool] = []  # of each call of `prepare`
+        self.rolls: list[float] = []  # the same
         self.calls = 0  # of `classify`
 
-    def prepare(self, gray: NDArray[np.uint8], box: Box, *, flip: bool = False) -> NDArray[np.uint8]:
+    def prepare(self, gray: NDArray[np.uint8], box: Box, *, flip: bool = False, roll: float = 0.0) -> NDArray[np.uint8]:
         self.flips.append(flip)
+        self.rolls.append(roll)
         return gray[box.y : box.y + box.height, box.x : box.x + box.width]
 
     def classify(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:

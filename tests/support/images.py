@@ -15,6 +15,8 @@ PORTRAIT_FACE = Box(177, 66, 97, 97)  # where a person sees the face in the fixt
 _scene = cache(SyntheticScene)
 
 
-def draw_faces(*faces: tuple[str, Box], size: tuple[int, int] = (640, 480)) -> NDArray[np.uint8]:
-    """Return the synthetic camera's dim room of `size` (width, height) with faces of these labels at these boxes."""
+def draw_faces(
+    *faces: tuple[str, Box] | tuple[str, Box, float], size: tuple[int, int] = (640, 480)
+) -> NDArray[np.uint8]:
+    """Return the synthetic camera's dim room of `size` (width, height) with faces of these (label, box, roll)."""
     return _scene(*size).draw(*faces)

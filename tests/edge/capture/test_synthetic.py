@@ -167,7 +167,10 @@ def test_fast_never_waits(clock):
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("quick", "unknown option 'quick'; there are fast, faces=N, size=WIDTHxHEIGHT, fps=N"),
+        (
+            "quick",
+            "unknown option 'quick'; there are fast, faces=N, size=WIDTHxHEIGHT, fps=N, tilt=DEGREES, border=FRACTION",
+        ),
         ("face=2", "unknown option 'face=2'"),
         ("fast=1", "unknown option 'fast=1'"),
         ("faces", "not a number"),
@@ -179,6 +182,11 @@ def test_fast_never_waits(clock):
         ("size=80x60", "out of range"),
         ("fps=0", "out of range"),
         ("fps=nan", "out of range"),
+        ("tilt=left", "not a number"),
+        ("tilt=46", "out of range"),
+        ("tilt=nan", "out of range"),
+        ("border=-0.1", "out of range"),
+        ("border=0.6", "out of range"),
     ],
 )
 def test_an_invalid_option_is_refused(argument, words):
@@ -191,3 +199,21 @@ def test_a_small_image_has_a_face():
     scene = SyntheticScene(160, 120)
     box = scene.faces(1.0)[0].box
     assert scene.image(1.0)[box.y : box.y + box.height, box.x : box.x + box.width].std() > 20
+
+
+def test_tilt_turns_heads_to_both_sides_and_is_drawn():
+    scene, upright = SyntheticScene(tilt=30), SyntheticScene()
+    rolls = [scene.faces(seconds)[0].roll for seconds in np.arange(0, 6, 0.1)]
+    assert (min(rolls), max(rolls)) == pytest.approx((-30, 30), abs=0.5)
+    assert [face.box for face in scene.faces(1.5)] == [face.box for face in upright.faces(1.5)]
+    (detection,) = HaarDetector().detect(scene.image(1.5), roll=30)
+    assert detection.box.iou(scene.faces(1.5)[0].box) > 0.5
+
+
+@pytest.mark.parametrize(("border", "count"), [(0.3, 1), (0.5, 1), (0.3, 3)])
+def test_border_moves_the_outer_faces_by_so_much_beyond_it(border, count):
+    scene = SyntheticScene(960, 540, count, border=border)
+    moments = [scene.faces(seconds) for seconds in np.arange(0, scene.period, 0.1)]
+    left = max(-face.box.x / face.box.width for faces in moments for face in faces)
+    right = max((face.box.x + face.box.width - 960) / face.box.width for faces in moments for face in faces)
+    assert (left, right) == pytest.approx((border, border), abs=0.02)

@@ -11,6 +11,7 @@ from edge.detection.tile_scheduler import (
     MAX_TILE_AGE_SECONDS,
     SIZE_OVERLAP,
     TILE_PIXELS,
+    UPRIGHT_SEARCHES,
     Tile,
     TileScheduler,
     make_tiles,
@@ -248,3 +249,72 @@ def test_all_tiles_are_those_of_the_shape_and_change_no_state(rooms):
     assert scheduler.select_tiles(rooms[0], 0.0, [])[1]
     scheduler.all_tiles((480, 640))
     assert scheduler.select_tiles(rooms[0], 0.1, []) == ([], False)
+
+
+# --- tilted heads, the border, and what a tracked face hides ------------------------------------------------------
+
+NEW = Box(100, 300, 60, 60)
+ROLLS = (20.0, -20.0)
+
+
+def moved_at(image, box):
+    image = image.copy()
+    image[box.y : box.y + box.height, box.x : box.x + box.width] += 25
+    return image
+
+
+@pytest.fixture
+def turning(rooms):
+    """A scheduler with turned searches, those of the first image made."""
+    scheduler = TileScheduler(MIN_FACE_SIZE, WINDOW_PIXELS, rolls=ROLLS)
+    assert scheduler.select_tiles(rooms[0], 0.0, []) == (ALL_TILES, True)
+    first = searched(scheduler, rooms[0], 0.0, FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS)
+    assert sorted(tile.roll for _, tile in first) == sorted(ROLLS * len(ALL_TILES))
+    return scheduler
+
+
+def test_motion_is_followed_by_one_search_of_each_roll(turning, rooms):
+    start = FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS
+    found = searched(turning, moved_at(rooms[0], NEW), start, 3 * FULL_SCAN_SECONDS_IDLE)
+    at_face = [tile.roll for _, tile in found if covers(tile, NEW)]
+    assert at_face[0] == 0
+    assert sorted(at_face) == sorted([0, *ROLLS] * (len(at_face) // 3))
+    assert found[-1][0] - start <= 2 * FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS
+
+
+def test_while_motion_goes_on_one_search_in_four_is_turned():
+    scheduler = TileScheduler(MIN_FACE_SIZE, WINDOW_PIXELS, rolls=ROLLS)
+    tiles = [tile for number in range(300) for tile in scheduler.select_tiles(changing(number), number / 10, [])[0]]
+    turned = [tile.roll for tile in tiles if tile.roll]
+    assert len(turned) == pytest.approx(len(tiles) / (UPRIGHT_SEARCHES + 1), rel=0.1)
+    assert turned.count(ROLLS[0]) == pytest.approx(len(turned) / 2, rel=0.2)
+
+
+def test_only_the_part_of_a_tile_around_the_motion_is_searched(rooms):
+    (_, tile), *_ = searched(started(rooms[0]), moved_at(rooms[0], NEW), 0.0, FULL_SCAN_SECONDS_IDLE)
+    whole = next(whole for whole in ALL_TILES if whole.max_size == tile.max_size and contains(whole.area, tile.area))
+    assert tile.area.width * tile.area.height < 0.8 * whole.area.width * whole.area.height
+    assert contains(tile.area, NEW)
+
+
+def test_place_that_a_tracked_face_leaves_is_not_searched(rooms):
+    scheduler, gone = started(rooms[0]), Box(NEW.x + 200, NEW.y, NEW.width, NEW.height)
+    start = FULL_SCAN_SECONDS_TRACKING + FRAME_SECONDS
+    searched(scheduler, moved_at(rooms[0], NEW), 0.0, start, [NEW])
+    assert searched(scheduler, moved_at(rooms[0], gone), start, start, [gone]) == []
+
+
+def test_another_face_where_a_tracked_one_leaves_is_searched(rooms):
+    scheduler, gone = started(rooms[0]), Box(NEW.x + 200, NEW.y, NEW.width, NEW.height)
+    start = FULL_SCAN_SECONDS_TRACKING + FRAME_SECONDS
+    searched(scheduler, moved_at(rooms[0], NEW), 0.0, start, [NEW])
+    assert searched(scheduler, moved_at(moved_at(rooms[0], NEW), gone), start, start, [gone])
+
+
+@pytest.mark.parametrize("border", [0.0, 0.25])
+def test_tiles_reach_beyond_the_image_by_the_border(border):
+    for tile in make_tiles(640, 480, MIN_FACE_SIZE, WINDOW_PIXELS, border):
+        pad = round(border * tile.max_size)
+        assert contains(Box(-pad, -pad, 640 + 2 * pad, 480 + 2 * pad), tile.area)
+    tiles = make_tiles(640, 480, MIN_FACE_SIZE, WINDOW_PIXELS, border)
+    assert min(tile.area.x for tile in tiles) == -round(border * tiles[-1].max_size)

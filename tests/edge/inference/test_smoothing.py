@@ -352,3 +352,14 @@ def test_result_has_plain_values_and_the_confidence_of_its_label():
     assert certain.probabilities == {"calm": 0.25, "cross": 0.75}
     assert (certain.label, certain.confidence, certain.since, certain.age) == ("calm", 0.25, 1.5, 0.5)
     assert make_result(TRACK, LABELS[:2], probable(0.25, 0.75), None, since=0).confidence == 0.75
+
+
+def test_head_in_profile_is_not_classified_and_uncertain():
+    smoother = make_smoother()
+    front, away = TRACK, Track(1, RIGHT, is_frontal=False)
+    infer(smoother, CALM, 0.0)
+    assert smoother.plan(GRAY, [away], 5.0) == []
+    (face,) = smoother.update([away], {}, 5.0)
+    assert (face.track_id, face.label) == (1, None)
+    assert [request.track for request in smoother.plan(GRAY, [front], 5.1)] == [front]
+    assert smoother.update([front], {}, 5.1)[0].label == LABELS[0]

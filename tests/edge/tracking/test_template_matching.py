@@ -116,7 +116,7 @@ def test_correlation_that_is_not_finite_is_ignored(monkeypatch, value):
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(-9, 0), (9, 0), (0, -9), (0, 9), (7, 7)])
-def test_box_of_a_leaving_face_stays_inside_until_it_is_lost(dx, dy):
+def test_leaving_face_is_followed_until_its_center_has_left(dx, dy):
     box = there = Box(270, 190, 100, 100)
     template = extract_template(draw_faces(("happy", box)), box)
     for step in range(1, 100):
@@ -125,10 +125,10 @@ def test_box_of_a_leaving_face_stays_inside_until_it_is_lost(dx, dy):
         if match is None:
             break
         there = match
-        assert -2 <= there.x <= 640 - 100 + 2
-        assert -2 <= there.y <= 480 - 100 + 2
+        assert distance(there, out) < 0.3
+        assert 0 <= there.x + 50 < 640
+        assert 0 <= there.y + 50 < 480
     assert match is None
-    assert distance(there, out) < 0.8
 
 
 @pytest.mark.parametrize("shape", [(480, 640), (1, 1), (1, 90), (90, 1), (3, 50), (25, 25), (200, 17)])

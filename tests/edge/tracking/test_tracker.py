@@ -6,7 +6,7 @@ import pytest
 
 from edge.capture.synthetic import SyntheticScene
 from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
-from edge.detection.haar import CONFIRM_SCORE, WINDOW_PIXELS, HaarDetector
+from edge.detection.haar import CONFIRM_SCORE, TILT, WINDOW_PIXELS, HaarDetector
 from edge.detection.tile_scheduler import FULL_SCAN_SECONDS_IDLE, FULL_SCAN_SECONDS_TRACKING, MAX_TILE_AGE_SECONDS
 from edge.inference.preprocess import crop
 from edge.tracking.tracker import (
@@ -183,39 +183,121 @@ def test_face_covered_for_a_moment_returns_within_an_idle_scan(tracker):
 # --- turning away -------------------------------------------------------------------------------------------------
 
 
-def turned(degrees: float, box: Box = RIGHT) -> np.ndarray:
-    """Return an image with a face at `box`, rotated so far that the cascade does not detect it."""
-    center = (box.x + box.width / 2, box.y + box.height / 2)
-    rotated = cv2.warpAffine(draw_faces(("happy", box)), cv2.getRotationMatrix2D(center, degrees, 1), (640, 480))
-    image, part = draw_faces(), np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
-    image[part] = rotated[part]
-    return image
+@pytest.fixture
+def turning():
+    """A tracker, and its detector, which finds a face at RIGHT until its `faces` are removed."""
+    detector = FakeDetector((RIGHT, CONFIRM_SCORE))
+    return fake_tracker(detector), detector
 
 
-def test_face_that_turns_away_is_tracked_for_a_limited_time(detector, tracker):
-    assert not detector.detect(turned(30))
+def test_face_that_turns_away_is_tracked_for_a_limited_time(turning):
+    tracker, detector = turning
     play(tracker, 1, static(("happy", RIGHT)))
-    played = play(tracker, 2 * MAX_LOST_SECONDS, lambda _: turned(30), 1.0)
+    detector.faces = []
+    played = play(tracker, 2 * MAX_LOST_SECONDS, static(("happy", RIGHT)), 1.0)
     times = [now for now, tracks in played if id_at(tracks, RIGHT) == 1]
     assert times[0] == 1
     assert MAX_LOST_SECONDS - REDETECT_SECONDS - 2 / FPS <= times[-1] - 1 <= MAX_LOST_SECONDS
     assert len(times) == pytest.approx((times[-1] - 1) * FPS + 1)  # without a gap
 
 
-def test_face_that_turns_away_and_moves_is_tracked(tracker):
+def test_face_that_turns_away_and_moves_is_tracked(turning):
+    tracker, detector = turning
     play(tracker, 1, static(("happy", RIGHT)))
-    played = play(tracker, MAX_LOST_SECONDS - 0.2, lambda seconds: turned(30, moved(RIGHT, -120 * seconds)), 1.0)
-    for now, tracks in played:
+    detector.faces = []
+    moving = lambda seconds: draw_faces(("happy", moved(RIGHT, -120 * seconds)))  # noqa: E731
+    for now, tracks in play(tracker, MAX_LOST_SECONDS - 0.2, moving, 1.0):
         assert id_at(tracks, moved(RIGHT, -120 * (now - 1))) == 1
 
 
-def test_face_that_turns_back_in_time_keeps_its_identity(tracker):
+def test_face_that_turns_back_in_time_keeps_its_identity(turning):
+    tracker, detector = turning
     play(tracker, 1, static(("happy", RIGHT)))
     away = MAX_LOST_SECONDS - 0.3
     for number in range(3):
-        play(tracker, away, lambda _: turned(30), 1.0 + number)
+        detector.faces = []
+        play(tracker, away, static(("happy", RIGHT)), 1.0 + number)
+        detector.faces = [(RIGHT, CONFIRM_SCORE)]
         back = play(tracker, 1 - away, static(("happy", RIGHT)), 1 + number + away)
         assert all(ids(tracks) == [1] for _, tracks in back)
+
+
+# --- tilting, and turning to one side -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("degrees", [-30, -20, 20, 30])
+def test_tilted_head_is_tracked_within_two_idle_scans(tracker, degrees):
+    play(tracker, 1, static())
+    played = play(tracker, 2, static(("happy", RIGHT, degrees)), 1.0)
+    assert first_time(played, RIGHT, 1) - 1 <= 2 * FULL_SCAN_SECONDS_IDLE + 1 / FPS
+    (track,) = played[-1][1]
+    assert track.roll == np.sign(degrees) * TILT
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_head_that_tilts_and_back_keeps_its_identity(tracker, side):
+    def tilting(seconds):
+        return draw_faces(("happy", RIGHT, side * 30 * np.sin(np.pi * seconds / 3)))
+
+    played = play(tracker, 3, tilting)
+    assert all(id_at(tracks, RIGHT) == 1 for _, tracks in played)
+    rolls = [tracks[0].roll for _, tracks in played]
+    assert rolls[len(rolls) // 2] == side * TILT
+    assert rolls[0] == rolls[-1] == 0
+
+
+def test_head_in_profile_is_followed_and_not_frontal():
+    detector = FakeDetector((RIGHT, CONFIRM_SCORE))
+    tracker, image = fake_tracker(detector), static(("happy", RIGHT))
+    assert all(tracks[0].is_frontal for _, tracks in play(tracker, 1, image))
+    detector.faces, detector.profiles = [], [moved(RIGHT, 5)]
+    away = play(tracker, 3 * MAX_LOST_SECONDS, image, 1.0)
+    assert [ids(tracks) for _, tracks in away] == [[1]] * len(away)
+    assert not any(tracks[0].is_frontal for now, tracks in away if now > 1 + REDETECT_SECONDS)
+    detector.faces, detector.profiles = [(RIGHT, CONFIRM_SCORE)], []
+    back = play(tracker, 1, image, 1 + 3 * MAX_LOST_SECONDS)
+    assert all(tracks[0].is_frontal and ids(tracks) == [1] for _, tracks in back[4:])
+
+
+def test_head_in_profile_starts_no_track():
+    detector = FakeDetector()
+    detector.profiles = [RIGHT]
+    assert all(not tracks for _, tracks in play(fake_tracker(detector), 2, static(("happy", RIGHT))))
+
+
+# --- at the border ------------------------------------------------------------------------------------------------
+
+CUT = [Box(-22, 150, 110, 110), Box(552, 150, 110, 110), Box(250, 392, 110, 110)]  # a fifth of it is outside
+
+
+@pytest.mark.parametrize("box", CUT)
+def test_face_cut_by_the_border_is_tracked_within_a_second(tracker, box):
+    play(tracker, 1, static())
+    played = play(tracker, 1, static(("happy", box)), 1.0)
+    assert first_time(played, box, 1) - 1 <= 1
+
+
+def test_face_that_goes_half_out_and_returns_keeps_its_identity(tracker):
+    def at_border(seconds):
+        return Box(round(-55 * np.sin(np.pi * min(1, seconds / 4))) + 5, 150, 110, 110)
+
+    played = play(tracker, 4, lambda seconds: draw_faces(("happy", at_border(seconds))))
+    assert all(id_at(tracks, at_border(now)) == 1 for now, tracks in played)
+
+
+@pytest.mark.parametrize(("border", "tilt"), [(0.3, 0.0), (0.0, 30.0)])
+def test_synthetic_face_cut_or_tilted_is_found_and_right(tracker, classifier, border, tilt):
+    scene, found, right = SyntheticScene(tilt=tilt, border=border), [], []
+    for number, (now, tracks) in enumerate(play(tracker, 21, scene.image)):
+        (face,) = scene.faces(now)
+        there = [track for track in tracks if track.box.iou(face.box) > 0.35]
+        found.append(there[0].track_id if there else 0)
+        if there and number % 10 == 0:
+            crop = classifier.prepare(scene.image(now), there[0].box, roll=there[0].roll)
+            right.append(classifier.card.labels[classifier.classify(crop).argmax()] == face.emotion)
+    assert np.mean([track_id > 0 for track_id in found]) > 0.9
+    assert np.mean(right) > 0.8
+    assert max(found) <= 2
 
 
 # --- several faces ------------------------------------------------------------------------------------------------
@@ -497,7 +579,7 @@ def test_random_detections_give_boxes_with_pixels_of_the_image():
     count = 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        tracker, now = Tracker(RandomDetector(rng), 16), 0.0  # type: ignore[arg-type]
+        tracker, now = Tracker(RandomDetector(rng), 16), 0.0
         shape = (int(rng.integers(30, 300)), int(rng.integers(30, 300)))
         base = random_image(rng, shape)
         for _ in range(60):
