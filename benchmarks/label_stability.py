@@ -5,7 +5,8 @@ another. A label change without a change of the emotion is flicker. The delay is
 to the first result with it, counted for clear changes: those to an emotion whose mean probability over its three
 seconds is at least the model's minimum confidence; the model is uncertain about the others. For a VIDEO, whose truth
 is not known, only the changes per minute are printed. The baseline detects in each full frame and takes the most
-probable label of each. Takes some minutes.
+probable label of each. Takes some minutes; with --skip-baseline less: the probabilities of the tracked face in each
+frame then decide which changes are clear.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from edge.capture.synthetic import EMOTION_SECONDS, SyntheticScene
 from edge.config.models import shipped_model
 from edge.inference import model_file
 from edge.inference.classifier import Classifier
-from edge.types import Frame
+from edge.types import Box, Frame
 
 FPS = 30
 DURATION_SECONDS = 48.0  # two periods of the synthetic camera
@@ -61,18 +62,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=len(CLIPS), help=f"synthetic ones, 0 to {len(CLIPS)}")
     parser.add_argument("--duration", type=float, default=DURATION_SECONDS, help="seconds of each synthetic clip")
     parser.add_argument("--prior", metavar="PRIOR", help="as of edge run")
+    parser.add_argument("--skip-baseline", action="store_true", help="measure the pipeline alone, on synthetic clips")
     options = parser.parse_args(arguments)
     print(f"{'source':26} {'loop':8} {'changes':>8} {'flicker':>8} per minute; delay of clear changes: median, max")
     for clip in CLIPS[: options.clips]:
-        predictions = run_baseline(clip_frames(clip, options.duration), options.prior)
+        pipeline, predictions = run_pipeline(clip_frames(clip, options.duration), options.prior)
+        loops = {"pipeline": pipeline}
+        if not options.skip_baseline:
+            predictions = run_baseline(clip_frames(clip, options.duration), options.prior)
+            loops = {"baseline": most_probable(predictions), **loops}
         changes = emotion_changes(clip, options.duration, predictions)
-        pipeline = run_pipeline(clip_frames(clip, options.duration), options.prior)
-        for name, labels in (("baseline", most_probable(predictions)), ("pipeline", pipeline)):
+        for name, labels in loops.items():
             source = f"seed {clip.seed}, noise {clip.noise:g}, from {clip.start:g} s"
             print(format_line(source, name, labels, changes), flush=True)
     for video in options.videos:
         baseline = most_probable(run_baseline(cameras.frames(video), options.prior))
-        for name, labels in (("baseline", baseline), ("pipeline", run_pipeline(cameras.frames(video), options.prior))):
+        pipeline, _ = run_pipeline(cameras.frames(video), options.prior)
+        for name, labels in (("baseline", baseline), ("pipeline", pipeline)):
             rate = len(label_changes(labels)) / minutes(labels)
             print(f"{video.rpartition('/')[2][:26]:26} {name:8} {rate:8.1f}", flush=True)
 
@@ -103,9 +109,7 @@ def run_baseline(frames: Iterable[Frame], prior: str | None) -> Predictions:
     for frame in frames:
         boxes = sorted(detect_baseline(detector, frame), key=lambda box: -box.width)
         for box in boxes[:1]:
-            probabilities = classifier.classify(classifier.prepare(frame.gray, box))
-            named = dict(zip(classifier.card.labels, probabilities.tolist(), strict=True))
-            predictions.append((frame.time, named))
+            predictions.append((frame.time, predict(classifier, frame, box)))
     return predictions
 
 
@@ -113,13 +117,23 @@ def most_probable(predictions: Predictions) -> Labels:
     return [(time, max(found, key=lambda label: found[label])) for time, found in predictions]
 
 
-def run_pipeline(frames: Iterable[Frame], prior: str | None) -> Labels:
-    """Return the label of the first face in each frame."""
-    pipeline = make_pipeline(Classifier(shipped_model(), prior=prior))
+def run_pipeline(frames: Iterable[Frame], prior: str | None) -> tuple[Labels, Predictions]:
+    """Return the label of the first face in each frame, and the probabilities of its box in that frame alone."""
+    classifier = Classifier(shipped_model(), prior=prior)
+    pipeline = make_pipeline(classifier)
     labels: Labels = []
+    predictions: Predictions = []
     for frame in frames:
-        labels += [(frame.time, face.label) for face in pipeline.process(frame).faces[:1]]
-    return labels
+        for face in pipeline.process(frame).faces[:1]:
+            labels.append((frame.time, face.label))
+            predictions.append((frame.time, predict(classifier, frame, face.box)))
+    return labels, predictions
+
+
+def predict(classifier: Classifier, frame: Frame, box: Box) -> dict[str, float]:
+    """Return label -> probability of the face in `box`."""
+    probabilities = classifier.classify(classifier.prepare(frame.gray, box))
+    return dict(zip(classifier.card.labels, probabilities.tolist(), strict=True))
 
 
 def label_changes(labels: Labels) -> Labels:
