@@ -241,6 +241,7 @@ def test_delay_starts_anew_after_a_long_connection(retry_delays, monkeypatch):
 def test_client_with_the_same_id_ends_and_connection_returns(broker, subscriber, wait_for_log, retry_delays):
     with Sink(sink_argument(broker.port, "client-id=twin", "version=5"), LIVE_RUN):
         subscriber.wait_for("/state")
+        before = len(subscriber.received)
         twin = Client(CallbackAPIVersion.VERSION2, client_id="twin", protocol=MQTTProtocolVersion.MQTTv5)
         twin.connect(HOST, broker.port)
         twin.loop_start()
@@ -248,7 +249,7 @@ def test_client_with_the_same_id_ends_and_connection_returns(broker, subscriber,
         assert re.search("the connection broke|ended the connection", wait_for_log("the connection is retried"))
         twin.disconnect()
         twin.loop_stop()
-        subscriber.wait_for("/availability", "online", start=len(subscriber.received))
+        subscriber.wait_for("/availability", "online", start=before)
 
 
 @needs_mosquitto
