@@ -116,7 +116,7 @@ def test_the_password_for_sudo_is_asked_for_here(kiosks, release):
     sudo = '#!/bin/sh\n[ "$1" = -S ] || exit 1\nread -r word; [ "$word" = secret ] || exit 1\nshift 3\nexec "$@"\n'
     boards.executable(kiosks.tools / "sudo", sudo)
     ours, theirs = pty.openpty()
-    command = [DEPLOY, "--health-check", "0", "--bundle", str(packed(release("2"))), "one"]
+    command = [str(DEPLOY), "--health-check", "0", "--bundle", str(packed(release("2"))), "one"]
     with subprocess.Popen(
         command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=kiosks.environment
     ) as process:

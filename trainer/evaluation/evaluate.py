@@ -129,8 +129,8 @@ def evaluate(
 
     Args:
         path: a .keras file, or a .tflite file, which is run as the device runs it.
-        dataset: with rows of `split` and all or some of the model's labels. With FER+'s votes a model of FER2013's labels is also evaluated against their
-            majority.
+        dataset: with rows of `split` and all or some of the model's labels. With FER+'s votes a model of FER2013's
+            labels is also evaluated against their majority.
         split: one of trainer.data.dataset.SPLITS, or ALL.
         compare_to: a second model with the same labels, for example the float model of an int8 one.
         corruptions: evaluate both models also on corrupted faces, see trainer.evaluation.corruptions.

@@ -42,8 +42,8 @@ def format_metrics(metrics: Metrics) -> str:
     measured = [name for name, n in zip(metrics.class_names, metrics.support, strict=True) if n]
     if len(measured) < len(metrics.class_names):
         head += (
-            f"\nmeasured on {len(measured)} of {len(metrics.class_names)} labels: {', '.join(measured)}; a prediction of "
-            "another label is wrong"
+            f"\nmeasured on {len(measured)} of {len(metrics.class_names)} labels: {', '.join(measured)}; "
+            "a prediction of another label is wrong"
         )
     return f"{head}\n\n{format_table(per_class)}\n\n{format_table(confusion)}"
 
