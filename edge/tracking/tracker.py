@@ -79,6 +79,8 @@ class Tracker:
             self._update_track(state, detections, nearby, gray, now)
         self._drop_lost(now, gray.shape)
         for detection in detections:
+            if detection.roll in self._detector.rolls and detection.score < self._detector.confirm_score:
+                continue  # a turned search tries positions of its own, so that weak chance hits are more frequent
             if not any(state.box.iou(detection.box) > MATCH_IOU for state in self._tracks):
                 state = _TrackState(0, detection.box, extract_template(gray, detection.box), now, now, 0, scored=False)
                 self._apply_detection(state, detection, gray, now)
