@@ -9,20 +9,22 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
 from edge.detection import registry as detectors
-from edge.errors import CameraError, ImageError, SettingsError
+from edge.errors import CameraError, ImageError, SettingsError, UsageError
 from edge.inference import prior
 from edge.sinks import registry as sink_registry
-from edge.types import Frame, RunInfo
+from edge.types import Frame, FrameResult, InferenceStats, RunInfo
 
 if TYPE_CHECKING:
+    from edge.capture.file_list import ListedFile
     from edge.capture.latest_frame import LatestFrame
     from edge.image_analyzer import ImageAnalyzer
     from edge.inference.classifier import Classifier
@@ -44,31 +46,46 @@ NAME_CHECKS: dict[str, Callable[[Any], object]] = {
 
 def run(settings: RunSettings) -> Summary:
     """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
+    from edge.capture.file import are_images, read_files
     from edge.capture.frame_rate import FrameRateLimiter
     from edge.inference.classifier import Classifier
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup
 
-    if settings.crops and not (settings.source and cameras.has_images(settings.source)):
+    files = list_files(settings)
+    if settings.crops and not (files and are_images(files)):
         source = settings.source or "a camera"
         raise SettingsError(f"crops is set, but {source} is not an image or a folder of images; run without --crops")
     sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
     classifier = Classifier(settings.model, settings.threads, settings.prior)
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
-    processor = make_processor(settings, classifier, live=live, images=not live and cameras.has_images(source))
+    stop_signals, left_out = StopSignals(), list[str]()
+    processor: FrameProcessor = (
+        FileProcessor(lambda images: make_processor(settings, classifier, images=images))
+        if files
+        else make_processor(settings, classifier, live=live)
+    )
     image_worker = make_image_worker(settings)
-    run_info = make_run_info(classifier, image_worker, live=live)
+    run_info = replace(
+        make_run_info(classifier, image_worker, live=live),
+        is_source=SourceFiles(files),
+        overwrite=settings.overwrite,
+        is_service="NOTIFY_SOCKET" in os.environ,
+        stopped=stop_signals,
+    )
     sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
     rate_limits = settings.max_fps, (settings.idle_fps or None) if live else None
     notifier = _make_notifier(classifier, rate_limits)
     with ExitStack() as stack:
         stack.callback(image_worker.close)
-        ended = RunLimit(stack.enter_context(StopSignals()), settings.duration)
+        ended = RunLimit(stack.enter_context(stop_signals), settings.duration)
         frames = (
-            _latest_frames(source, settings.reconnect, ended, notifier) if live else closing(cameras.frames(source))
+            _latest_frames(source, settings.reconnect, ended, notifier)
+            if live
+            else closing(read_files(files, left_out) if files else cameras.frames(source))
         )
-        return run_loop(
+        summary = run_loop(
             processor,
             stack.enter_context(frames),
             [stack.enter_context(sinks), *([stack.enter_context(notifier)] if notifier else [])],
@@ -77,6 +94,65 @@ def run(settings: RunSettings) -> Summary:
             limiter=FrameRateLimiter(*rate_limits),
             stopped=ended,
         )
+    summary.left_out = len(left_out)
+    return summary
+
+
+def list_files(settings: RunSettings) -> list[ListedFile]:
+    """Return the files that the run reads; empty: it reads a camera. Raises UsageError for a camera beside others."""
+    if settings.source is None or cameras.parse(settings.source)[0] != "file":
+        if settings.more_sources:
+            raise UsageError(f"{settings.more_sources[0]}: a second source, but only files can be several")
+        return []
+    from edge.capture import file_list
+
+    sources = (settings.source, *settings.more_sources)
+    return file_list.list_files([each.removeprefix("file:") for each in sources], recursive=settings.recursive)
+
+
+class SourceFiles:
+    """Whether a path is one of the files that a run reads, under whatever name."""
+
+    def __init__(self, files: Iterable[ListedFile]) -> None:
+        self._identities = set(filter(None, (self._identity(file.path) for file in files)))
+
+    def __call__(self, path: Path) -> bool:
+        return self._identity(path) in self._identities
+
+    def _identity(self, path: Path) -> tuple[int, int] | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+class FileProcessor:
+    """Processes the frames of several files: each video anew, so that nobody is taken for a person of the video before.
+
+    Args:
+        make: whether the frames are images -> what processes them.
+    """
+
+    def __init__(self, make: Callable[[bool], FrameProcessor]) -> None:
+        self._make = make
+        self._processor: FrameProcessor | None = None
+        self._file, self._first_id, self._last_id = ("", False), 0, 0
+        self._inference = self._inference_before = InferenceStats()
+
+    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
+        """Return the result for `frame`; its track ids are those of no other file."""
+        file = (frame.source_name, frame.is_image)
+        if self._processor is None or (file != self._file and not (frame.is_image and self._file[1])):
+            self._processor = self._make(frame.is_image)
+            self._first_id, self._inference_before = self._last_id, self._inference
+        self._file = file
+        result = self._processor.process(frame, capture_seconds)
+        faces = tuple(replace(face, track_id=face.track_id + self._first_id) for face in result.faces)
+        self._last_id = max([self._last_id, *(face.track_id for face in faces)])
+        before, now = asdict(self._inference_before), asdict(result.stats.inference)
+        self._inference = InferenceStats(**{name: before[name] + now[name] for name in now})
+        return replace(result, faces=faces, stats=replace(result.stats, inference=self._inference))
 
 
 def make_processor(

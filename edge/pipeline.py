@@ -70,6 +70,7 @@ class Summary:
     face_results: int = 0  # summed over all frames
     track_ids: set[int] = field(default_factory=set)
     seconds: float = 0.0  # from the first request for a frame to the end
+    left_out: int = 0  # files of the source that were not read
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # stage -> seconds, summed
     _sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # label -> summed probabilities
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -76,10 +77,11 @@ class Frame:
     color: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR; converted only when a sink calls it
     time: float  # seconds on the source's own clock; only differences are meaningful
     index: int  # position in the source from 0; a gap means skipped frames
-    source_name: str = ""  # file name, where each frame is an image file unrelated to the others
+    source_name: str = ""  # name of the image or video file, printable; empty: a camera
     convert_seconds: float = 0.0  # that the conversion to `gray` took
     captured_at: float = field(default_factory=monotonic)  # seconds, monotonic clock
     search_image: NDArray[np.uint8] | None = None  # a smaller gray image of the same view, where the camera has one
+    is_image: bool = False  # an image file, unrelated to the frames before and after
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +154,7 @@ class RunInfo:
     # its own, independent of the run; takes some tenths of a second, the first call seconds; thread-safe.
     # Raises ImageError if the image is not accepted, WorkerError if it cannot be analyzed within that process's limits.
     analyze_image: Callable[[bytes], Mapping[str, Any]] = lambda _: {"width": 0, "height": 0, "faces": []}
+    is_source: Callable[[Path], bool] = lambda _: False  # whether a file, by whatever name, is read by this run
+    overwrite: bool = False  # whether a sink may replace a file that this run did not write
+    is_service: bool = False  # started, and restarted, by a service manager
+    stopped: Callable[[], bool] = lambda: False  # whether the run is to end: a sink that waits for a reader gives up

@@ -129,6 +129,7 @@ def test_described_keys_are_required_but_for_few():
             yield from objects(each)
 
     optional = {
+        "frame.json": {"source_name"},
         "mqtt_results.json": {"source_name"},
         "model_card.json": {
             "crop_padding",
@@ -354,7 +355,7 @@ def test_mqtt_messages(results, run_info, temperature):
     queue = PublishQueue(options, run_info, read_temperature=lambda: temperature)
     queue.announce()
     messages = list(iter(queue.next_message, None))
-    image_file = replace(results[0], frame=replace(results[0].frame, source_name="portrait.png"))
+    image_file = replace(results[0], frame=replace(results[0].frame, source_name="portrait.png", is_image=True))
     for result in (*results, image_file):
         queue.add(result)
         messages += iter(queue.next_message, None)

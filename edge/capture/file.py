@@ -1,58 +1,46 @@
-"""Frames from a video, an image, a folder of images, or a pattern such as 'faces/*.png'.
+"""Frames from videos and images: one file, a folder, or a pattern such as 'faces/*.png'.
 
-Argument: the path. No frame is skipped: the next one is read when the loop asks for it. A damaged frame of a video, and
-an image file of a folder that cannot be decoded, are left out, which shows as a gap in `index`.
+Argument: the path. No frame is skipped: the next one is read when the loop asks for it. A damaged frame of a video is
+left out, which shows as a gap in `index`. A file that cannot be read is left out and named, if there are others.
 """
 
 from __future__ import annotations
 
-import glob
+import logging
 import math
 import mimetypes
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.image_formats import IMAGE_SUFFIXES
-from edge.errors import CameraError, ImageError, SourceNotFoundError
+from edge.capture.file_list import ListedFile, list_files
+from edge.errors import CameraError, EmotionEdgeError, ImageError, SourceNotFoundError
 from edge.system.bounded_read import read_at_most
 from edge.system.image_decoding import decode_image
+from edge.system.paths import display_name, native_name
 from edge.types import Frame
 
 IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
+VIDEO_INTERVAL_SECONDS = 3.0  # between two videos: longer than a face is kept that is out of sight
 MAX_IMAGE_FILE_BYTES = 200_000_000  # an uncompressed image of the most pixels that are decoded
 DEFAULT_VIDEO_FPS = 25.0  # of a container that states no frame rate
+TEXT_SAMPLE_BYTES = 4096
+MAX_FAILED_READS = 10_000  # in succession, of a video whose container states more frames than it has
+
+_log = logging.getLogger(__name__)
 
 
 def frames(argument: str) -> Generator[Frame, None, None]:
-    """Return the frames of the video or the images that `argument` names.
+    """Return the frames of the files that `argument` names.
 
-    Raises SourceNotFoundError if there is no such file; CameraError if it cannot be read, and with the first frame if
-    nothing can be decoded.
+    Raises what `list_files` raises; CameraError, with the first frame, if nothing can be decoded.
     """
-    path = Path(argument).expanduser()
-    try:
-        if path.is_dir():
-            paths = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
-            if not paths:
-                raise SourceNotFoundError(f"{path}: a folder without images ({', '.join(IMAGE_SUFFIXES)})")
-            return _image_frames(paths)
-        if path.exists():
-            return _image_frames([path]) if path.suffix.lower() in IMAGE_SUFFIXES else _video_frames(path)
-        paths = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207 (pathlib takes no absolute pattern)
-    except SourceNotFoundError:
-        raise
-    except OSError as error:  # a folder without read permission, a name that is too long
-        raise CameraError(f"{argument}: cannot be read ({error.strerror})") from error
-    if not paths:
-        raise SourceNotFoundError(
-            f"{argument}: no such file, folder or pattern; name an existing one, a camera, or 'synthetic'"
-        )
-    return _image_frames(paths)
+    return read_files(list_files([argument]), [])
 
 
 def is_live(argument: str) -> bool:  # noqa: ARG001 (every camera has it)
@@ -61,42 +49,88 @@ def is_live(argument: str) -> bool:  # noqa: ARG001 (every camera has it)
 
 
 def has_images(argument: str) -> bool:
-    """Return whether `argument` names images, not a video."""
-    path = Path(argument).expanduser()
-    return path.is_dir() or not path.exists() or path.suffix.lower() in IMAGE_SUFFIXES
+    """Return whether `argument` names only images; so does a pattern that matches nothing."""
+    try:
+        return are_images(list_files([argument]))
+    except SourceNotFoundError:
+        return True
 
 
-def _image_frames(paths: list[Path]) -> Generator[Frame, None, None]:
-    decoded, reason = 0, ""
-    for index, path in enumerate(paths):
+def are_images(files: Sequence[ListedFile]) -> bool:
+    """Return whether all `files` that are read are images."""
+    return all(file.is_image or file.problem for file in files)
+
+
+def read_files(files: Sequence[ListedFile], left_out: list[str]) -> Generator[Frame, None, None]:
+    """Yield the frames of `files`, in their order, with increasing times and indices.
+
+    Args:
+        left_out: the names of files that are left out are added to it, and logged with the reason.
+
+    Raises CameraError if no file can be read.
+    """
+    begin, first_index = 0.0, 0
+    for file in files:
+        problem, end, index = file.problem, begin, first_index - 1
         try:
-            color = decode_image(read_at_most(path, MAX_IMAGE_FILE_BYTES))
-        except OSError as error:
-            raise CameraError(f"{path}: cannot be read ({error.strerror})") from error
-        except ImageError as error:
-            reason = reason or str(error)
-            continue
-        decoded += 1
-        yield _make_frame(color, index * IMAGE_INTERVAL_SECONDS, index, path.name)
-    if not decoded:
-        files = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent}: none of {len(paths)} files"
-        raise CameraError(f"{files}: does not decode as an image ({reason}); check that it is a complete image file")
+            if not problem:
+                for frame in _image_frames(file.path) if file.is_image else _video_frames(file.path):
+                    end = begin + frame.time + (IMAGE_INTERVAL_SECONDS if file.is_image else VIDEO_INTERVAL_SECONDS)
+                    index = first_index + frame.index
+                    yield replace(
+                        frame, time=begin + frame.time, index=index, source_name=file.name, is_image=file.is_image
+                    )
+        except EmotionEdgeError as error:
+            if len(files) == 1:
+                raise
+            problem = str(error).removeprefix(f"{display_name(file.path)}: ")
+        begin, first_index = end, index + 1
+        if problem:
+            left_out.append(file.name)
+            _log.warning("edge: %s: left out (%s)", file.name, problem)
+    if len(left_out) == len(files):
+        raise CameraError(f"none of {len(files)} files can be read, see the reasons above")
+
+
+def is_text(path: Path) -> bool:
+    """Return whether the file at `path` is a text by its name, and by its content: .ts is also a video."""
+    if not (mimetypes.guess_type(path.name)[0] or "").startswith("text/"):
+        return False
+    try:
+        with path.open("rb") as file:
+            return b"\0" not in file.read(TEXT_SAMPLE_BYTES)
+    except OSError as error:
+        raise CameraError(f"{display_name(path)}: cannot be read ({error.strerror})") from error
+
+
+def _image_frames(path: Path) -> Generator[Frame, None, None]:
+    try:
+        color = decode_image(read_at_most(path, MAX_IMAGE_FILE_BYTES))
+    except OSError as error:
+        raise CameraError(f"{display_name(path)}: cannot be read ({error.strerror})") from error
+    except ImageError as error:
+        raise CameraError(
+            f"{display_name(path)}: does not decode as an image ({error}); check that it is a complete image file"
+        ) from error
+    yield _make_frame(color, 0.0, 0)
 
 
 def _video_frames(path: Path) -> Generator[Frame, None, None]:
-    if (mimetypes.guess_type(path.name)[0] or "").startswith("text/"):  # FFmpeg would render it as a video of letters
-        raise CameraError(f"{path}: a text file; name a video, an image or a folder of images")
-    capture = cv2.VideoCapture(str(path))
+    if is_text(path):  # FFmpeg would render it as a video of letters
+        raise CameraError(f"{display_name(path)}: a text file; name a video, an image or a folder of images")
+    capture = cv2.VideoCapture(native_name(path))
     try:
         if not capture.isOpened():
-            raise CameraError(f"{path}: cannot be decoded as a video; check that it is a complete video file")
+            raise CameraError(
+                f"{display_name(path)}: cannot be decoded as a video; check that it is a complete video file"
+            )
         fps = capture.get(cv2.CAP_PROP_FPS)
         fps = fps if math.isfinite(fps) and fps > 0 else DEFAULT_VIDEO_FPS
         frame_count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         index, last_time, failed = -1, -1.0 / fps, 0
         # The decoder reports a damaged frame as a failed read and goes on with the next one. So the video has ended
         # only after as many failed reads as the container has frames left. Time stamps show how many frames were lost.
-        while index + failed + 1 < max(frame_count, 1) or not failed:
+        while failed <= MAX_FAILED_READS and (index + failed + 1 < max(frame_count, 1) or not failed):
             success, color = capture.read()
             if not success:
                 failed += 1
@@ -108,12 +142,14 @@ def _video_frames(path: Path) -> Generator[Frame, None, None]:
             last_time, failed = now, 0
             yield _make_frame(color.astype(np.uint8, copy=False), now, index)
         if index < 0:
-            raise CameraError(f"{path}: no frame could be decoded; check that it is a complete video file")
+            raise CameraError(
+                f"{display_name(path)}: no frame could be decoded; check that it is a complete video file"
+            )
     finally:
         capture.release()
 
 
-def _make_frame(color: NDArray[np.uint8], seconds: float, index: int, source_name: str = "") -> Frame:
+def _make_frame(color: NDArray[np.uint8], seconds: float, index: int) -> Frame:
     start = time.perf_counter()
     gray = cv2.cvtColor(color, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-    return Frame(gray, lambda: color, seconds, index, source_name, time.perf_counter() - start)
+    return Frame(gray, lambda: color, seconds, index, convert_seconds=time.perf_counter() - start)

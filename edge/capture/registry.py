@@ -22,7 +22,7 @@ from types import ModuleType
 from edge.errors import UnknownNameError
 from edge.types import Frame
 
-SUPPORT_MODULES = ("frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
+SUPPORT_MODULES = ("file_list", "frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
 DETECTION_ORDER = ("picamera", "usb")  # a camera module is preferred to a USB camera
 
 

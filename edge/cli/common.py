@@ -42,12 +42,29 @@ def new_app(name: str, description: str) -> typer.Typer:
     )
 
 
+def open_closed_streams() -> bool:
+    """Open /dev/null as each standard stream that is closed, and return whether standard output was.
+
+    Otherwise the next file that is opened would be taken for it by libraries that print.
+    """
+    was_closed = sys.stdout is None
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # os.open takes the lowest descriptor that is free
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))  # noqa: SIM115
+    return was_closed
+
+
 def run_app(app: typer.Typer, name: str) -> None:
     """Run `app` on the arguments of the process, and exit. An error is one line, `NAME: error: ...`, on stderr.
 
-    With the argument --debug, an error is raised instead. A closed pipe after stdout, as `head` leaves it, is no error.
+    With the argument --debug, an error is raised instead. A closed standard output (`>&-`) is an error: its
+    descriptor would be given to the next file. A closed pipe after stdout, as `head` leaves it, is no error.
     """
     log.configure()
+    if open_closed_streams():
+        _log.error("%s: error: standard output is closed; to discard results, redirect it to /dev/null", name)
+        sys.exit(1)
     try:
         status = app(prog_name=name, standalone_mode=False)
     except typer.Abort:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-_source = setting_specs()["source"]
+_source, _more_sources = setting_specs()["source"], setting_specs()["more_sources"]
 
 
 def run(
@@ -35,11 +35,16 @@ def run(
     prior: Annotated[str | None, setting_option("prior")] = RunSettings.prior,
     detector: Detector = RunSettings.detector,
     cascade: Annotated[Path | None, setting_option("cascade")] = RunSettings.cascade,
+    more_sources: Annotated[
+        list[str], typer.Argument(help=_more_sources.help, metavar=_more_sources.metavar, show_default=False)
+    ] = [],  # noqa: B006 (Typer copies it)
+    recursive: Annotated[bool, setting_option("recursive", "--recursive/--no-recursive", "-r")] = RunSettings.recursive,
     crops: Annotated[bool, setting_option("crops", "--crops/--no-crops")] = RunSettings.crops,
     max_fps: Annotated[float | None, setting_option("max_fps")] = RunSettings.max_fps,
     idle_fps: Annotated[float, setting_option("idle_fps")] = RunSettings.idle_fps,
     half_life: Annotated[float, setting_option("half_life")] = RunSettings.half_life,
     threads: Threads = RunSettings.threads,
+    overwrite: Annotated[bool, setting_option("overwrite", "--overwrite/--no-overwrite")] = RunSettings.overwrite,
     reconnect: Annotated[bool, setting_option("reconnect", "--reconnect/--no-reconnect")] = RunSettings.reconnect,
     config: Annotated[
         Path | None,
@@ -59,6 +64,7 @@ def run(
       edge run                                 results in the terminal
       edge run usb:0 --sink web                a web page
       edge run clip.mp4 --sink video:out.mp4   a video with boxes and labels
+      edge run photos -r --sink jsonl          images and videos of a folder
     """
     from edge import app
     from edge.config import toml_file
@@ -78,11 +84,13 @@ def log_summary(summary: Summary) -> None:
     """Log the summary of a run: stdout contains only results."""
     stats = summary.stats
     skipped = f", {stats.skipped} skipped" if stats.skipped else ""
+    left_out = f", {summary.left_out} file{'s' * (summary.left_out != 1)} left out" if summary.left_out else ""
     _log.info(
-        "%d frame%s%s, %d face%s, %.1f frames per second",
+        "%d frame%s%s%s, %d face%s, %.1f frames per second",
         stats.frames,
         "s" * (stats.frames != 1),
         skipped,
+        left_out,
         len(summary.track_ids),
         "s" * (len(summary.track_ids) != 1),
         summary.fps,

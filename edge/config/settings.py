@@ -157,6 +157,18 @@ class RunSettings:
             example="/usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml",
         ),
     )
+    more_sources: tuple[str, ...] = field(
+        default=(),
+        metadata=_spec(
+            "More videos, images, folders or patterns, which are read after the first.",
+            "SOURCE",
+            reason="Not for cameras.",
+        ),
+    )
+    recursive: bool = field(
+        default=False,
+        metadata=_spec("Read folders with their subfolders.", reason="Links to folders are not followed."),
+    )
     crops: bool = field(
         default=False,
         metadata=_spec(
@@ -207,6 +219,14 @@ class RunSettings:
             reason="One uses the least processor time.",
             low=1,
             high=64,
+        ),
+    )
+    overwrite: bool = field(
+        default=False,
+        metadata=_spec(
+            "Let sinks replace files that this run did not write.",
+            reason="Without it, video ends with an error if its file exists, and jsonl:FILE goes on in its own file. A "
+            "file that is read is never replaced.",
         ),
     )
     reconnect: bool = field(

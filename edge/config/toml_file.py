@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from edge.config.settings import RunSettings, SettingSpec, setting_specs
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.system.bounded_read import read_at_most
+from edge.system.paths import expand_path
 
 EXAMPLE_WIDTH = 100  # characters of a line
 MAX_FILE_BYTES = 100_000  # the example has a tenth of it
@@ -41,7 +42,7 @@ _VALUE_TYPES: dict[Any, ValueType] = {
     int: ValueType((int,), int, "an integer"),
     float: ValueType((int, float), float, "a number"),
     str: ValueType((str,), str, "a string in quotes"),
-    Path: ValueType((str,), lambda text: Path(text).expanduser(), "a path in quotes"),
+    Path: ValueType((str,), expand_path, "a path in quotes"),
     tuple[str, ...]: ValueType((list,), tuple, 'a list of strings, such as ["console"]'),
 }
 

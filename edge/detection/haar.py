@@ -14,6 +14,7 @@ from edge.detection.detector import Detector
 from edge.detection.downscale import downscale
 from edge.detection.tile_scheduler import Tile, make_tiles
 from edge.errors import EmotionEdgeError, SettingsError
+from edge.system.paths import native_name
 from edge.types import Box, Detection
 
 PROFILE_CASCADE = "haarcascade_profileface.xml"  # finds heads that are turned to one side
@@ -69,7 +70,7 @@ class HaarDetector:
             raise SettingsError(f"{path}: more than {MAX_CASCADE_BYTES:,} bytes; not an OpenCV cascade")
         self._cascade = cv2.CascadeClassifier()
         try:
-            loaded = self._cascade.load(str(path))
+            loaded = self._cascade.load(native_name(path))
         except cv2.error:
             loaded = False
         if not loaded:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from edge.config.defaults import DETECTOR
 from edge.errors import SettingsError, UnknownNameError, UsageError
+from edge.system.paths import expand_path
 
 if TYPE_CHECKING:
     from edge.detection.detector import Detector, ImageDetector
@@ -47,7 +48,7 @@ def parse(spec: str) -> tuple[str, Path | None]:
         return name, None
     if not argument:
         raise UsageError(f"detector {name} needs the file of its network, as in {name}:FILE; see docs/detectors.md")
-    file = Path(argument).expanduser()
+    file = expand_path(argument)
     if not file.is_file():
         raise SettingsError(f"{file}: no such file, expected the network of detector {name}")
     return name, file

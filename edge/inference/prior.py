@@ -18,6 +18,7 @@ from edge.config.models import everyday_prior
 from edge.errors import SettingsError
 from edge.inference.model_file import FREQUENCY_TOLERANCE, MIN_FREQUENCY, ModelCard
 from edge.system.bounded_read import read_at_most
+from edge.system.paths import expand_path
 
 EVERYDAY = "everyday"  # the frequencies in models/everyday.toml
 TRAINING = "training"  # the training frequencies: probabilities stay as they are
@@ -57,7 +58,7 @@ def parse(text: str) -> Prior:
     if text == EVERYDAY:
         return Prior(text, _read(everyday_prior()))
     if text.endswith(".toml"):
-        return Prior(text, _read(Path(text).expanduser()))
+        return Prior(text, _read(expand_path(text)))
     if "=" not in text:
         raise SettingsError(f"prior is {text!r}, expected {EXPECTED}")
     fractions: dict[str, float] = {}

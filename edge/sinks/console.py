@@ -47,7 +47,7 @@ class Sink:
 
     def write(self, result: FrameResult) -> None:
         name, now = result.frame.source_name, result.frame.time
-        if name:
+        if result.frame.is_image:
             for number, face in enumerate(result.faces, start=1):
                 position = f"{face.box.x},{face.box.y} {face.box.width}x{face.box.height}"
                 self._put_line(f"{name}  face {number} at {position}: {_describe(face)}")

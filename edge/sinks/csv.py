@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -28,6 +27,7 @@ from edge.errors import SinkError, UsageError
 from edge.sinks.active_faces import GONE_AFTER_SECONDS
 from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.daily_log import Segment, append, log_path, logged_days
+from edge.system.paths import expand_path
 from edge.types import FaceResult, FrameResult, RunInfo
 
 WRITE_INTERVAL_SECONDS = 10  # a divisor of 900, so that hours begin with an interval in each time zone
@@ -110,7 +110,7 @@ class Sink:
         folder, options = parse("csv", argument, {"days": number(1, 36_500), "max-mb": number(1, 100_000)})
         if not folder:
             raise UsageError("sink csv: no folder found, expected csv:FOLDER, as csv:log")
-        self._folder = Path(folder).expanduser()
+        self._folder = expand_path(folder)
         self._days, self._max_mb = options.get("days", DEFAULT_DAYS), options.get("max-mb", DEFAULT_MAX_MB)
         self._live = run.live
         self._run_id = os.urandom(3).hex()  # after a reboot neither the process ID nor the time need to differ

@@ -84,9 +84,10 @@ def parse_line(line: str) -> Segment:
 def append(path: Path, segments: Iterable[Segment]) -> None:
     """Append `segments` to the file at `path`, which is created if missing; all are on the disk when this returns.
 
-    A partial last line, left by a power failure, is removed first. On a full disk nothing is added. Raises OSError.
+    A partial last line, left by a power failure, is removed first. On a full disk nothing is added. Raises OSError,
+    also if `path` is a link: somebody else may have placed it.
     """
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, LOG_FILE_MODE)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, LOG_FILE_MODE)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # another run may write to the same folder
         size = _repair(file)

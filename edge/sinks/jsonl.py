@@ -2,25 +2,37 @@
 
 docs/contract.md describes the object. Each line is written at once and completely, so that a reader never waits and a
 file ends with a complete line. A slow reader never blocks a live run: the newest 1000 lines that it has not read are
-kept. A reader of a FIFO may come and go.
+kept. A reader of a FIFO may come and go. A file that exists is continued if it holds such lines; a partial last line,
+left by a power failure, is removed first.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import select
+import stat
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from edge.errors import SinkError
+from edge.errors import SinkError, UsageError
 from edge.sinks import serialize
 from edge.sinks.background_writer import BackgroundWriter
+from edge.sinks.output_file import check_not_source
+from edge.system.paths import display_name, expand_path
 from edge.types import FaceResult, FrameResult, RunInfo
 
 JSONL_FILE_MODE = 0o666  # less the umask, as of any file
+MAX_LINE_BYTES = 10_000_000  # a face takes 400
+PIPE_BYTES = select.PIPE_BUF  # that a pipe takes without waiting when it is ready
+STOP_CHECK_SECONDS = 0.05  # between two looks whether the run is to end, while a FIFO has no reader or is full
+_LINE_BEGIN = re.compile(rb'\{"time": [-+.\de]+, "frame": \d+, "(source_name|faces)": ')
 
 
 class QueuedLine(NamedTuple):
@@ -29,14 +41,16 @@ class QueuedLine(NamedTuple):
     time: float
     frame_index: int
     faces: Sequence[FaceResult]
+    source_name: str
 
 
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
-        self._path = Path(argument).expanduser() if argument else None
+        self._path = expand_path(argument) if argument else None
         self.reopens = self._path is not None
-        self._name = f"jsonl:{self._path or 'stdout'}"
-        self._live = run.live
+        self._name = f"jsonl:{display_name(self._path) if self._path else 'stdout'}"
+        self._run = run
+        self._replaces = run.overwrite  # until the file was opened once
         self._writer = BackgroundWriter(self._name, self._write_line, live=run.live)
         self._file = -1
 
@@ -44,19 +58,19 @@ class Sink:
         if self._path is None:
             self._file = os.dup(sys.stdout.fileno())
         else:
+            check_not_source("jsonl", self._path, self._run)
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                # Opening a FIFO only for writing would block until a reader opens it.
-                access = os.O_RDWR if self._live and self._path.is_fifo() else os.O_WRONLY
-                flags = access | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-                self._file = os.open(self._path, flags, JSONL_FILE_MODE)
+                self._file = self._open_fifo(self._path) if self._path.is_fifo() else self._open_file(self._path)
             except OSError as error:
+                if isinstance(error, SinkError):
+                    raise
                 raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
         self._writer.__enter__()
         return self
 
     def write(self, result: FrameResult) -> None:
-        self._writer.put(QueuedLine(result.frame.time, result.frame.index, result.faces))
+        self._writer.put(QueuedLine(result.frame.time, result.frame.index, result.faces, result.frame.source_name))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -67,15 +81,94 @@ class Sink:
             if not self._writer.stuck:  # else the rest of its line would go to the next file with this descriptor
                 os.close(self._file)
 
+    def _open_file(self, path: Path) -> int:
+        """Return a descriptor at the end of the file at `path`, which holds only complete lines of this sink."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        if not path.exists() or path.is_file():
+            file = os.open(path, flags | os.O_NONBLOCK, JSONL_FILE_MODE)
+        else:
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            if self._replaces:
+                os.ftruncate(file, 0)
+            elif not complete_last_line(file):
+                raise UsageError(
+                    f"{self._name}: the file exists, and was not written by this sink; name another file, or replace "
+                    "it by --overwrite"
+                )
+        except BaseException:
+            os.close(file)
+            raise
+        self._replaces = False
+        return file
+
+    def _open_fifo(self, path: Path) -> int:
+        if self._run.live:  # opening a FIFO only for writing would block until a reader opens it
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        while True:
+            try:
+                file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+            else:
+                os.set_blocking(file, True)
+                return file
+            if self._run.stopped():
+                raise SinkError(f"{self._name}: stopped before a reader opened it")
+            time.sleep(STOP_CHECK_SECONDS)
+
+    def _write_part(self, content: bytes) -> int:
+        """Write a part of `content`, and return its length. Raises SinkError if the run ends while the reader waits."""
+        if self._run.live or not stat.S_ISFIFO(os.fstat(self._file).st_mode):
+            return os.write(self._file, content)
+        poll = select.poll()
+        poll.register(self._file, select.POLLOUT)
+        while not poll.poll(1000 * STOP_CHECK_SECONDS):
+            if self._run.stopped():
+                raise SinkError(f"{self._name}: stopped while its reader did not read")
+        return os.write(self._file, content[:PIPE_BYTES])
+
     def _write_line(self, line: QueuedLine) -> None:
         content = f"{json.dumps(serialize.frame_to_dict(*line), ensure_ascii=False)}\n".encode()
         written = 0
         try:
             while written < len(content):
-                written += os.write(self._file, content[written:])
-        except BrokenPipeError:
-            raise  # the reader has exited: the command ends without a message
+                written += self._write_part(content[written:])
+        except (BrokenPipeError, SinkError):
+            raise  # of a reader that has exited: the command ends without a message
         except OSError as error:
             if self._path and written:  # the disk became full within the line
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise SinkError(f"{self._name}: cannot be written ({error.strerror})") from error
+
+
+def complete_last_line(file: int) -> bool:
+    """Complete or remove a partial last line of `file`; return False, and change nothing, if it has other content.
+
+    Its first and its last complete line tell which content it has.
+    """
+    size = os.fstat(file).st_size
+    head = os.pread(file, MAX_LINE_BYTES, 0)
+    begin = max(0, size - MAX_LINE_BYTES)
+    *lines, rest = os.pread(file, MAX_LINE_BYTES, begin).split(b"\n")
+    if begin:
+        lines = lines[1:]  # the first one begins before what was read
+    if b"\n" not in head:
+        if size and not _LINE_BEGIN.match(head):
+            return False
+    elif not (lines and _is_line(head[: head.index(b"\n")]) and _is_line(lines[-1])):
+        return False
+    if rest and _is_line(rest):
+        os.write(file, b"\n")
+    elif rest:
+        os.ftruncate(file, size - len(rest))
+    return True
+
+
+def _is_line(line: bytes) -> bool:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"time", "frame", "faces"} <= content.keys()

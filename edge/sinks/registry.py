@@ -17,10 +17,13 @@ from types import ModuleType
 
 from edge.errors import EmotionEdgeError, UnknownNameError, UsageError
 from edge.system.bounded_read import read_at_most
+from edge.system.paths import expand_path
 from edge.types import RunInfo, Sink
 
 MAX_FILE_BYTES = 10_000_000  # of a Python file with a sink
-SUPPORT_MODULES = ("active_faces", "annotate", "background_writer", "daily_log", "group", "registry", "serialize")
+SUPPORT_MODULES = (
+    *("active_faces", "annotate", "background_writer", "daily_log", "group", "output_file", "registry", "serialize"),
+)
 
 
 def names() -> list[str]:
@@ -39,7 +42,7 @@ def find(spec: str) -> Callable[[RunInfo], Sink]:
     """
     name, _, argument = spec.partition(":")
     if name.endswith(".py"):
-        module = _load_file(Path(name).expanduser())
+        module = _load_file(expand_path(name))
     elif name in names():
         module = importlib.import_module(f"edge.sinks.{name}")
     else:

@@ -8,9 +8,10 @@ from typing import Any
 from edge.types import FaceResult
 
 
-def frame_to_dict(time: float, index: int, faces: Sequence[FaceResult]) -> dict[str, Any]:
-    """Return the faces of the frame of `index`, at `time` seconds on the source's clock."""
-    return {"time": round(time, 4), "frame": index, "faces": [face_to_dict(face) for face in faces]}
+def frame_to_dict(time: float, index: int, faces: Sequence[FaceResult], source_name: str = "") -> dict[str, Any]:
+    """Return the faces of the frame of `index`, at `time` seconds on the source's clock; of a file, with its name."""
+    name = {"source_name": source_name} if source_name else {}
+    return {"time": round(time, 4), "frame": index, **name, "faces": [face_to_dict(face) for face in faces]}
 
 
 def face_to_dict(face: FaceResult) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Writes the annotated images: to a video, `video:FILE.mp4` (.avi, .webm), or to image files, `video:FILE.png` (.jpg).
 
+`video:FOLDER` writes a video that is named by the time at which the run started; so does a service, whose name is
+FILE-TIME.mp4, because it is restarted. No other run's file is replaced without `overwrite`.
+
 This sink stores images of faces. A video plays at the source's speed: the last image is repeated where frames came late
 or were skipped. Several image files are FILE.png, FILE-2.png, FILE-3.png and so on. If a camera is faster than the disk
 and MAX_QUEUED_IMAGES wait, the oldest is dropped; the number of dropped images is logged at the end. If the disk has
@@ -9,7 +12,10 @@ programs. A video that could not be completed is deleted, and an earlier file wi
 
 from __future__ import annotations
 
+import logging
 import math
+import os
+import re
 import shutil
 import time
 from itertools import pairwise
@@ -26,17 +32,22 @@ from edge.config.image_formats import COLOR_IMAGE_SUFFIXES
 from edge.errors import SinkError, UsageError
 from edge.sinks.annotate import annotate
 from edge.sinks.background_writer import BackgroundWriter
-from edge.system.atomic_file import atomic_write
+from edge.sinks.output_file import at_start_time, check_new, numbered
+from edge.system.atomic_file import PartialFile, atomic_write, remove_left_files
 from edge.system.native_output import suppress_native_output
+from edge.system.paths import expand_path, native_name
 from edge.types import FrameResult, RunInfo
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV's wheels can write
+FOLDER_NAME = "video.mp4"  # of the videos of `video:FOLDER`, to which the time is added
 MAX_VIDEO_FPS = 60.0
 MAX_QUEUED_IMAGES = 30  # of a camera: 27 MB at 640 x 480
 # At the end, for the queued images and the one in progress: systemd allows the service 5 s to stop.
 VIDEO_DRAIN_SECONDS, VIDEO_FINISH_SECONDS = 2.5, 2.0
 MIN_FREE_DISK_BYTES = 32_000_000  # to leave free; the index at the end of a video takes some of it
 SPEED_ESTIMATE_FRAMES = 8  # whose median interval gives the speed: a live camera's first frames come unevenly
+
+_log = logging.getLogger(__name__)
 
 
 class ImageWriter(Protocol):
@@ -52,12 +63,14 @@ class ImageWriter(Protocol):
 
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
-        self._path = Path(argument).expanduser()
-        suffix = self._path.suffix.lower()
+        self._run, self._path = run, expand_path(argument)
+        self._is_folder = argument.endswith("/") or (bool(argument) and self._path.is_dir())
+        suffix = Path(FOLDER_NAME).suffix if self._is_folder else self._path.suffix.lower()
         if suffix not in (*CODECS, *COLOR_IMAGE_SUFFIXES):
             known = ", ".join((*CODECS, *COLOR_IMAGE_SUFFIXES))
-            raise UsageError(f"video:{argument}: expected a file name that ends in one of {known}")
-        self._output: ImageWriter = VideoFile(self._path) if suffix in CODECS else ImageFiles(self._path)
+            raise UsageError(f"video:{argument}: expected a folder, or a file name that ends in one of {known}")
+        self._is_video = suffix in CODECS
+        self._output: ImageWriter
         self._writer = BackgroundWriter(
             f"video:{self._path}",
             self._add,
@@ -69,10 +82,17 @@ class Sink:
         )
 
     def __enter__(self) -> Self:
+        native_name(self._path)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            (self._path if self._is_folder else self._path.parent).mkdir(parents=True, exist_ok=True)
+            if self._is_folder:
+                self._path = at_start_time(self._path / FOLDER_NAME)
+            elif self._run.is_service and not self._run.overwrite:
+                self._path = at_start_time(self._path)
+            remove_left_files(self._path.parent)
         except OSError as error:
             raise SinkError(f"video:{self._path}: cannot be opened ({error.strerror})") from error
+        self._output = VideoFile(self._path, self._run) if self._is_video else ImageFiles(self._path, self._run)
         self._writer.__enter__()
         return self
 
@@ -110,13 +130,18 @@ class ImageFiles:
 
     end_by = math.inf
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._count = path, 0
+    def __init__(self, path: Path, run: RunInfo) -> None:
+        self._path, self._run, self._count = path, run, 0
         self.has_images = False
+        name = re.compile(rf"{re.escape(path.stem)}(-\d+)?{re.escape(path.suffix)}", re.DOTALL)
+        for file in sorted(path.parent.iterdir()):
+            if name.fullmatch(file.name):
+                check_new("video", file, run)
 
     def add(self, image: NDArray[np.uint8], seconds: float, index: int) -> None:  # noqa: ARG002 (as VideoFile.add)
         self._count += 1
-        path = self._path if self._count == 1 else self._path.with_stem(f"{self._path.stem}-{self._count}")
+        path = numbered(self._path, self._count)
+        check_new("video", path, self._run)
         success, content = cv2.imencode(path.suffix, image)
         if not success:
             raise SinkError(f"video:{path}: cannot be encoded as {path.suffix}")
@@ -132,8 +157,10 @@ class VideoFile:
 
     end_by = math.inf
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._partial_path = path, path.with_name(f".part.{path.name}")
+    def __init__(self, path: Path, run: RunInfo) -> None:
+        check_new("video", path, run)
+        self._path, self._run = path, run
+        self._partial: PartialFile | None = None
         self._writer: cv2.VideoWriter | None = None
         self._pending: list[tuple[NDArray[np.uint8], float, int]] = []  # until the speed is known
         self._last: NDArray[np.uint8] = np.empty(0, np.uint8)  # the image written last
@@ -157,15 +184,19 @@ class VideoFile:
             return
         self._writer.release()
         # OpenCV's writer reports no error: check that the file states all frames and that the last one can be read.
-        capture = cv2.VideoCapture(str(self._partial_path))
+        assert self._partial
+        capture = cv2.VideoCapture(native_name(self._partial.path))
         has_count = capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._written
         capture.set(cv2.CAP_PROP_POS_FRAMES, self._written - 1)
         has_last = capture.grab()
         capture.release()
         if not (has_count and has_last):
-            self._partial_path.unlink(missing_ok=True)
+            self._partial.discard()
             raise SinkError(f"video:{self._path}: could not be completed; is the disk full?")
-        self._partial_path.replace(self._path)
+        if os.path.lexists(self._path) and not self._run.overwrite:  # since the run began
+            self._partial.target = at_start_time(self._path)
+            _log.warning("edge: video:%s: the file exists by now; written to %s", self._path, self._partial.target)
+        self._partial.replace()
 
     def _begin(self) -> None:
         """Open the file with the frame rate of the pending images, and write them."""
@@ -177,10 +208,15 @@ class VideoFile:
         first, self._start, _ = pending[0]
         self._size = first.shape[1], first.shape[0]
         codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
+        try:
+            self._partial = PartialFile(self._path)
+        except OSError as error:
+            raise SinkError(f"video:{self._path}: cannot be written ({error.strerror})") from error
         with suppress_native_output(2):  # FFmpeg warns about VP9 in WebM
-            self._writer = cv2.VideoWriter(str(self._partial_path), codec, self._fps, self._size)
+            self._writer = cv2.VideoWriter(native_name(self._partial.path), codec, self._fps, self._size)
         if not self._writer.isOpened():
             self._writer = None
+            self._partial.discard()
             raise SinkError(f"video:{self._path}: cannot be opened for writing; check the folder and the disk")
         for image, seconds, _ in pending:
             self._write_at(image, seconds)

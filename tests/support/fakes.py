@@ -20,9 +20,16 @@ FAKE_LABELS = ("calm", "cross")  # of every fake model
 def frame(
     time: float = 0.0, index: int = 0, source_name: str = "", level: int = 100, size: tuple[int, int] = (96, 64)
 ) -> Frame:
-    """Return a uniform gray Frame of `size` (width, height)."""
+    """Return a uniform gray Frame of `size` (width, height), with `source_name` that of an image file."""
     gray = np.full((size[1], size[0]), level, np.uint8)
-    return Frame(gray, lambda: np.repeat(gray[..., np.newaxis], 3, axis=2), time, index, source_name)
+    return Frame(
+        gray,
+        lambda: np.repeat(gray[..., np.newaxis], 3, axis=2),
+        time,
+        index,
+        source_name,
+        is_image=bool(source_name),
+    )
 
 
 def face_result(

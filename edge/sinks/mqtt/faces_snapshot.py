@@ -17,7 +17,7 @@ class FacesSnapshot(NamedTuple):
     size: tuple[int, int]  # (width, height) of the image in pixels
     faces: tuple[FaceResult, ...]  # by track id: the one that has been present longest comes first
     changed: bool = False  # since the snapshot before: a face came or went, or has another label
-    source_name: str = ""  # file name, where each frame is an image file of its own
+    source_name: str = ""  # name of the image or video file; empty: a camera
 
 
 class ChangeDetector:
@@ -29,7 +29,7 @@ class ChangeDetector:
 
     def update(self, frame: Frame, faces: Sequence[FaceResult], taken_at: float) -> FacesSnapshot:
         """Return the snapshot of `frame`, taken at `taken_at` seconds since 1970, with `faces` in it."""
-        if frame.source_name:  # image files are unrelated to each other
+        if frame.is_image:  # image files are unrelated to each other
             self._active_faces.clear()
             self._labels = None
         present = self._active_faces.update(frame.time, faces)

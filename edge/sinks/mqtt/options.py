@@ -13,6 +13,7 @@ from typing import Any
 
 from edge.config import sink_options
 from edge.errors import UsageError
+from edge.system.paths import expand_path
 
 PORT, TLS_PORT = 1883, 8883  # registered with IANA
 MAX_TOPIC_BYTES = 200  # of a base topic; MQTT's own limit is 65,535, Home Assistant's device names are shorter
@@ -107,7 +108,7 @@ OPTION_TYPES: dict[str, Callable[[str], Any]] = {
     "rate": sink_options.number(0, 30, float),
     "version": _matching("|".join(map(re.escape, VERSIONS)), " or ".join(VERSIONS)),
     "tls": bool,
-    **dict.fromkeys(("ca", "cert", "key", "user-file", "password-file"), lambda text: Path(text).expanduser()),
+    **dict.fromkeys(("ca", "cert", "key", "user-file", "password-file"), expand_path),
     "discovery": _matching(_TOPIC, "Home Assistant's discovery prefix, which is homeassistant by default"),
     "client-id": _matching(r"(?a)[\w.:-]{1,64}", "1 to 64 letters, digits, and any of _ . : -"),
 }

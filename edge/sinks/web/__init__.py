@@ -17,13 +17,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
 from edge.sinks.web.address import listen, parse_address, reachable_address
+from edge.system.paths import expand_path
 from edge.types import FrameResult, RunInfo
 
 try:
@@ -58,7 +58,7 @@ class Sink:
                 "image": bool,
                 "fps": number(0.1, 30, float),
                 "no-photo": bool,
-                "token-file": lambda text: Path(text).expanduser(),
+                "token-file": expand_path,
                 "insecure": bool,
                 "host": str,
             },

@@ -86,12 +86,12 @@ class Sink:
     def write(self, result: FrameResult) -> None:
         assert self._process is not None
         frame, now = result.frame, time.monotonic()
-        if not self._live and not frame.source_name:  # a video: wait until the frame is due
+        if not self._live and not frame.is_image:  # a video: wait until the frame is due
             if self._begin is None:
                 self._begin = now - frame.time
             self._process.wait_closed(self._begin + frame.time - now)
         self._process.show(result)
-        if frame.source_name:
+        if frame.is_image:
             self._process.wait_closed(IMAGE_SECONDS)
 
     def __exit__(

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from edge.capture import file
-from edge.capture.file import frames, has_images, is_live
-from edge.errors import CameraError, SourceNotFoundError
+from edge.capture.file import frames, has_images, is_live, is_text, read_files
+from edge.capture.file_list import list_files
+from edge.errors import CameraError, SourceNotFoundError, UsageError
 from tests.support.commands import open_descriptors
 from tests.support.fakes import FakeClock
 from tests.support.image_files import jpeg_in_scans
@@ -153,11 +154,67 @@ def test_a_folder_delivers_its_images_sorted_by_name(tmp_path):
     assert all(later.time - earlier.time >= 1 for earlier, later in pairwise(taken))  # no smoothing across images
 
 
-def test_a_broken_image_of_a_folder_is_a_gap_in_the_index(tmp_path):
+def test_a_broken_image_of_a_folder_is_left_out_with_its_reason(tmp_path, caplog):
     for name in ("a.png", "b.png", "c.png"):
         write_image(tmp_path / name)
     (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:40])
-    assert [(frame.source_name, frame.index) for frame in frames(str(tmp_path))] == [("a.png", 0), ("c.png", 2)]
+    left_out: list[str] = []
+    taken = list(read_files(list_files([str(tmp_path)]), left_out))
+    assert [(frame.source_name, frame.index) for frame in taken] == [("a.png", 0), ("c.png", 1)]
+    assert left_out == ["b.png"]
+    (message,) = caplog.messages
+    assert message.startswith("edge: b.png: left out (does not decode as an image")
+
+
+def test_videos_of_a_folder_follow_each_other(tmp_path):
+    write_video(tmp_path / "b.avi")
+    write_video(tmp_path / "a.mp4", 3)
+    taken = list(frames(str(tmp_path)))
+    assert [frame.source_name for frame in taken] == ["a.mp4"] * 3 + ["b.avi"] * FRAMES
+    assert [frame.index for frame in taken] == list(range(3 + FRAMES))
+    assert all(later.time > earlier.time for earlier, later in pairwise(taken))
+    assert not any(frame.is_image for frame in taken)
+
+
+def test_a_video_that_states_too_many_frames_ends(tmp_path, monkeypatch):
+    class Endless:
+        def __init__(self, _):
+            self.read = lambda: (False, None)
+            self.isOpened = lambda: True
+            self.release = lambda: None
+
+        def get(self, which):
+            return 2.0**63 if which == cv2.CAP_PROP_FRAME_COUNT else 25.0
+
+    monkeypatch.setattr(cv2, "VideoCapture", Endless)
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(CameraError, match="no frame could be decoded"):
+        next(frames(str(tmp_path / "a.mp4")))
+
+
+def test_a_transport_stream_is_no_text(tmp_path):
+    (tmp_path / "a.ts").write_bytes(b"G\0binary")
+    (tmp_path / "b.ts").write_text("export const text = 1\n")
+    assert [is_text(tmp_path / name) for name in ("a.ts", "b.ts", "c.mp4")] == [False, True, False]
+
+
+def test_a_video_whose_name_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.touch()
+    with pytest.raises(UsageError, match=r"caf\\xe9\.mp4: the name is not UTF-8; rename"):
+        next(frames(str(path)))
+
+
+def test_a_video_with_colons_in_its_name_is_read(tmp_path, monkeypatch):
+    write_video(tmp_path / "12:30:00.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert len(list(frames("12:30:00.mp4"))) == FRAMES
+
+
+def test_an_image_whose_name_is_not_utf_8_has_it_escaped(tmp_path):
+    write_image(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"caf\xe9\n.png"))
+    assert [frame.source_name for frame in frames(str(tmp_path))] == ["caf\\xe9\\n.png"]
 
 
 def test_a_pattern_delivers_the_matching_images(tmp_path):
@@ -196,7 +253,7 @@ def test_image_that_costs_too_much_is_refused_with_its_size(tmp_path):
 def test_a_folder_without_a_decodable_image_is_refused(tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("text")
-    with pytest.raises(CameraError, match=f"{tmp_path}: none of 2 files"):
+    with pytest.raises(CameraError, match="none of 2 files can be read"):
         next(frames(str(tmp_path)))
 
 

@@ -27,7 +27,9 @@ from tests.support import faces
 from tests.support.commands import EDGE, run_edge
 from tests.support.images import PORTRAIT_FACE
 
-SUMMARY = re.compile(r"^(\d+) frames?(?:, (\d+) skipped)?, (\d+) faces?, \d+\.\d frames per second$", re.MULTILINE)
+SUMMARY = re.compile(
+    r"^(\d+) frames?(?:, (\d+) (?:skipped|files? left out))?, (\d+) faces?, \d+\.\d frames per second$", re.MULTILINE
+)
 
 
 def options() -> dict[str, Any]:
@@ -37,7 +39,7 @@ def options() -> dict[str, Any]:
 
 
 def summary_of(stderr: str) -> tuple[int, int, int]:
-    """Return the numbers of frames, skipped frames and faces in the summary of a run."""
+    """Return the numbers of frames, skipped frames or left-out files, and faces in the summary of a run."""
     (numbers,) = SUMMARY.findall(stderr)
     frames, skipped, faces = (int(number or 0) for number in numbers)
     return frames, skipped, faces

@@ -165,3 +165,11 @@ def test_only_files_with_exact_names_are_logged_days(tmp_path):
         (tmp_path / other).touch()
     (tmp_path / "emotions-2026-11-19.csv").mkdir()
     assert logged_days(tmp_path) == [date(2025, 1, 2), date(2026, 11, 21)]
+
+
+def test_a_link_in_place_of_a_log_is_not_followed(tmp_path):
+    (tmp_path / "victim").write_text("old")
+    (tmp_path / "emotions-2026-11-21.csv").symlink_to("victim")
+    with pytest.raises(OSError, match="symbolic links"):
+        append(tmp_path / "emotions-2026-11-21.csv", [])
+    assert (tmp_path / "victim").read_text() == "old"

@@ -1,13 +1,14 @@
 """One JSON object for each frame, exactly as documented, each line complete and at once."""
 
 import json
+import os
 import resource
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from edge.errors import SinkError
+from edge.errors import SinkError, UsageError
 from edge.sinks.jsonl import Sink
 from edge.types import Box, RunInfo
 from tests.support.fakes import face_result, frame_result
@@ -117,3 +118,74 @@ def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     with Sink("~/log.jsonl") as sink:
         sink.write(frame_result())
     assert len(lines(tmp_path / "log.jsonl")) == 1
+
+
+def test_a_line_of_a_file_has_the_file_s_name(tmp_path):
+    with Sink(str(tmp_path / "log.jsonl")) as sink:
+        sink.write(frame_result(source_name="a.png"))
+    assert lines(tmp_path / "log.jsonl") == [{"time": 0, "frame": 0, "source_name": "a.png", "faces": []}]
+
+
+WHOLE = b'{"time": 0.0, "frame": 0, "faces": []}'
+
+
+@pytest.mark.parametrize(
+    ("before", "frames"),
+    [
+        (b"", [7]),
+        (WHOLE + b"\n", [0, 7]),
+        (WHOLE, [0, 7]),
+        (WHOLE + b"\n" + WHOLE[:9], [0, 7]),
+        (WHOLE + b"\n" + bytes(50), [0, 7]),
+        (WHOLE[:-3], [7]),
+    ],
+)
+def test_a_torn_last_line_is_mended(tmp_path, before, frames):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(before)
+    with Sink(str(path)) as sink:
+        sink.write(frame_result(index=7))
+    assert [line["frame"] for line in lines(path)] == frames
+
+
+@pytest.mark.parametrize(
+    "before", [b"\xff\xd8 a photo", b"text\n", b'{"a": 1}\n', WHOLE + b"\ntext\n", b"[" * 9000 + b"\n"]
+)
+def test_a_file_of_others_is_only_replaced_by_overwrite(tmp_path, before):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(before)
+    with pytest.raises(UsageError, match=r"log\.jsonl: the file exists, .*--overwrite"), Sink(str(path)):
+        pass
+    assert path.read_bytes() == before
+    sink = Sink(str(path), RunInfo(overwrite=True))
+    for index in (0, 1):  # opened again after a failure, it goes on
+        with sink:
+            sink.write(frame_result(index=index))
+    assert [line["frame"] for line in lines(path)] == [0, 1]
+
+
+def test_the_source_is_not_written_to(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"")
+    run = RunInfo(is_source=path.samefile, overwrite=True)
+    with pytest.raises(UsageError, match=r"photo\.jpg: the target is the source"), Sink(str(path), run):
+        pass
+
+
+def test_a_fifo_without_a_reader_ends_when_the_run_is_stopped(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with (
+        pytest.raises(SinkError, match="stopped before a reader"),
+        Sink(str(tmp_path / "fifo"), RunInfo(stopped=lambda: True)),
+    ):
+        pass
+
+
+def test_a_fifo_whose_reader_waits_ends_when_the_run_is_stopped(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    sink = Sink(str(tmp_path / "fifo"), RunInfo(stopped=lambda: True))
+    with pytest.raises(SinkError, match="stopped while its reader did not read"), sink:  # noqa: PT012
+        for index in range(100_000):
+            sink.write(frame_result(face_result(), index=index))
+    os.close(reader)

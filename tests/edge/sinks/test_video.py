@@ -125,7 +125,7 @@ def test_the_video_shows_the_faces(tmp_path):
 def test_the_old_video_stays_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "out.mp4"
     path.write_text("old")
-    with Sink(str(path)) as sink:
+    with Sink(str(path), RunInfo(overwrite=True)) as sink:
         for result in make_results(0, 1, 2):
             sink.write(result)
         assert path.read_text() == "old"
@@ -241,7 +241,7 @@ def test_image_files_are_numbered_from_the_second(tmp_path, name):
     assert [round(image.mean()) for image in images if image is not None] == pytest.approx([0, 60, 100], abs=2)
 
 
-@pytest.mark.parametrize("name", ["out.mkv", "out", "", ".mp4", "folder/", "out.pgm"])
+@pytest.mark.parametrize("name", ["out.mkv", "no-suffix", "", ".mp4", "out.pgm"])
 def test_an_unknown_suffix_is_refused_with_the_known_ones(name):
     with pytest.raises(UsageError, match=r"\.mp4, \.avi, \.webm, \.png"):
         Sink(name)
@@ -253,3 +253,56 @@ def test_a_path_that_cannot_be_written_is_an_error(tmp_path, name):
     for path in (tmp_path / "file" / name, f"/proc/{name}"):
         with pytest.raises(EmotionEdgeError, match=rf"{path}: cannot be (opened|written)"):
             record(path, make_results(0, 1))
+
+
+@pytest.mark.parametrize("name", ["face.mp4", "face.png", "face-2.png"])
+def test_a_file_that_exists_is_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text("old")
+    target = tmp_path / name.replace("-2", "")
+    with pytest.raises(UsageError, match=rf"{name}: the file exists; .*--overwrite"):
+        record(target, make_results(0, 1))
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "old")]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "link.mp4"])
+def test_the_source_is_not_replaced(tmp_path, name):
+    source = tmp_path / "clip.mp4"
+    source.write_text("source")
+    (tmp_path / "link.mp4").symlink_to(source)
+    run = RunInfo(is_source=source.samefile, overwrite=True)
+    with pytest.raises(UsageError, match=f"{name}: the target is the source"), Sink(str(tmp_path / name), run):
+        pass
+    assert source.read_text() == "source"
+
+
+def test_a_file_that_appears_during_the_run_is_kept(tmp_path):
+    with Sink(str(tmp_path / "out.avi")) as sink:
+        sink.write(*make_results(5))
+        (tmp_path / "out.avi").write_text("other")
+    assert (tmp_path / "out.avi").read_text() == "other"
+    (own,) = tmp_path.glob("out-*.avi")
+    assert gray_levels(own) == [100]
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_folder_gets_a_video_for_each_run(tmp_path, existing):
+    folder = tmp_path / "videos"
+    if existing:
+        folder.mkdir()
+    for _ in range(2):
+        record(f"{folder}/" if not existing else folder, make_results(5))
+    videos = sorted(folder.iterdir())
+    assert len(videos) == 2
+    assert all(path.match("video-????-??-??_??-??-??*.mp4") and gray_levels(path) == [100] for path in videos)
+
+
+def test_a_service_writes_a_new_file_after_each_start(tmp_path):
+    for _ in range(2):
+        with Sink(str(tmp_path / "out.avi"), RunInfo(is_service=True)) as sink:
+            sink.write(*make_results(5))
+    assert [path.match("out-*.avi") for path in tmp_path.iterdir()] == [True, True]
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"o\\xe9\.mp4: the name is not UTF-8"):
+        record(tmp_path / "o\udce9.mp4", make_results(0))

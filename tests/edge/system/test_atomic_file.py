@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from edge.errors import EmotionEdgeError, FileError
-from edge.system.atomic_file import atomic_path, atomic_write
+from edge.system.atomic_file import PartialFile, atomic_path, atomic_write
 
 
 @pytest.fixture
@@ -80,3 +80,36 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "folder" / "full").mkdir(parents=True)
     with pytest.raises(FileError, match=place):
         atomic_write(tmp_path / place, b"content")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from edge.system.atomic_file import PartialFile\n"
+        "PartialFile(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "a.mp4"], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    foreign = tmp_path / ".part.a.mp4"
+    foreign.touch()
+    atomic_write(tmp_path / "b.mp4", b"new")
+    assert sorted(tmp_path.iterdir()) == [foreign, tmp_path / "b.mp4"]
+
+
+def test_a_partial_file_in_use_is_not_removed(tmp_path):
+    partial = PartialFile(tmp_path / "a.mp4")
+    program = (
+        "import sys; from pathlib import Path; from edge.system.atomic_file import atomic_write\n"
+        "atomic_write(Path(sys.argv[1]), b'new')"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "b.mp4"], check=True)
+    partial.replace()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+def test_a_link_in_place_of_the_partial_file_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda _: "00000000")
+    (tmp_path / "victim").write_text("old")
+    (tmp_path / ".part.00000000.a.png").symlink_to("victim")
+    with pytest.raises(FileError, match=r"a\.png: .*File exists"):
+        atomic_write(tmp_path / "a.png", b"new")
+    assert (tmp_path / "victim").read_text() == "old"

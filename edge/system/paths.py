@@ -1,0 +1,42 @@
+"""The door for paths and file names from outside: a file name may hold any bytes except a slash and a zero byte."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edge.errors import UsageError
+
+
+def expand_path(text: str | Path) -> Path:
+    """Return the path that a user wrote, with `~` expanded if it names a home folder.
+
+    A name such as `~tmp.jpg`, which begins with `~` but names no user, is left as it is. Raises UsageError for a zero
+    byte, which no path can hold.
+    """
+    if "\0" in str(text):
+        raise UsageError(f"{text!r} holds a zero byte, expected a path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def display_name(path: Path | str) -> str:
+    r"""Return a name for messages and results: what is not printable text in UTF-8 is escaped, as in `caf\xe9.jpg`."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def native_name(path: Path) -> str:
+    """Return the name by which a native library opens the file at `path`.
+
+    It is absolute: FFmpeg takes `12:30:00.mp4` for a protocol. Raises UsageError if the path is not UTF-8, with which
+    OpenCV crashes.
+    """
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{display_name(path)}: the name is not UTF-8; rename the file or its folder") from None
+    return name

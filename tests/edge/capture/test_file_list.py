@@ -1,0 +1,92 @@
+"""A source names its files in natural order; what is not read is in the list with its reason."""
+
+import os
+import random
+
+import pytest
+
+from edge.capture.file_list import list_files, natural_key
+from edge.errors import SourceNotFoundError, UsageError
+
+
+def names(*sources, recursive=False) -> list[str]:
+    return [each.name for each in list_files([str(source) for source in sources], recursive=recursive)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with images and videos in it and its subfolders, and a link to itself."""
+    for name in ("frame10.jpg", "frame2.jpg", "clip.mp4", "sub/b.png", "sub/deep/c.png", ".hidden.jpg", ".git/x.jpg"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "in" / "self").symlink_to(".")
+    return tmp_path / "in"
+
+
+def test_names_are_sorted_with_their_numbers_by_value(tmp_path):
+    expected = ["a", "a1.jpg", "a1b2.jpg", "a1b10.jpg", "a2.jpg", "a10.jpg", "b/1.jpg", "b2/1.jpg", "b10/1.jpg"]
+    paths = [tmp_path / name for name in expected]
+    random.Random(0).shuffle(paths)
+    assert sorted(paths, key=natural_key) == [tmp_path / name for name in expected]
+
+
+def test_a_folder_lists_its_files_and_names_its_subfolders(folder):
+    listed = list_files([str(folder)])
+    assert [(each.name, bool(each.problem)) for each in listed] == [
+        *(("clip.mp4", False), ("frame2.jpg", False), ("frame10.jpg", False)),
+        *(("self", True), ("sub", True)),
+    ]
+    assert [each.is_image for each in listed[:3]] == [False, True, True]
+
+
+def test_recursive_reads_subfolders_but_no_links_to_folders(folder):
+    listed = list_files([str(folder)], recursive=True)
+    assert [each.name for each in listed if not each.problem] == [
+        *("clip.mp4", "frame2.jpg", "frame10.jpg", "sub/b.png", "sub/deep/c.png"),
+    ]
+    assert [each.name for each in listed if each.problem] == ["self"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**", ["clip.mp4", "frame2.jpg", "frame10.jpg", "sub/b.png", "sub/deep/c.png"]),
+        ("**/*.png", ["sub/b.png", "sub/deep/c.png"]),
+        ("sub/**/c.png", ["deep/c.png"]),
+        ("s*/deep/*.png", ["sub/deep/c.png"]),
+        ("frame?.jpg", ["frame2.jpg"]),
+    ],
+)
+def test_a_pattern_lists_what_matches(folder, pattern, expected):
+    assert names(folder / pattern) == expected
+
+
+def test_several_sources_are_listed_one_after_the_other(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert names("sub/b.png", "frame2.jpg", "sub/deep") == ["sub/b.png", "frame2.jpg", "sub/deep/c.png"]
+
+
+def test_bad_entries_of_a_folder_are_listed_with_their_reason(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").symlink_to("gone.jpg")
+    (tmp_path / "c.jpg").mkdir()
+    os.mkfifo(tmp_path / "d.jpg")
+    (tmp_path / "e.heic").touch()
+    reasons = [each.problem for each in list_files([str(tmp_path)])]
+    words = ("", "does not exist", "a folder", "not a regular file", "its name")
+    assert [word in reason for word, reason in zip(words, reasons, strict=True)] == [True] * 5
+    assert reasons[0] == ""
+    assert all(reasons[1:])
+
+
+def test_a_named_fifo_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(UsageError, match=r"pipe\.jpg: not a regular file"):
+        list_files([str(tmp_path / "pipe.jpg")])
+
+
+def test_a_named_dangling_link_is_refused(tmp_path):
+    (tmp_path / "b.jpg").symlink_to("gone.jpg")
+    with pytest.raises(SourceNotFoundError, match=r"b\.jpg: a link to a file that does not exist"):
+        list_files([str(tmp_path / "b.jpg")])
