@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ModelError
-from edge.inference.model_file import CARD_MEMBER
+from edge.inference.model_file import CARD_MEMBER, MAX_LABELS, is_name
 from trainer import keras_backend
 
 METADATA_MEMBER = CARD_MEMBER  # the name that the card has in a .tflite file
@@ -90,10 +90,12 @@ def load_metadata(path: Path) -> KerasMetadata | None:
             with archive.open(METADATA_MEMBER) as file:
                 values = json.loads(file.read(MAX_METADATA_BYTES))
         labels, resolution = values["labels"], int(values["effective_resolution"])
-        if not isinstance(labels, list) or not 1 <= len(set(map(str, labels))) == len(labels) or resolution < 1:
+        if not isinstance(labels, list) or not 1 <= len(labels) <= MAX_LABELS or not all(map(is_name, labels)):
+            raise ValueError("labels")
+        if len(set(labels)) < len(labels) or resolution < 1:
             raise ValueError("labels or effective_resolution")
         frequencies = {str(label): float(x) for label, x in values.get("class_frequencies", {}).items()}
-        return KerasMetadata(tuple(map(str, labels)), resolution, frequencies)
+        return KerasMetadata(tuple(labels), resolution, frequencies)
     except (*_DAMAGED_ZIP, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         if not zipfile.is_zipfile(path):
             return None  # no .keras file at all, which `load` reports

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from edge.config.models import shipped_model
+from edge.config.models import packaged_model, shipped_model
 from edge.config.settings import setting_specs
 from edge.inference import model_file
 from edge.system.bounded_read import read_at_most
@@ -33,6 +33,10 @@ def info(
     """
     path = model or shipped_model()
     _, card = model_file.load(path)
+    if path.resolve() != packaged_model().resolve():
+        from edge.inference.classifier import Classifier
+
+        Classifier(path).warm_up()  # a model of others may have a good card and yet not run
     content = read_at_most(path, model_file.MAX_MODEL_BYTES)
     digest = hashlib.sha256(content).hexdigest()  # as from sha256sum; the one in the card excludes the card itself
     if as_json:

@@ -14,6 +14,11 @@ def shipped_model() -> Path:
     """
     if deployed := os.environ.get("EMOTION_EDGE_MODEL"):
         return Path(deployed)
+    return packaged_model()
+
+
+def packaged_model() -> Path:
+    """Return the path of the package's own model, whatever is deployed."""
     return _shipped("emotion.tflite")
 
 

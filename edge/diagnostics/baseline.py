@@ -15,7 +15,7 @@ from edge.errors import EmotionEdgeError, SettingsError, UsageError
 from edge.inference.classifier import Classifier
 from edge.inference.model_file import MAX_MODEL_BYTES
 from edge.system.bounded_read import read_at_most
-from edge.system.tflite import TFLITE_IDENTIFIER
+from edge.system.tflite_verifier import TFLITE_IDENTIFIER
 
 # Facts of a machine that affect its speed.
 MACHINE_KEYS = ("board", "architecture", "cpus", "governor", "system", "kernel")

@@ -37,7 +37,7 @@ class Classifier:
 
     def __init__(self, path: Path, threads: int = 1, prior: str | None = TRAINING) -> None:
         model, self.card = model_file.load(path)
-        self._interpreter = make_interpreter(model, path, threads)
+        self._interpreter = make_interpreter(model, path, threads, known=model_file.is_packaged(model, path))
         self._input = _single(self._interpreter.get_input_details(), f"{path}: input")
         self._output = _single(self._interpreter.get_output_details(), f"{path}: output")
         _check_tensors(path, self.card, self._input, self._output)

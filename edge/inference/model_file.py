@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.defaults import MIN_CONFIDENCE
+from edge.config.models import packaged_model
 from edge.errors import ModelError
 from edge.system.atomic_file import atomic_write
 from edge.system.bounded_read import read_at_most
-from edge.system.tflite import TFLITE_IDENTIFIER
+from edge.system.tflite_verifier import TFLITE_IDENTIFIER
 
 CARD_MEMBER = "emotion-edge.json"
 CARD_FORMAT = 3  # incremented when a program for older cards would misread a newer one
@@ -30,9 +30,11 @@ MAX_MODEL_BYTES = 100_000_000  # the shipped model has a fortieth of it
 MAX_CARD_BYTES = 1_000_000  # the shipped model's has a thousandth of it
 MAX_ARCHIVE_BYTES = MAX_CARD_BYTES + 100_000  # at the end of the file
 CARD_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may need gigabytes to unpack
-MAX_TEXT_CHARACTERS = 300  # of a label or a name
-UNPRINTABLE_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode: control characters, surrogates, line separators
-TEXT_LIMITS = f"of at most {MAX_TEXT_CHARACTERS} characters, none of them a control character"
+MAX_LABELS = 256
+MAX_NAME_CHARACTERS = 64  # of a label, a name, a version
+MAX_TEXT_CHARACTERS = 300  # of other text
+MAX_METRICS_DEPTH = 4
+JOINERS = "\u200c\u200d"  # invisible, but spelling needs them, in Persian for example
 MIN_FREQUENCY = 1e-6  # of a class: probabilities are divided by it
 FREQUENCY_TOLERANCE = 1e-3  # of the sum of all: they may be rounded
 
@@ -56,8 +58,13 @@ class ModelCard:
     sha256: str = ""  # of the FlatBuffer without the card; set by `attach`
 
     def __post_init__(self) -> None:
-        _require(bool(self.labels), "labels", self.labels, "at least one label")
-        _require(all(_is_text(x) and x for x in self.labels), "labels", self.labels, f"names {TEXT_LIMITS}")
+        _require(1 <= len(self.labels) <= MAX_LABELS, "labels", self.labels, f"1 to {MAX_LABELS} labels")
+        _require(
+            all(is_name(x) for x in self.labels),
+            "labels",
+            self.labels,
+            f"names of 1 to {MAX_NAME_CHARACTERS} printable characters",
+        )
         _require(len(set(self.labels)) == len(self.labels), "labels", self.labels, "no label twice")
         for key in ("input_size", "effective_resolution"):
             value = getattr(self, key)
@@ -66,8 +73,10 @@ class ModelCard:
         for key, low, high in (("crop_padding", -0.4, 1), *temperatures, ("min_confidence", 0, 1)):
             value = getattr(self, key)
             _require(_is_number(value) and low <= value <= high, key, value, f"a number from {low:g} to {high:g}")
-        for key in ("name", "data", "version", "sha256"):
-            _require(_is_text(getattr(self, key)), key, getattr(self, key), f"text {TEXT_LIMITS}")
+        for key, limit in (("name", MAX_NAME_CHARACTERS), ("version", MAX_NAME_CHARACTERS), ("sha256", 64)):
+            value = getattr(self, key)
+            _require(_is_text(value, limit), key, value, f"text of at most {limit} printable characters")
+        _require(_is_text(self.data), "data", self.data, f"text of at most {MAX_TEXT_CHARACTERS} printable characters")
         frequencies = self.class_frequencies
         _require(isinstance(frequencies, Mapping), "class_frequencies", frequencies, "an object")
         if frequencies:
@@ -81,24 +90,47 @@ class ModelCard:
             )
         splits = self.metrics.values() if isinstance(self.metrics, Mapping) else [None]
         _require(all(isinstance(x, Mapping) for x in splits), "metrics", self.metrics, "an object for each split")
+        _require(_is_plain(self.metrics), "metrics", self.metrics, "numbers and short printable text")
 
 
 def _require(fits: bool, key: str, found: object, expected: str) -> None:
     if not fits:
-        raise ModelError(f"model card: {key} is {repr(found)[:MAX_TEXT_CHARACTERS]}, expected {expected}")
+        raise ModelError(f"model card: {key} is {_quote(found)}, expected {expected}")
+
+
+def _quote(found: object) -> str:
+    """Return `found`, which may be anything of any size, for a message of one line."""
+    return ascii(found)[:MAX_TEXT_CHARACTERS] if not _is_plain(found) else repr(found)[:MAX_TEXT_CHARACTERS]
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_text(value: object) -> bool:
-    """Return whether a value of a card can be printed on a terminal and in any log."""
+def is_name(value: object) -> bool:
+    """Return whether `value` can be a label or a name: 1 to MAX_NAME_CHARACTERS printable characters.
+
+    Labels become text in images, MQTT topics, labels of metrics and columns of files, and reach terminals and logs.
+    Characters that control a terminal or turn the direction of text, and surrogates, which cannot be encoded, do not.
+    """
+    return _is_text(value, MAX_NAME_CHARACTERS) and bool(value)
+
+
+def _is_text(value: object, max_characters: int = MAX_TEXT_CHARACTERS) -> bool:
     return (
         isinstance(value, str)
-        and len(value) <= MAX_TEXT_CHARACTERS
-        and not any(unicodedata.category(character) in UNPRINTABLE_CATEGORIES for character in value)
+        and len(value) <= max_characters
+        and all(character.isprintable() or character in JOINERS for character in value)
     )
+
+
+def _is_plain(value: object, depth: int = MAX_METRICS_DEPTH) -> bool:
+    """Return whether `value` of a card has printable text and numbers only."""
+    if isinstance(value, Mapping):
+        return depth > 0 and all(_is_text(key) and _is_plain(each, depth - 1) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return depth > 0 and all(_is_plain(each, depth - 1) for each in value)
+    return value is None or isinstance(value, bool | int | float) or _is_text(value)
 
 
 def load(path: Path) -> tuple[bytes, ModelCard]:
@@ -126,6 +158,15 @@ def load(path: Path) -> tuple[bytes, ModelCard]:
     return model, card
 
 
+def is_packaged(model: bytes, path: Path) -> bool:
+    """Return whether `model`, the FlatBuffer of the file at `path`, is that of the package's own model."""
+    packaged = packaged_model()
+    try:
+        return path.samefile(packaged) or split_card(read_at_most(packaged, MAX_MODEL_BYTES))[0] == model
+    except OSError:  # a package without a model
+        return False
+
+
 def parse(text: str) -> ModelCard:
     """Return the card of the JSON in `text`. Raises ModelError naming the key that is missing, unknown or invalid."""
     try:
@@ -137,18 +178,18 @@ def parse(text: str) -> ModelCard:
     version = values.pop("format", None)
     if version not in READABLE_FORMATS:
         raise ModelError(
-            f"model card: format {version!r}, this program reads {' and '.join(map(str, READABLE_FORMATS))}; make the "
-            "model file again with 'trainer quantize', or update emotion-edge"
+            f"model card: format {_quote(version)}, this program reads {' and '.join(map(str, READABLE_FORMATS))}; "
+            "make the model file again with 'trainer quantize', or update emotion-edge"
         )
     known = {item.name for item in fields(ModelCard)}
     for key in values:
         if key not in known:
-            raise ModelError(f"model card: unknown key {key!r}; known are {', '.join(sorted(known))}")
+            raise ModelError(f"model card: unknown key {_quote(key)}; known are {', '.join(sorted(known))}")
     for key in ("name", "labels", "input_size", "effective_resolution", "sha256"):
         if key not in values:
             raise ModelError(f"model card: key {key!r} is missing")
     if not isinstance(values["labels"], list):
-        raise ModelError(f"model card: labels is {values['labels']!r}, expected a list of names")
+        raise ModelError(f"model card: labels is {_quote(values['labels'])}, expected a list of names")
     return ModelCard(**{**values, "labels": tuple(values["labels"])})
 
 

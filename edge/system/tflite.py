@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import EmotionEdgeError, ModelError
+from edge.system.flatbuffer import FlatBufferError
+from edge.system.model_trial import find_fault
 from edge.system.native_output import suppress_native_output
+from edge.system.tflite_verifier import verify
 
 # In order of preference. Both have the same Interpreter; 32-bit Raspberry Pi OS has only tflite-runtime 2.14.
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
-TFLITE_IDENTIFIER = b"TFL3"  # of the TFLite schema, at bytes 4 to 8
 
 
 def runtime() -> Any:
@@ -25,20 +27,36 @@ def runtime() -> Any:
     raise EmotionEdgeError("no TFLite runtime is installed; 'pip install ai-edge-litert' (32-bit: tflite-runtime)")
 
 
-def make_interpreter(model: bytes, path: Path, threads: int) -> Any:
+def load(model: bytes, threads: int) -> Any:
+    """Return an interpreter of the TFLite `model` with its tensors allocated. Raises ValueError or RuntimeError."""
+    with suppress_native_output(2):  # the runtime prints its delegate; its errors come as exceptions
+        interpreter = runtime().Interpreter(model_content=model, num_threads=threads)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def make_interpreter(model: bytes, path: Path, threads: int, *, known: bool = False) -> Any:
     """Return an interpreter of the TFLite `model`, the content of the file at `path`, with its tensors allocated.
+
+    A model of unknown origin is verified first, and tried once in a child process: some bring the runtime down.
+
+    Args:
+        known: it is the shipped model, which needs no trial.
 
     Raises:
         EmotionEdgeError: no runtime is installed.
-        ModelError: it is not a TFLite model, or one that the runtime does not load.
+        ModelError: it is not a TFLite model, or one that the runtime does not load or run.
     """
-    # tflite-runtime would read past the end of an incomplete FlatBuffer, and crash.
-    if model[4:8] != TFLITE_IDENTIFIER or int.from_bytes(model[:4], "little") + 4 > len(model):
-        raise ModelError(f"{path}: not a TFLite model, or incomplete; copy the file again")
+    runtime()
+    if not known:
+        try:
+            verify(model)
+        except FlatBufferError as error:
+            raise ModelError(f"{path}: not a TFLite model that is supported: {error}") from error
+        fault = find_fault(model)
+        if fault is not None:
+            raise ModelError(f"{path}: rejected by the TFLite runtime: {fault}")
     try:
-        with suppress_native_output(2):  # the runtime prints its delegate; its errors come as exceptions
-            interpreter = runtime().Interpreter(model_content=model, num_threads=threads)
-            interpreter.allocate_tensors()
+        return load(model, threads)
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: rejected by the TFLite runtime: {' '.join(str(error).split())}") from error
-    return interpreter

@@ -40,7 +40,7 @@ MAX_MESSAGE_BYTES = 20_000_000
 MEMORY_BYTES = 140_000_000  # beyond what the process has after its warm-up
 _LENGTH = struct.Struct(">I")
 # One thread and one heap each: the limit counts address space, of which each further one reserves much.
-_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class WorkerProcess:
@@ -103,7 +103,7 @@ class WorkerProcess:
                 stdin=far_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **ENVIRONMENT},
             )
         if receive(connection, time.monotonic() + START_SECONDS) != b"":
             raise ConnectionError("it could not start")
@@ -131,10 +131,14 @@ class WorkerProcess:
         with suppress(subprocess.TimeoutExpired):  # it ends by itself, because the connection is closed
             process.wait(0 if error is None else 1)
         process.kill()
-        status = process.wait()
-        if -status == signal.SIGXCPU:
-            return f"more than {CPU_SECONDS} s of processor time"
-        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return describe_exit(process.wait())
+
+
+def describe_exit(status: int) -> str:
+    """Return why a child ended, by its exit status; below 0: the number of a signal."""
+    if -status == signal.SIGXCPU:
+        return f"more than {CPU_SECONDS} s of processor time"
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -150,11 +154,11 @@ def command(module: str, *arguments: str) -> list[str]:
 def serve(work: Callable[[bytes], bytes]) -> None:
     """Answer requests with what `work` returns until the parent closes the connection or ends; `work` has warmed up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends this process
-    _limit_process()
+    limit_process(MEMORY_BYTES)
     with socket.socket(fileno=os.dup(0)) as connection:
         send(connection, b"")
         while (content := receive(connection)) is not None:
-            _limit_cpu()
+            limit_cpu(CPU_SECONDS)
             send(connection, work(content))
 
 
@@ -194,10 +198,10 @@ def _receive_exactly(connection: socket.socket, length: int, deadline: float) ->
     return bytes(content)
 
 
-def _limit_process() -> None:
-    """Limit the memory of this process, forbid it to write files, and give other processes precedence."""
+def limit_process(memory_bytes: int) -> None:
+    """Limit this process to `memory_bytes` more of memory and to no files that it writes, behind other processes."""
     size = read_megabytes(ROOT / "proc/self/status", "VmSize") or 0.0
-    limit = round(size * 1e6) + MEMORY_BYTES
+    limit = round(size * 1e6) + memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # its memory holds faces
@@ -205,8 +209,8 @@ def _limit_process() -> None:
         os.nice(10)
 
 
-def _limit_cpu() -> None:
-    """Allow CPU_SECONDS from now on; the kernel then ends this process with SIGXCPU."""
+def limit_cpu(allowed_seconds: int) -> None:
+    """Allow `allowed_seconds` of processor time from now on; the kernel then ends this process with SIGXCPU."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = math.ceil(used.ru_utime + used.ru_stime) + CPU_SECONDS
+    seconds = math.ceil(used.ru_utime + used.ru_stime) + allowed_seconds
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))

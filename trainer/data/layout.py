@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from edge.inference.model_file import MAX_LABELS, MAX_NAME_CHARACTERS, is_name
 from trainer.data.dataset import FER2013_LABELS, PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING
 from trainer.data.image_decoding import ImageFile
 from trainer.errors import DataError
@@ -36,7 +37,6 @@ LABEL_SYNONYMS = {
     "sadness": "sad",
     "surprised": "surprise",
 }
-MAX_LABEL_CHARACTERS, MAX_CLASSES = 64, 256
 
 Folders = tuple[str, ...]  # the folders around a file, below the top of the data set
 
@@ -124,13 +124,13 @@ def class_order(source: str, labels: Iterable[str]) -> list[str]:
     names = set(labels)
     if len(names) < 2:
         raise DataError(f"{source}: the only class is {', '.join(names)}; expected at least two folders, one per class")
-    if len(names) > MAX_CLASSES:
-        raise DataError(f"{source}: {len(names)} class folders; expected at most {MAX_CLASSES}")
+    if len(names) > MAX_LABELS:
+        raise DataError(f"{source}: {len(names)} class folders; expected at most {MAX_LABELS}")
     for name in names:
-        if len(name) > MAX_LABEL_CHARACTERS or not name.isprintable():
+        if not is_name(name):
             raise DataError(
                 f"{source}: the class folder {name[:80]!a} cannot be a label; expected at most "
-                f"{MAX_LABEL_CHARACTERS} printable characters"
+                f"{MAX_NAME_CHARACTERS} printable characters"
             )
     return [name for name in FER2013_LABELS if name in names] if names <= set(FER2013_LABELS) else sorted(names)
 

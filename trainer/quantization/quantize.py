@@ -19,9 +19,10 @@ from edge import __version__
 from edge.config.defaults import MIN_CONFIDENCE
 from edge.inference import model_file
 from edge.inference.classifier import Classifier
-from edge.inference.model_file import ModelCard
+from edge.inference.model_file import MAX_NAME_CHARACTERS, ModelCard, is_name
 from edge.inference.preprocess import resample
 from edge.system.native_output import suppress_native_output
+from edge.system.paths import display_name
 from edge.system.tflite import runtime
 from trainer.data import label_mapping
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
@@ -105,10 +106,12 @@ def quantize(
         report_progress: gets one line of text before each step; all of them take about half a minute.
 
     Raises:
-        QuantizeError: an op or a tensor stayed float. DataError: a split is missing. And what open_float_model raises.
+        QuantizeError: an op or a tensor stayed float, or no card can have the name. DataError: a split is missing.
+        And what open_float_model raises.
     """
     opened = open_float_model(source, dataset, labels, logits=logits)
     model, keras_metadata = opened.model, opened.metadata
+    card_name = _check_name(name or model.name)
     dataset = label_mapping.match_labels(dataset, keras_metadata.labels)
     rows = dataset.split(PUBLIC_TEST)
     report_progress(f"evaluating {source.name} on {len(rows)} {PUBLIC_TEST} faces")
@@ -121,7 +124,7 @@ def quantize(
     content = _quantize_weights(model, source, pixels, report_progress)
     report_progress("evaluating the int8 model with the classifier of the device")
     card = ModelCard(
-        name=name or model.name,
+        name=card_name,
         labels=dataset.class_names,
         input_size=int(model.input_shape[1]),
         effective_resolution=keras_metadata.effective_resolution,
@@ -129,7 +132,7 @@ def quantize(
         class_frequencies=_class_frequencies(keras_metadata, dataset),
         adapted_temperature=adapted_temperature,
         min_confidence=min_confidence,
-        data=f"{Path(dataset.source).name}: {len(dataset.split(TRAINING))} {TRAINING} faces",
+        data=f"{display_name(Path(dataset.source).name)}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=__version__,
     )
     result = _measure(float_probabilities, source.stat().st_size, content, card, rows)
@@ -150,6 +153,16 @@ def _class_frequencies(metadata: KerasMetadata, dataset: Dataset) -> dict[str, f
         label: round(n / sum(counts.values()), 6) for label, n in counts.items()
     }
     return dict(frequencies) if all(x >= model_file.MIN_FREQUENCY for x in frequencies.values()) else {}
+
+
+def _check_name(name: str) -> str:
+    """Return `name`, or raise QuantizeError before minutes of work if no card can have it."""
+    if not is_name(name):
+        raise QuantizeError(
+            f"the model's name {name[:80]!a} is not of 1 to {MAX_NAME_CHARACTERS} printable characters; "
+            "choose another one with --name"
+        )
+    return name
 
 
 def _quantize_weights(

@@ -2,9 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
+
+import pytest
 
 from edge.config.models import shipped_model
+from edge.errors import ModelError
 from edge.inference import model_file
+from edge.inference.classifier import Classifier
 
 
 def test_the_card_as_text(run_here):
@@ -22,8 +27,9 @@ def test_the_card_as_text(run_here):
 
 def test_the_complete_card_as_json(run_here, tmp_path):
     path = tmp_path / "own.tflite"
-    card = model_file.ModelCard("own", ("müde", "wach"), 48, 32, metrics={"x": {"n": 1}})
-    attached = model_file.attach(b"\0\0\0\0TFL3", card, path)
+    model, card = model_file.load(shipped_model())
+    card = replace(card, name="own", labels=tuple("abcdefö"), class_frequencies={}, metrics={"x": {"n": 1}})
+    attached = model_file.attach(model, card, path)
     result = run_here("info", path, "--json")
     assert result.returncode == 0, result.stderr
     values = json.loads(result.stdout)
@@ -31,3 +37,14 @@ def test_the_complete_card_as_json(run_here, tmp_path):
     assert values.pop("bytes") == path.stat().st_size
     assert values.pop("file_sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
     assert model_file.ModelCard(**{**values, "labels": tuple(values["labels"])}) == attached
+
+
+def test_model_that_cannot_run_is_refused_as_by_run(run_here, tmp_path):
+    path = tmp_path / "own.tflite"
+    model, card = model_file.load(shipped_model())
+    model_file.attach(model[:1000] + b"\xff" * 1000 + model[2000:], card, path)
+    with pytest.raises(ModelError) as of_run:
+        Classifier(path)
+    result = run_here("info", str(path))
+    assert (result.returncode, result.stdout) == (78, "")
+    assert result.stderr == f"edge: error: {of_run.value}\n"
