@@ -63,14 +63,14 @@ def make_tiles(width: int, height: int, min_face_size: float, window: float, bor
         max_size = min_size * SIZE_RATIO * SIZE_OVERLAP
         side = max(math.sqrt(TILE_PIXELS) * max(1.0, min_size / window), 1.5 * max_size)
         pad = round(border * max_size)
-        columns, rows = (_spans(length + 2 * pad, side, max_size) for length in (width, height))
+        columns, rows = (make_spans(length + 2 * pad, side, max_size) for length in (width, height))
         areas = [Box(x0 - pad, y0 - pad, x1 - x0, y1 - y0) for y0, y1 in rows for x0, x1 in columns]
         tiles += [Tile(area, min_size, max_size) for area in areas]
         min_size *= SIZE_RATIO
     return tiles
 
 
-def _spans(length: int, side: float, overlap: float) -> list[tuple[int, int]]:
+def make_spans(length: int, side: float, overlap: float) -> list[tuple[int, int]]:
     """Return (start, end) of the spans of about `side` pixels that cover `length`, neighbors sharing `overlap`."""
     count = max(1, math.ceil((length - overlap) / (side - overlap / 2)))
     step = (length - overlap) / count

@@ -17,7 +17,7 @@ from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
 from edge.detection.detector import Detector, ImageDetector
 from edge.detection.downscale import downscale
 from edge.detection.network import TileSearch, head_roll, read_network, square_box
-from edge.detection.tile_scheduler import Tile
+from edge.detection.tile_scheduler import Tile, make_spans
 from edge.errors import EmotionEdgeError, ModelError
 from edge.system.native_output import suppress_native_output
 from edge.types import Box, Detection
@@ -33,6 +33,9 @@ MAX_CANDIDATES = 5000  # boxes before non-maximum suppression; OpenCV's default
 BOX_SCALE, BOX_RISE = 1.09, 0.03
 SIZE_RATIO = 4.0  # of the smallest face sizes of two searches of an image: large faces are found better when downscaled
 SIZE_OVERLAP = 1.15  # of the size ranges of two searches: both find a size near the limit
+# Side of a downscaled tile; it may be longer by half the overlap. OpenCV took 84 bytes for each pixel of the network's
+# input. An image of the usual shapes is one tile.
+MAX_TILE_PIXELS = 1280
 # Of an image SEARCH_WIDTH_PIXELS wide: smaller faces are not searched for in a video. Half the size takes four times as
 # long, in one frame.
 MIN_VIDEO_FACE_SIZE = 60
@@ -141,11 +144,16 @@ class YuNetDetector:
 
 
 def make_tiles(width: int, height: int, min_face_size: float) -> list[Tile]:
-    """Return one tile with the complete image for each range of face sizes from `min_face_size` pixels up."""
+    """Return the tiles of an image, for each range of face sizes from `min_face_size` pixels up.
+
+    A tile is the complete image where that is not too long. Each face lies inside the area of a tile for its size.
+    """
     tiles, min_size = [], min_face_size
     while min_size <= min(width, height):
-        max_size = min_size * SIZE_RATIO
-        is_last = max_size > min(width, height)
-        tiles.append(Tile(Box(0, 0, width, height), min_size, math.inf if is_last else max_size * SIZE_OVERLAP))
-        min_size = max_size
+        is_last = min_size * SIZE_RATIO > min(width, height)
+        max_size = math.inf if is_last else min_size * SIZE_RATIO * SIZE_OVERLAP
+        side = MAX_TILE_PIXELS * max(1.0, min_size / WINDOW_PIXELS)
+        columns, rows = (make_spans(length, side, min(max_size, width, height)) for length in (width, height))
+        tiles += [Tile(Box(x0, y0, x1 - x0, y1 - y0), min_size, max_size) for y0, y1 in rows for x0, x1 in columns]
+        min_size *= SIZE_RATIO
     return tiles

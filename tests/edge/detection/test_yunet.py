@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from edge.detection.network import TileSearch
-from edge.detection.yunet import BOX_SCALE, MIN_VIDEO_FACE_SIZE, WINDOW_PIXELS, YuNetDetector, make_tiles
+from edge.detection.yunet import (
+    BOX_SCALE,
+    MAX_TILE_PIXELS,
+    MIN_VIDEO_FACE_SIZE,
+    WINDOW_PIXELS,
+    YuNetDetector,
+    make_tiles,
+)
 from edge.errors import EmotionEdgeError, ModelError
 from edge.types import Box
 
@@ -104,6 +111,29 @@ def test_video_is_searched_for_large_faces_only(detector):
         4 * MIN_VIDEO_FACE_SIZE,
     ]
     assert [tile.min_size for tile in detector.make_tiles(1280, 720, 200)] == [200]
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 75_000), (75_000, 640), (7000, 7000), (16, 50_000), (1281, 1705)])
+@pytest.mark.parametrize("min_size", [16, 30, 100])
+def test_downscaled_tiles_are_bounded_and_each_face_is_in_one(width, height, min_size):
+    tiles = make_tiles(width, height, min_size)
+    for tile in tiles:
+        factor = max(1, tile.min_size / WINDOW_PIXELS)
+        assert max(tile.area.width, tile.area.height) / factor < MAX_TILE_PIXELS + 100
+    random = np.random.default_rng(0)
+    for side in np.geomspace(min_size, min(width, height), 40).astype(int) if tiles else ():
+        x, y = (int(random.integers(0, length - side + 1)) for length in (width, height))
+        areas = [tile.area for tile in tiles if tile.min_size <= side <= tile.max_size]
+        assert any(
+            area.x <= x and area.y <= y and x + side <= area.x + area.width and y + side <= area.y + area.height
+            for area in areas
+        )
+
+
+def test_usual_image_is_one_tile_of_each_range():
+    for width, height in ((640, 480), (480, 640), (640, 1280), (6000, 8000)):
+        tiles = make_tiles(width, height, 30 * max(1, width / 640))
+        assert {tile.area for tile in tiles} == {Box(0, 0, width, height)}
 
 
 @pytest.mark.parametrize("content", [b"", b"text", bytes(1000)])
