@@ -135,18 +135,32 @@ class HaarDetector:
                 detections.append(Detection(box, int(score), roll))
         return sorted(detections, key=lambda detection: -detection.score)
 
-    def detect_profiles(self, gray: NDArray[np.uint8], area: Box, min_size: float, max_size: float) -> list[Detection]:
+    def detect_profiles(
+        self,
+        gray: NDArray[np.uint8],
+        area: Box,
+        min_size: float,
+        max_size: float,
+        window: float = PROFILE_WINDOW_PIXELS,
+    ) -> list[Detection]:
         """Return the heads inside `area` that are turned to either side. Arguments as of `detect`."""
         if self._profile is None:
             path = Path(cv2.data.haarcascades) / PROFILE_CASCADE  # type: ignore[attr-defined] # the stubs lack it
             self._profile = HaarDetector(path, self._threads)
         inside = area.clipped(gray.shape[1], gray.shape[0])
         part = gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
-        detections = []
-        for image in (part, np.ascontiguousarray(part[:, ::-1])):
-            for found in self._profile.detect(image, None, min_size, max_size, PROFILE_WINDOW_PIXELS):
-                x = found.box.x if image is part else part.shape[1] - found.box.x - found.box.width
-                detections.append(replace(found, box=replace(found.box, x=inside.x + x, y=inside.y + found.box.y)))
+        x, y = area.x - inside.x, area.y - inside.y
+        area_of_part = Box(x, y, area.width, area.height)
+        area_of_mirror = Box(inside.width - x - area.width, y, area.width, area.height)
+        detections = self._profile.detect(part, area_of_part, min_size, max_size, window)
+        for found in self._profile.detect(
+            np.ascontiguousarray(part[:, ::-1]), area_of_mirror, min_size, max_size, window
+        ):
+            detections.append(replace(found, box=replace(found.box, x=inside.width - found.box.x - found.box.width)))
+        detections = [
+            replace(found, box=replace(found.box, x=inside.x + found.box.x, y=inside.y + found.box.y))
+            for found in detections
+        ]
         return [found for found in detections if found.score >= MIN_PROFILE_SCORE]
 
 

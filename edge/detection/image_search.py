@@ -5,7 +5,8 @@ The cascade finds upright frontal faces inside the image. Three other searches f
 - Every search reaches beyond the image, where border pixels are repeated, for faces that the border cuts.
 - Turned searches find tilted heads, and OpenCV's profile cascade finds heads that are half turned away. Over the
   complete image they take five times as long as the upright search. They run there only if that finds no face.
-- In an image with faces they run only near the upright search's weak hits, as a second opinion.
+- In an image with faces they run only near doubtful hits, as a second opinion: those of the upright search with a low
+  score, and those of a sparse turned search for faces about as large as those found.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,17 +25,18 @@ from edge.detection.search import NMS_IOU
 from edge.detection.tile_scheduler import Tile, TileScheduler
 from edge.types import Box, Detection
 
-PROFILE_CASCADE = "haarcascade_profileface.xml"  # finds heads turned to the left side of the image
 ROLLS = (-15.0, 15.0, -30.0, 30.0)  # degrees, of the turned searches; the cascade tolerates about 10 more each way
 BORDER_FRACTION = 0.25  # of a tile's largest face, by which a search reaches beyond the image
 WIDE_BORDER_FRACTION = 0.5  # in the searches of an image without a face so far
-# The lowest scores of a face, chosen on web photographs (benchmarks/wild_faces.py). The profile cascade scores lower.
+# The lowest scores of a face, chosen on web photographs (benchmarks/wild_faces.py).
 UPRIGHT_SCORE = 6
+CERTAIN_SCORE = 15  # of an upright hit; one with less may be a tilted head, which a turned search finds better
 SECOND_SCORE = 8  # of the searches that follow: they try more positions, so that chance hits are more frequent
-PROFILE_SCORE = 3
 # Of the shorter side of an image without a face so far: the smallest face of the searches that follow. They are for an
 # image's subject; smaller faces take many times as long and are mostly chance hits.
 MIN_FACE_FRACTION = 1 / 6
+GROUP_ROLLS = (-25.0, 25.0)  # degrees, of the search for tilted heads in an image in which others are upright
+GROUP_SCALE = 1.7  # of the face sizes of that search, below the smallest face found and above the largest one
 NEARBY_PADDING = 0.5  # of a weak hit's side, around it, in which a second search looks
 NEARBY_SCALE = 1.35  # of the face sizes of that search, up and down
 
@@ -51,15 +52,11 @@ class ImageSearch:
     """Detects faces in single images.
 
     Args:
-        frontal: detector of upright frontal faces.
-        profile: detector of heads that are turned to the left side of the image, applied to the mirror image as well;
-            None: OpenCV's.
+        detector: of upright frontal faces, and of profiles.
     """
 
-    def __init__(self, frontal: HaarDetector, profile: HaarDetector | None = None) -> None:
-        self._frontal = frontal
-        cascades = Path(cv2.data.haarcascades)  # type: ignore[attr-defined] # the stubs lack it
-        self._profile = profile or HaarDetector(cascades / PROFILE_CASCADE)
+    def __init__(self, detector: HaarDetector) -> None:
+        self._detector = detector
 
     def detect(self, gray: NDArray[np.uint8], min_face_size: float = MIN_FACE_SIZE) -> list[Detection]:
         """Return the faces in `gray` (height, width), the largest first.
@@ -70,8 +67,12 @@ class ImageSearch:
         hits = _best_of_each_face(_search_image(self._upright, gray, min_face_size))
         faces = [hit for hit in hits if hit.score >= UPRIGHT_SCORE]
         if faces:
-            for tile in (_tile_near(hit.box) for hit in hits if hit.score < UPRIGHT_SCORE):
-                faces += _turned_faces(self._turned(gray, tile), hits) or self._profiles(gray, tile)
+            certain = [face for face in faces if face.score >= CERTAIN_SCORE]
+            doubtful = [hit for hit in hits if hit.score < CERTAIN_SCORE] + self._tilted_hits(gray, faces)
+            for hit in _best_of_each_face(doubtful):
+                if not any(_is_same_face(hit.box, face.box) for face in certain):
+                    tile = _tile_near(hit.box)
+                    faces += _turned_faces(self._turned(gray, tile), hits) or self._profiles(gray, tile)
         else:
             shorter = min(gray.shape) / max(1.0, gray.shape[1] / SEARCH_WIDTH_PIXELS)
             min_size = max(min_face_size, shorter * MIN_FACE_FRACTION)
@@ -81,20 +82,30 @@ class ImageSearch:
             faces = faces or _search_image(self._profiles, gray, min_size, WIDE_BORDER_FRACTION)
         return sorted(_best_of_each_face(faces), key=lambda face: -face.box.width)
 
+    def _tilted_hits(self, gray: NDArray[np.uint8], faces: Sequence[Detection]) -> list[Detection]:
+        """Return the hits of a sparse turned search for faces about as large as `faces`."""
+        widths = [face.box.width for face in faces]
+        smallest, largest = min(widths) / GROUP_SCALE, max(widths) * GROUP_SCALE
+
+        def search(gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
+            low, high = max(tile.min_size, smallest), min(tile.max_size, largest)
+            if low >= high:
+                return []
+            detect, window = self._detector.detect, self._detector.sparse_window
+            return [hit for roll in GROUP_ROLLS for hit in detect(gray, tile.area, low, high, window, roll)]
+
+        scale = max(1.0, gray.shape[1] / SEARCH_WIDTH_PIXELS)
+        return _search_image(search, gray, smallest / scale)
+
     def _upright(self, gray: NDArray[np.uint8], tile: Tile, roll: float = 0.0) -> list[Detection]:
-        return self._frontal.detect(gray, tile.area, tile.min_size, tile.max_size, self._frontal.dense_window, roll)
+        return self._detector.detect(gray, tile.area, tile.min_size, tile.max_size, self._detector.dense_window, roll)
 
     def _turned(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
         return [hit for roll in ROLLS for hit in self._upright(gray, tile, roll)]
 
     def _profiles(self, gray: NDArray[np.uint8], tile: Tile) -> list[Detection]:
-        detector, area, width = self._profile, tile.area, gray.shape[1]
-        arguments = tile.min_size, tile.max_size, detector.dense_window
-        hits = detector.detect(gray, area, *arguments)
-        mirrored_area = replace(area, x=width - area.x - area.width)
-        for hit in detector.detect(np.ascontiguousarray(gray[:, ::-1]), mirrored_area, *arguments):
-            hits.append(replace(hit, box=replace(hit.box, x=width - hit.box.x - hit.box.width)))
-        return [hit for hit in hits if hit.score >= PROFILE_SCORE]
+        window = self._detector.dense_window
+        return self._detector.detect_profiles(gray, tile.area, tile.min_size, tile.max_size, window)
 
 
 def _search_image(
@@ -137,7 +148,7 @@ def _tile_near(box: Box) -> Tile:
 def _best_of_each_face(hits: Sequence[Detection]) -> list[Detection]:
     """Return `hits`, the highest score first, without those of a face that a better one has.
 
-    Non-maximum suppression by IoU alone leaves a small box inside a large one. Here the center of each is enough.
+    Non-maximum suppression by IoU alone leaves a small box inside a large one.
     """
     kept: list[Detection] = []
     for hit in sorted(hits, key=lambda hit: -hit.score):
@@ -147,7 +158,7 @@ def _best_of_each_face(hits: Sequence[Detection]) -> list[Detection]:
 
 
 def _is_same_face(box: Box, other: Box) -> bool:
-    """Return whether the boxes overlap by NMS_IOU, or the center of one lies inside the larger one's middle."""
+    """Return whether the IoU exceeds NMS_IOU, or the larger box contains the center of the smaller one."""
     half = max(box.width, other.width) / 2
     dx = abs(box.x + box.width / 2 - other.x - other.width / 2)
     dy = abs(box.y + box.height / 2 - other.y - other.height / 2)

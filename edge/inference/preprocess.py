@@ -6,6 +6,8 @@ downscaled to the effective resolution of the training images and only then resi
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +75,13 @@ def crop(gray: NDArray[np.uint8], box: Box, padding: float, roll: float = 0.0) -
     if not inside.width or not inside.height:
         raise ValueError(f"{box} lies outside an image of {width} x {height}")
     if roll:
-        center = (side - 1) / 2
-        turn = cv2.getRotationMatrix2D((left + center, top + center), roll, 1.0)
-        turn[:, 2] -= (left, top)
-        turned = cv2.warpAffine(gray, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # Only what the turned square needs: OpenCV refuses to turn an image with a side of 32,767 pixels or more.
+        margin = math.ceil(side * (math.sqrt(2) - 1) / 2) + 1
+        surroundings = crop(gray, Box(left - margin, top - margin, side + 2 * margin, side + 2 * margin), 0.0)
+        center = margin + (side - 1) / 2
+        turn = cv2.getRotationMatrix2D((center, center), roll, 1.0)
+        turn[:, 2] -= margin
+        turned = cv2.warpAffine(surroundings, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
         return turned.astype(np.uint8, copy=False)
     face = gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
     if face.shape == (side, side):

@@ -9,7 +9,7 @@ import skimage.data
 
 from edge.config.defaults import MIN_FACE_SIZE, SEARCH_WIDTH_PIXELS
 from edge.detection.haar import HaarDetector
-from edge.detection.image_search import PROFILE_SCORE, SECOND_SCORE, UPRIGHT_SCORE, ImageSearch
+from edge.detection.image_search import CERTAIN_SCORE, SECOND_SCORE, UPRIGHT_SCORE, ImageSearch, make_image_detector
 from edge.types import Box, Detection
 from tests.support.images import draw_faces
 
@@ -17,26 +17,31 @@ LEFT, RIGHT = Box(60, 250, 100, 100), Box(300, 60, 160, 160)
 
 
 class ScriptedDetector:
-    """Returns chosen hits: `upright` in a search without roll, `turned` in one with a roll.
+    """Returns chosen hits: `upright` in a search without roll, `turned` in one with a roll, or `profiles`.
 
     Only those whose centers lie inside the area and whose sides are in its range of sizes.
     """
 
     dense_window = sparse_window = 24.0
 
-    def __init__(self, upright=(), turned=()):
-        self._upright, self._turned = upright, turned
-        self.areas = []
+    def __init__(self, upright=(), turned=(), profiles=()):
+        self._upright, self._turned, self._profiles = upright, turned, profiles
+        self.profile_areas = []
 
     def detect(self, _gray, area, min_size, max_size, _window, roll=0.0):
-        self.areas.append(area)
-        hits = [Detection(box, score, roll) for box, score in (self._turned if roll else self._upright)]
+        return self._inside(self._turned if roll else self._upright, area, min_size, max_size, roll)
+
+    def detect_profiles(self, _gray, area, min_size, max_size, _window):
+        self.profile_areas.append(area)
+        return self._inside(self._profiles, area, min_size, max_size, 0.0)
+
+    def _inside(self, boxes, area, min_size, max_size, roll):
         return [
-            hit
-            for hit in hits
-            if min_size <= hit.box.width <= max_size
-            and 0 <= hit.box.x + hit.box.width / 2 - area.x < area.width
-            and 0 <= hit.box.y + hit.box.height / 2 - area.y < area.height
+            Detection(box, score, roll)
+            for box, score in boxes
+            if min_size <= box.width <= max_size
+            and 0 <= box.x + box.width / 2 - area.x < area.width
+            and 0 <= box.y + box.height / 2 - area.y < area.height
         ]
 
 
@@ -45,8 +50,8 @@ def search():
     return ImageSearch(HaarDetector())
 
 
-def scripted_search(frontal: Any, profile: Any) -> ImageSearch:
-    return ImageSearch(frontal, profile)
+def scripted_search(detector: Any) -> ImageSearch:
+    return ImageSearch(detector)
 
 
 def tilted(image, roll):
@@ -87,52 +92,49 @@ def test_face_that_the_border_cuts_is_detected(search, rows, columns):
 
 def test_upright_hit_needs_its_score():
     hits = ScriptedDetector([(RIGHT, UPRIGHT_SCORE), (LEFT, UPRIGHT_SCORE - 1)])
-    faces = scripted_search(hits, ScriptedDetector()).detect(draw_faces())
+    faces = scripted_search(hits).detect(draw_faces())
     assert [face.box for face in faces] == [RIGHT]
 
 
 @pytest.mark.parametrize("score", [SECOND_SCORE - 1, SECOND_SCORE])
 def test_weak_hit_beside_a_face_needs_a_second_opinion(score):
     hits = ScriptedDetector([(RIGHT, UPRIGHT_SCORE), (LEFT, UPRIGHT_SCORE - 1)], [(LEFT, score)])
-    faces = scripted_search(hits, ScriptedDetector()).detect(draw_faces())
+    faces = scripted_search(hits).detect(draw_faces())
     assert [face.box for face in faces] == [RIGHT, LEFT][: 1 + (score == SECOND_SCORE)]
 
 
-def test_turned_searches_beside_a_face_stay_near_weak_hits():
-    frontal = ScriptedDetector([(RIGHT, UPRIGHT_SCORE), (LEFT, UPRIGHT_SCORE - 1)], [(Box(400, 300, 90, 90), 99)])
-    profile = ScriptedDetector()
-    assert len(scripted_search(frontal, profile).detect(draw_faces())) == 1
-    assert profile.areas
-    assert all(area.width <= 3 * LEFT.width for area in profile.areas)
+@pytest.mark.parametrize("roll", [-30, -25, 25, 30])
+def test_tilted_head_beside_an_upright_one_is_detected(search, roll):
+    tilted_one, _ = tilted(draw_faces(("happy", Box(400, 160, 120, 120))), roll)
+    image = np.hstack([draw_faces(("sad", Box(100, 160, 140, 140)))[:, :320], tilted_one[:, 320:]])
+    upright, turned = sorted((face.roll for face in search.detect(image)), key=abs)
+    assert upright == 0
+    assert turned == pytest.approx(roll, abs=10)
 
 
-@pytest.mark.parametrize("score", [PROFILE_SCORE - 1, PROFILE_SCORE])
-def test_profile_is_detected_where_nothing_else_is(score):
-    faces = scripted_search(ScriptedDetector(), ScriptedDetector([(RIGHT, score)])).detect(draw_faces())
-    mirrored = Box(640 - RIGHT.x - RIGHT.width, RIGHT.y, RIGHT.width, RIGHT.height)
-    expected = {RIGHT, mirrored} if score == PROFILE_SCORE else set()
-    assert {face.box for face in faces} == expected
+def test_head_of_another_size_beside_a_face_is_not_looked_for():
+    tiny = Box(500, 400, 40, 40)
+    hits = ScriptedDetector([(RIGHT, CERTAIN_SCORE)], [(tiny, 99)])
+    assert [face.box for face in scripted_search(hits).detect(draw_faces())] == [RIGHT]
 
 
-def test_box_of_a_mirrored_profile_is_where_its_face_is():
-    image = np.zeros((480, 640), np.uint8)
-    image[140, 380] = 255
+def test_profiles_beside_a_face_are_looked_for_at_weak_hits_only():
+    detector = ScriptedDetector(
+        [(RIGHT, CERTAIN_SCORE), (LEFT, UPRIGHT_SCORE - 1)], profiles=[(LEFT, 3), (Box(500, 350, 99, 99), 3)]
+    )
+    assert {face.box for face in scripted_search(detector).detect(draw_faces())} == {RIGHT, LEFT}
+    assert all(area.width <= 3 * LEFT.width for area in detector.profile_areas)
 
-    class BrightPixelDetector(ScriptedDetector):
-        """Finds the bright pixel in the left half: a head that is turned to the left."""
 
-        def detect(self, gray, *_):
-            y, x = (int(axis[0]) for axis in np.nonzero(gray))
-            return [Detection(Box(x - 40, y - 40, 80, 80), PROFILE_SCORE)] if x < 320 else []
-
-    (face,) = scripted_search(ScriptedDetector(), BrightPixelDetector()).detect(image)
-    assert center(face.box) == pytest.approx((380, 140), abs=1)
+def test_profile_is_detected_where_nothing_else_is():
+    faces = scripted_search(ScriptedDetector(profiles=[(RIGHT, 3)])).detect(draw_faces())
+    assert [face.box for face in faces] == [RIGHT]
 
 
 def test_box_inside_the_box_of_a_face_is_no_second_face():
     inner = Box(RIGHT.x + 50, RIGHT.y + 50, 50, 50)
     hits = ScriptedDetector([(RIGHT, 20), (inner, 10), (LEFT, 9)])
-    assert [face.box for face in scripted_search(hits, ScriptedDetector()).detect(draw_faces())] == [RIGHT, LEFT]
+    assert [face.box for face in scripted_search(hits).detect(draw_faces())] == [RIGHT, LEFT]
 
 
 @pytest.mark.parametrize("name", ["chelsea", "gravel", "page"])
@@ -153,3 +155,13 @@ def test_smallest_face_of_a_wider_image_is_larger(search, width):
 @pytest.mark.parametrize("shape", [(1, 1), (29, 200), (200, 29), (31, 31)])
 def test_tiny_image_has_no_faces(search, shape):
     assert search.detect(np.full(shape, 90, np.uint8), 30) == []
+
+
+def test_threads_are_those_that_the_user_names():
+    image = np.full((120, 120), 90, np.uint8)
+    before = cv2.getNumThreads()
+    try:
+        make_image_detector(None, 2).detect(image)  # without a face all cascades are loaded
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)

@@ -98,3 +98,8 @@ def test_only_a_clear_tilt_is_turned_upright(roll, turned):
         for angle in (0.0, roll)
     )
     assert np.array_equal(upright, result) != turned
+
+
+def test_tilted_face_in_a_very_long_image_is_turned():
+    image = np.zeros((40_000, 50), np.uint8)
+    assert crop(image, Box(5, 39_000, 40, 40), padding=0.1, roll=20.0).shape == (48, 48)
