@@ -148,8 +148,10 @@ class Tracker:
         detections = detector.detect(gray, area, smallest, largest, detector.sparse_window, state.roll)
         if not (state.confirmed or state.hits >= MIN_HITS - 1) or not state.is_frontal:
             return detections
-        # A head between two rolls is found by both searches: the better one is kept.
-        if state.roll or not any(found.score >= COMPARE_FRACTION * detector.confirm_score for found in detections):
+        # A head between two rolls is found by both searches: the better one is kept. Not for a track that never had a
+        # high score: the other rolls would keep a false positive alive.
+        weak = not any(found.score >= COMPARE_FRACTION * detector.confirm_score for found in detections)
+        if state.scored and (state.roll or weak):
             others = {0.0, *detector.rolls} - {state.roll} if detector.rolls else ()
             for roll in sorted(others):
                 detections += detector.detect(gray, area, smallest, largest, detector.sparse_window, roll)
