@@ -29,6 +29,7 @@ from edge.types import Box, Frame
 EMOTION_SECONDS = 3.0
 ABSENCE_SECONDS = 3.0  # a third each to leave, to be out of sight, and to return
 TILT_SECONDS = 6.0  # in which a head tilts to one side, to the other, and back
+EXAMPLE = "faces=2,size=640x480,fps=30,tilt=20,border=0.3"
 BORDER_STAY = 2.0  # how far a face would go beyond its place at the border if it did not stay there
 
 
@@ -163,15 +164,15 @@ def _parse(argument: str) -> tuple[bool, float, SyntheticScene]:
                 f"synthetic: unknown option {word!r}; there are fast, faces=N, size=WIDTHxHEIGHT, fps=N, tilt=DEGREES, "
                 "border=FRACTION"
             )
+        if word != "fast" and not value:
+            raise UsageError(f"synthetic: {word!r} has no value; e.g. {EXAMPLE}")
         values[key] = value
     try:
         width, height = (int(number) for number in values["size"].split("x"))
         face_count, fps = int(values["faces"]), float(values["fps"])
         tilt, border = float(values["tilt"]), float(values["border"])
     except ValueError:
-        raise UsageError(
-            f"synthetic: {argument!r} has a value that is not a number; e.g. faces=2,size=640x480,fps=30"
-        ) from None
+        raise UsageError(f"synthetic: {argument!r} has a value that is not a number; e.g. {EXAMPLE}") from None
     in_range = 1 <= face_count <= 8 and 160 <= width <= 7680 and 120 <= height <= 4320 and 1 <= fps <= 1000
     if not (in_range and 0 <= tilt <= 45 and 0 <= border <= 0.5):
         raise UsageError(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.capture import synthetic
-from edge.capture.synthetic import EMOTION_SECONDS, SyntheticScene, frames, is_live
+from edge.capture.synthetic import EMOTION_SECONDS, EXAMPLE, SyntheticScene, frames, is_live
 from edge.detection.haar import HaarDetector
 from edge.errors import UsageError
 from edge.types import Box
@@ -173,7 +173,8 @@ def test_fast_never_waits(clock):
         ),
         ("face=2", "unknown option 'face=2'"),
         ("fast=1", "unknown option 'fast=1'"),
-        ("faces", "not a number"),
+        ("faces", "'faces' has no value; e.g. faces=2,"),
+        ("fast,tilt=", "'tilt=' has no value; e.g. "),
         ("faces=two", "not a number"),
         ("size=640", "not a number"),
         ("size=640x480x3", "not a number"),
@@ -182,7 +183,7 @@ def test_fast_never_waits(clock):
         ("size=80x60", "out of range"),
         ("fps=0", "out of range"),
         ("fps=nan", "out of range"),
-        ("tilt=left", "not a number"),
+        ("tilt=left", "not a number; e.g. faces=2,size=640x480,fps=30,tilt=20,border=0.3"),
         ("tilt=46", "out of range"),
         ("tilt=nan", "out of range"),
         ("border=-0.1", "out of range"),
@@ -193,6 +194,10 @@ def test_an_invalid_option_is_refused(argument, words):
     with pytest.raises(UsageError, match=r"^synthetic: ") as caught:
         next(frames(argument))
     assert words in str(caught.value)
+
+
+def test_the_example_in_the_messages_is_valid():
+    assert is_live(EXAMPLE)
 
 
 def test_a_small_image_has_a_face():
