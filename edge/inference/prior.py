@@ -97,33 +97,38 @@ def expected_frequencies(prior: str | None, card: ModelCard) -> dict[str, float]
             f"prior is {prior!r}, but the model's card has no class frequencies: leave out the prior, or make the "
             "model file again with 'trainer quantize'"
         )
-    fractions = parsed.fractions
-    unknown = [label for label in fractions if label not in card.labels]
+    unknown = [label for label in parsed.fractions if label not in card.labels]
     if parsed.source == EVERYDAY:
-        known = {label: fraction for label, fraction in fractions.items() if label in card.labels}
+        known = {label: fraction for label, fraction in parsed.fractions.items() if label in card.labels}
         if not known:
             return None
-        mass = sum(card.class_frequencies[label] for label in known) if len(known) < len(card.labels) else 1.0
-        fractions = {label: mass * fraction / sum(known.values()) for label, fraction in known.items()}
-    elif unknown:
+        scale = math.fsum(card.class_frequencies[label] for label in known) / math.fsum(known.values())
+        return _normalize(
+            {label: scale * known[label] if label in known else card.class_frequencies[label] for label in card.labels}
+        )
+    if unknown:
         raise SettingsError(
             f"prior {prior!r}: the model has no label {unknown[0]!r}; its labels are {', '.join(card.labels)}"
         )
-    return _complete(parsed.source, fractions, card)
+    return _complete(parsed.source, parsed.fractions, card)
 
 
 def _complete(source: str, fractions: Mapping[str, float], card: ModelCard) -> dict[str, float]:
     """Return `fractions` with those of the other labels of `card`. Raises SettingsError if they cannot add up to 1."""
     rest = {label: card.class_frequencies[label] for label in card.labels if label not in fractions}
     left = 1 - math.fsum(fractions.values())
-    if rest and left < MIN_FREQUENCY * len(rest):
+    if rest and left < MIN_FREQUENCY * len(rest) / 2:  # half of it: the sum of the others is rounded
         raise SettingsError(
             f"prior {source!r}: nothing is left for {', '.join(rest)}; expected less than 1 for the others"
         )
     if not rest and abs(left) > FREQUENCY_TOLERANCE:
         raise SettingsError(f"prior {source!r}: all labels are named and add up to {1 - left:g}, expected 1")
     scale = left / math.fsum(rest.values()) if rest else 1.0
-    frequencies = {label: fractions.get(label, scale * rest.get(label, 0.0)) for label in card.labels}
+    return _normalize({label: fractions.get(label, scale * rest.get(label, 0.0)) for label in card.labels})
+
+
+def _normalize(frequencies: Mapping[str, float]) -> dict[str, float]:
+    """Return `frequencies` with a sum of 1."""
     total = math.fsum(frequencies.values())
     return {label: frequency / total for label, frequency in frequencies.items()}
 

@@ -151,6 +151,28 @@ def test_everyday_without_a_common_label_changes_nothing(everyday: Path) -> None
     assert expected_frequencies(None, CARD) is None
 
 
+@pytest.mark.parametrize(
+    "frequencies",
+    [
+        (0.6999997, 0.2999993, 1e-6),
+        (0.7004, 0.3004, 1e-6),  # a card may be rounded
+        (0.6996, 0.2996, 1e-6),
+        (1e-6, 1e-6, 0.999998),
+    ],
+)
+def test_the_default_accepts_every_card(frequencies: tuple[float, ...]) -> None:
+    labels = ("happy", "sad", "odd")
+    card = replace(CARD, labels=labels, class_frequencies=dict(zip(labels, frequencies, strict=True)))
+    expected = expected_frequencies(None, card)
+    assert expected is not None
+    assert expected["odd"] == pytest.approx(frequencies[2] / sum(frequencies))
+    assert sum(expected.values()) == pytest.approx(1)
+
+
+def test_the_smallest_fraction_may_be_left_for_a_label() -> None:
+    assert expected_frequencies("calm=0.7,cross=0.2,glad=0.099999", CARD)
+
+
 def test_shipped_table_names_the_labels_of_the_shipped_model() -> None:
     fractions = tomllib.loads(everyday_prior().read_text())
     assert set(fractions) == set(model_file.load(shipped_model())[1].labels)
