@@ -26,6 +26,7 @@ from trainer.evaluation.metrics import SceneMetrics, compute_metrics
 SPLIT_NAME = "detected faces"
 MIN_WIDTH_FRACTION = 0.25  # of the image: a narrower face is somebody in the background
 SKIP_HINT = "use --skip-invalid"
+EXPECTED_NAMES = "CLASS/* or <class>-<n>.jpg"
 
 
 def evaluate_scenes(
@@ -33,9 +34,9 @@ def evaluate_scenes(
 ) -> Evaluation:
     """Evaluate `analyzer` on the images in `folder`; shows a progress bar on a terminal.
 
-    The class of an image is its folder, or in `folder` itself the start of its name: `<class>-<n>.jpg`. Its face is the
-    largest one whose box covers the center of the image and is at least MIN_WIDTH_FRACTION of its width wide. All other
-    boxes are extra faces.
+    The class of an image is the outermost folder that is named like a label, or in `folder` itself the start of its
+    name: `<class>-<n>.jpg`. Its face is the largest one whose box covers the center of the image and is at least
+    MIN_WIDTH_FRACTION of its width wide. All other boxes are extra faces.
 
     Args:
         model_name: of the model file, for people.
@@ -94,13 +95,13 @@ def list_scenes(
     """
     files = [file for file in list_folder(folder) if is_image(file.name)] if folder.is_dir() else []
     if not files:
-        raise DataError(f"{folder}: no images found; expected a folder with CLASS/* or <class>-<n>.jpg")
+        raise DataError(f"{folder}: no images found; expected a folder with {EXPECTED_NAMES}")
     scenes = [(file, _true_label(file, labels)) for file in files]
     unknown = [file.name for file, label in scenes if label is None]
     if unknown and not skip_invalid:
         raise DataError(
             f"{folder / unknown[0]}: its class is not a label of the model, {', '.join(labels)} "
-            f"({len(unknown)} of {len(files)} images); rename or remove it, or {SKIP_HINT}"
+            f"({len(unknown)} of {len(files)} images); expected {EXPECTED_NAMES}: rename or remove it, or {SKIP_HINT}"
         )
     return scenes
 
@@ -120,9 +121,10 @@ def center_face(faces: Sequence[FaceResult], width: int, height: int) -> FaceRes
 def _true_label(file: ImageFile, labels: Sequence[str]) -> int | None:
     """Return the index in `labels` of the class of `file`; None where it is not among them."""
     named = re.fullmatch(r"(.+)-\d+\.\w+", file.name)
-    name = (file.parts[-2] if len(file.parts) > 1 else named[1] if named else "").lower()
+    names = [name.lower() for name in file.folders or (named[1] if named else "",)]
     known = [label.lower() for label in labels]
-    return next((known.index(each) for each in (name, LABEL_SYNONYMS.get(name)) if each in known), None)
+    candidates = (each for name in names for each in (name, LABEL_SYNONYMS.get(name)))
+    return next((known.index(each) for each in candidates if each in known), None)
 
 
 def _face_crop(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from tests.support import faces
 from tests.support.image_files import encode, tiff_header
 from tests.support.scenes import CLOSE_UP, DISTANT, KNOWN, ROOM, write_scenes
 from trainer.errors import DataError
-from trainer.evaluation.scenes import center_face, evaluate_scenes
+from trainer.evaluation.scenes import center_face, evaluate_scenes, list_scenes
 
 HAPPY, SAD = 3, 4  # of FER2013's labels
 
@@ -87,6 +87,14 @@ def test_a_folder_takes_precedence_over_the_file_name(analyzer, tmp_path):
     assert evaluate_scenes(analyzer, tmp_path, "m.tflite").dataset.labels.tolist() == [SAD]
 
 
+def test_folders_below_a_class_belong_to_it(tmp_path):
+    for name in ("happy/anna/1.png", "sad/happy/1.png", "photos/Anger/bob/2021/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"not read")
+    found = {file.name: label for file, label in list_scenes(tmp_path, ("angry", "happy", "sad"))}
+    assert found == {"happy/anna/1.png": 1, "sad/happy/1.png": 2, "photos/Anger/bob/2021/1.png": 0}
+
+
 @pytest.mark.parametrize("name", ["Happiness", "happy", "HAPPY"])
 def test_a_synonym_in_any_case_is_its_class(name, analyzer, tmp_path):
     folder = write_scenes(tmp_path, {name: [CLOSE_UP]})
@@ -159,7 +167,9 @@ def test_a_gif_of_a_scene_is_evaluated(analyzer, tmp_path):
 
 
 def test_images_of_unknown_classes_are_named_and_counted(analyzer, tmp_path):
-    with pytest.raises(DataError, match=r"calm-0001\.png: .*angry, .*\(2 of 8 images\).*--skip-invalid$"):
+    with pytest.raises(
+        DataError, match=r"calm-0001\.png: .*angry, .*\(2 of 8 images\); expected CLASS/\* or .*--skip-invalid$"
+    ):
         evaluate_scenes(analyzer, write_invalid(tmp_path), "m.tflite")
 
 
