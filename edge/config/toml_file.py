@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from edge.config.settings import RunSettings, SettingSpec, setting_specs
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.system.bounded_read import read_at_most
-from edge.system.paths import expand_path
+from edge.system.paths import expand_path, file_problem
 
 EXAMPLE_WIDTH = 100  # characters of a line
 MAX_FILE_BYTES = 100_000  # the example has a tenth of it
@@ -151,8 +151,8 @@ def _check(name: str, value: Any, name_checks: NameChecks) -> str:
     try:
         if name in name_checks:
             name_checks[name](value)
-        elif isinstance(path := convert(name, value), Path) and not path.is_file():
-            raise SettingsError("no such file")
+        elif isinstance(path := convert(name, value), Path) and (problem := file_problem(path)):
+            raise SettingsError(problem)
     except (EmotionEdgeError, OSError) as error:
         return f"{name} is {_to_toml(value)}: {error}"
     return ""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from edge.config.defaults import DETECTOR
 from edge.errors import SettingsError, UnknownNameError, UsageError
-from edge.system.paths import expand_path
+from edge.system.paths import expand_path, file_problem
 
 if TYPE_CHECKING:
     from edge.detection.detector import Detector, ImageDetector
@@ -37,7 +37,7 @@ def parse(spec: str) -> tuple[str, Path | None]:
     Raises:
         UnknownNameError: no detector has that name; the message lists the names.
         UsageError: the detector needs a file and none is named, or the other way round.
-        SettingsError: there is no such file.
+        SettingsError: there is no such file, or it is not a regular one.
     """
     name, _, argument = spec.partition(":")
     if name not in names():
@@ -49,8 +49,8 @@ def parse(spec: str) -> tuple[str, Path | None]:
     if not argument:
         raise UsageError(f"detector {name} needs the file of its network, as in {name}:FILE; see docs/detectors.md")
     file = expand_path(argument)
-    if not file.is_file():
-        raise SettingsError(f"{file}: no such file, expected the network of detector {name}")
+    if problem := file_problem(file):
+        raise SettingsError(f"{file}: {problem}, expected the network of detector {name}")
     return name, file
 
 

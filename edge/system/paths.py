@@ -22,6 +22,14 @@ def expand_path(text: str | Path) -> Path:
         return Path(text)
 
 
+def file_problem(path: Path) -> str:
+    """Return why `path` is no file to read, such as "no such file"; empty if it is one. It may still be unreadable."""
+    try:
+        return "" if path.is_file() else "not a regular file" if path.exists() else "no such file"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
 def display_name(path: Path | str) -> str:
     r"""Return a name for messages and results: what is not printable text in UTF-8 is escaped, as in `caf\xe9.jpg`."""
     text = os.fsencode(path).decode(errors="backslashreplace")

@@ -101,6 +101,8 @@ def test_each_type_of_value_is_converted(write, portrait_file):
         ('source = "picamra"', 1, ('source is "picamra"', "picamera, ")),
         ('sinks = ["consol"]', 1, ('sinks is ["consol"]', "console, ")),
         ('model = "none.tflite"', 1, ('model is "none.tflite"', "no such file")),
+        ('cascade = "/dev"', 1, ('cascade is "/dev"', "not a regular file")),
+        ('detector = "yunet:/dev/null"', 1, ("/dev/null: not a regular file",)),
         ("max_frames = 1\nmax_frames = 2", 2, ("max_frames", "twice")),
         ("max_frames = 1\nthreads = = 3\n", 2, ("'threads = = 3'", "TOML", "Invalid value")),
         ("max_frames = 1\nsinks = [\n'console',\n", 2, ("'sinks = ['", "TOML", "Invalid value")),

@@ -41,6 +41,12 @@ def test_missing_file_is_named(tmp_path):
         registry.make_detector(f"yunet:{tmp_path / 'none.onnx'}")
 
 
+@pytest.mark.parametrize("file", ["/", "/dev/zero"])
+def test_folder_or_device_is_not_called_missing(file):
+    with pytest.raises(SettingsError, match=f"^{file}: not a regular file, expected the network of detector blazeface"):
+        registry.parse(f"blazeface:{file}")
+
+
 def test_file_in_the_home_folder_is_found(tmp_path, monkeypatch):
     (tmp_path / "net.onnx").touch()
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import UsageError
-from edge.system.paths import display_name, expand_path, native_name
+from edge.system.paths import display_name, expand_path, file_problem, native_name
 
 
 def test_the_home_folder_is_expanded(monkeypatch):
@@ -21,6 +21,21 @@ def test_a_name_that_begins_with_a_tilde_is_kept():
 def test_a_zero_byte_is_refused():
     with pytest.raises(UsageError, match="zero byte"):
         expand_path("a\0.jpg")
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (__file__, ""),
+        ("/none.jpg", "no such file"),
+        (f"{__file__}/a.jpg", "no such file"),
+        ("/dev", "not a regular file"),
+        ("/dev/zero", "not a regular file"),
+        ("a" * 300, "cannot be read (File name too long)"),
+    ],
+)
+def test_what_is_no_regular_file_is_told_apart(path, problem):
+    assert file_problem(Path(path)) == problem
 
 
 @pytest.mark.parametrize(
