@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
 from edge.detection import registry as detectors
-from edge.errors import CameraError, ImageError, SettingsError, UsageError
+from edge.errors import CameraError, ImageError, UsageError
 from edge.inference import prior
 from edge.sinks import registry as sink_registry
 from edge.types import Frame, FrameResult, InferenceStats, RunInfo
@@ -44,6 +44,32 @@ NAME_CHECKS: dict[str, Callable[[Any], object]] = {
 }
 
 
+def check_crops(settings: RunSettings) -> None:
+    """Raise UsageError if `crops` is set beside what it excludes: face detection, and a camera."""
+    if not settings.crops:
+        return
+    for name, default in (("detector", RunSettings.detector), ("cascade", None)):
+        if (value := getattr(settings, name)) != default:
+            raise UsageError(f"crops is set, so no faces are detected, but {name} is {str(value)!r}; omit one of them")
+    if not reads_files(settings):
+        source = repr(settings.source) if settings.source else "a camera"
+        raise UsageError(f"crops is set, but {source} is not an image or a folder of images; run without --crops")
+
+
+def check_more_sources(settings: RunSettings) -> None:
+    """Raise UsageError if there is a camera beside other sources."""
+    if settings.more_sources and not reads_files(settings):
+        raise UsageError(f"{settings.more_sources[0]!r}: a second source, but only files can be several")
+
+
+# Setting -> checks it beside others, and raises an error before anything is opened.
+COMBINATION_CHECKS: dict[str, Callable[[RunSettings], object]] = {
+    "crops": check_crops,
+    "cascade": lambda settings: detectors.parse(settings.detector, settings.cascade),
+    "more_sources": check_more_sources,
+}
+
+
 def run(settings: RunSettings) -> Summary:
     """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
     from edge.capture.file import are_images, read_files
@@ -52,10 +78,11 @@ def run(settings: RunSettings) -> Summary:
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup
 
+    for check in COMBINATION_CHECKS.values():
+        check(settings)
     files = list_files(settings)
-    if settings.crops and not (files and are_images(files)):
-        source = settings.source or "a camera"
-        raise SettingsError(f"crops is set, but {source} is not an image or a folder of images; run without --crops")
+    if settings.crops and not are_images(files):
+        raise UsageError(f"crops is set, but {settings.source!r} has videos; name images, or run without --crops")
     sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
     classifier = Classifier(settings.model, settings.threads, settings.prior)
     source = settings.source or ("" if settings.reconnect else detect_source())
@@ -99,15 +126,18 @@ def run(settings: RunSettings) -> Summary:
 
 
 def list_files(settings: RunSettings) -> list[ListedFile]:
-    """Return the files that the run reads; empty: it reads a camera. Raises UsageError for a camera beside others."""
-    if settings.source is None or cameras.parse(settings.source)[0] != "file":
-        if settings.more_sources:
-            raise UsageError(f"{settings.more_sources[0]}: a second source, but only files can be several")
+    """Return the files that the run reads; empty: it reads a camera. Raises UsageError if one does not exist."""
+    if settings.source is None or not reads_files(settings):
         return []
     from edge.capture import file_list
 
     sources = (settings.source, *settings.more_sources)
     return file_list.list_files([each.removeprefix("file:") for each in sources], recursive=settings.recursive)
+
+
+def reads_files(settings: RunSettings) -> bool:
+    """Return whether the source is named and no camera."""
+    return settings.source is not None and cameras.parse(settings.source)[0] == "file"
 
 
 class SourceFiles:

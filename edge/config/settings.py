@@ -173,7 +173,7 @@ class RunSettings:
         default=False,
         metadata=_spec(
             "Each image is a face crop, as in FER2013: classify its largest centered square, without detection.",
-            reason="Only for images, not for cameras and videos.",
+            reason="Only for images, not for cameras and videos, and without detector and cascade.",
         ),
     )
     max_fps: float | None = field(

@@ -31,17 +31,23 @@ def names() -> list[str]:
     return sorted(module.name for module in modules if module.name not in SUPPORT_MODULES)
 
 
-def parse(spec: str) -> tuple[str, Path | None]:
+def parse(spec: str, cascade: Path | None = None) -> tuple[str, Path | None]:
     """Return name and file of `spec`: `haar` without a file, or `NAME:FILE`.
+
+    Args:
+        cascade: what the user names as the file of the detector haar.
 
     Raises:
         UnknownNameError: no detector has that name; the message lists the names.
-        UsageError: the detector needs a file and none is named, or the other way round.
+        UsageError: the detector needs a file and none is named, or the other way round, or `cascade` is for another
+            detector.
         SettingsError: there is no such file, or it is not a regular one.
     """
     name, _, argument = spec.partition(":")
     if name not in names():
         raise UnknownNameError(f"no detector {name!r}; there are {', '.join(names())}")
+    if cascade and name != DETECTOR:
+        raise UsageError(f"cascade is {cascade}, but the detector is {name}; only {DETECTOR} reads a cascade")
     if name == DETECTOR:
         if argument:
             raise UsageError(f"detector {spec}: {DETECTOR} takes no file here; name it with --cascade")
@@ -62,8 +68,8 @@ def make_detector(spec: str, cascade: Path | None = None, threads: int = 1) -> D
         cascade: file of the detector haar; None: the built-in one.
         threads: of the detector.
 
-    Raises the errors of `parse`; SettingsError if `cascade` is not a cascade or for another detector; ModelError if the
-    file is not a network that the detector runs.
+    Raises the errors of `parse`; SettingsError if `cascade` is not a cascade; ModelError if the file is not a network
+    that the detector runs.
     """
     module, file = _load(spec, cascade)
     detector: Detector = module.make_detector(file, threads)
@@ -79,8 +85,6 @@ def make_image_detector(spec: str, cascade: Path | None = None, threads: int = 1
 
 def _load(spec: str, cascade: Path | None, *, for_images: bool = False) -> tuple[ModuleType, Path | None]:
     """Return the module of the detector of `spec`, and its file."""
-    name, file = parse(spec)
-    if cascade and name != DETECTOR:
-        raise SettingsError(f"cascade is {cascade}, but the detector is {name}; only {DETECTOR} reads a cascade")
+    name, file = parse(spec, cascade)
     module = "image_search" if for_images and name == DETECTOR else name
     return importlib.import_module(f"edge.detection.{module}"), file or cascade

@@ -190,9 +190,25 @@ def test_crops_are_refused_for_cameras_and_videos(run_here, tmp_path, source):
     (tmp_path / "clip.mp4").write_bytes(b"not read")
     arguments = [str(tmp_path / "clip.mp4") if each == "VIDEO" else each for each in source]
     result = run_here("run", *arguments, "--crops", "--max-frames", 1)
-    assert result.returncode == 78
+    assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("edge: error: crops ")
+
+
+@pytest.mark.parametrize("option", [("detector", "foo"), ("detector", "yunet:/none"), ("cascade", "/none")])
+def test_crops_are_refused_with_options_of_the_detection(run_here, portrait_file, option):
+    name, value = option
+    result = run_here("run", portrait_file, "--crops", f"--{name}", value)
+    message = f"crops is set, so no faces are detected, but {name} is '{value}'; omit one of them"
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", f"edge: error: {message}\n")
+
+
+def test_crops_in_the_file_are_refused_with_a_cascade(run_here, portrait_file, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(f"crops = true\ncascade = {json.dumps(str(portrait_file))}\n")
+    result = run_here("run", portrait_file, "--config", path)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "but cascade is " in result.stderr
 
 
 # --- options ------------------------------------------------------------------------------------------------------

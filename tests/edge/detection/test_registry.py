@@ -6,7 +6,6 @@ import pytest
 
 from edge.detection import registry
 from edge.errors import SettingsError, UnknownNameError, UsageError
-from tests.support.blazeface import BLAZEFACE, needs_blazeface
 
 
 def test_every_detector_is_listed():
@@ -53,8 +52,7 @@ def test_file_in_the_home_folder_is_found(tmp_path, monkeypatch):
     assert registry.parse("yunet:~/net.onnx") == ("yunet", tmp_path / "net.onnx")
 
 
-@needs_blazeface
 @pytest.mark.parametrize("make", [registry.make_detector, registry.make_image_detector])
 def test_cascade_with_another_detector_is_refused(make):
-    with pytest.raises(SettingsError, match=r"cascade is eyes\.xml, but the detector is blazeface"):
-        make(f"blazeface:{BLAZEFACE}", Path("eyes.xml"))
+    with pytest.raises(UsageError, match=r"cascade is eyes\.xml, but the detector is blazeface"):
+        make("blazeface:net.tflite", Path("eyes.xml"))
