@@ -19,7 +19,7 @@ from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
 from edge.detection import registry as detectors
 from edge.errors import CameraError, ImageError, UsageError
-from edge.inference import prior
+from edge.inference import model_file, prior
 from edge.sinks import registry as sink_registry
 from edge.types import Frame, FrameResult, InferenceStats, RunInfo
 
@@ -67,6 +67,11 @@ COMBINATION_CHECKS: dict[str, Callable[[RunSettings], object]] = {
     "crops": check_crops,
     "cascade": lambda settings: detectors.parse(settings.detector, settings.cascade),
     "more_sources": check_more_sources,
+}
+# Those, and what a run finds out anyway when it loads the model; see edge.config.toml_file.
+FILE_CHECKS: dict[str, Callable[[RunSettings], object]] = {
+    **COMBINATION_CHECKS,
+    "model": lambda settings: prior.expected_frequencies(settings.prior, model_file.load(settings.model)[1]),
 }
 
 

@@ -21,6 +21,9 @@ def config(
     """Check a configuration file, or print an example.
 
     'edge run --config' and the service read such a file. Exit status: 78 if the file is invalid.
+
+    --check opens no camera and reads no source. It checks the file as it is, without flags of 'edge run', and a prior's
+    labels only if the file names the model, too. It loads neither the model's network nor that of a detector.
     """
     from edge import app
     from edge.config import toml_file
@@ -28,7 +31,7 @@ def config(
     if example:
         typer.echo(toml_file.example(), nl=False)
     elif check is not None:
-        problems = toml_file.problems(check, app.NAME_CHECKS)
+        problems = toml_file.problems(check, app.NAME_CHECKS, app.FILE_CHECKS)
         if problems:
             typer.echo("\n".join(problems), err=True)
             raise typer.Exit(SettingsError.exit_status)

@@ -27,6 +27,8 @@ MAX_STATEMENT_LINES = 200  # each further line parses the statement again
 # Setting -> checks the names in its value, and raises an error. The caller passes them: cameras and sinks are in higher
 # layers.
 NameChecks = Mapping[str, Callable[[Any], object]]
+# Setting -> checks it beside others, and raises an error; likewise.
+FileChecks = Mapping[str, Callable[[RunSettings], object]]
 
 
 class ValueType(NamedTuple):
@@ -54,16 +56,27 @@ _EXAMPLE_HEADER = """\
 
 def read(path: Path, name_checks: NameChecks) -> dict[str, Any]:
     """Return the settings in the file at `path`, name -> value for RunSettings. Raises SettingsError if invalid."""
-    values, found = _parse(path, name_checks)
+    values, _, found = _parse(path, name_checks)
     if found:
         more = f" ({len(found) - 1} more: 'edge config --check {path}')" if len(found) > 1 else ""
         raise SettingsError(f"{found[0]}{more}")
     return values
 
 
-def problems(path: Path, name_checks: NameChecks) -> list[str]:
-    """Return all problems of the file at `path`, one line each, in the order of its lines."""
-    return _parse(path, name_checks)[1]
+def problems(path: Path, name_checks: NameChecks, file_checks: FileChecks) -> list[str]:
+    """Return all problems of the file at `path`, one line each, in the order of its lines.
+
+    Where each value is valid by itself, `file_checks` are applied to the settings that the file has. `read` leaves them
+    out: flags may override these settings.
+    """
+    values, lines, found = _parse(path, name_checks)
+    for name, line in () if found else lines.items():
+        try:
+            if name in file_checks:
+                file_checks[name](RunSettings(**values))
+        except (EmotionEdgeError, OSError) as error:
+            found.append(f"{path}:{line}: {error}")
+    return found
 
 
 def convert(name: str, value: Any) -> Any:
@@ -78,24 +91,25 @@ def example() -> str:
     return "\n\n".join([_EXAMPLE_HEADER, *sections]) + "\n"
 
 
-def _parse(path: Path, name_checks: NameChecks) -> tuple[dict[str, Any], list[str]]:
-    """Return the valid settings in the file at `path`, and all problems."""
+def _parse(path: Path, name_checks: NameChecks) -> tuple[dict[str, Any], dict[str, int], list[str]]:
+    """Return the valid settings in the file at `path`, the line of each, and all problems."""
     try:
         text = read_at_most(path, MAX_FILE_BYTES).decode()
     except OSError as error:
-        return {}, [f"{path}: cannot be read ({error.strerror}); 'edge config --example' prints one"]
+        return {}, {}, [f"{path}: cannot be read ({error.strerror}); 'edge config --example' prints one"]
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        return {}, [f"{path}:{line}: byte {error.object[error.start]:#04x} found, expected text in UTF-8"]
+        return {}, {}, [f"{path}:{line}: byte {error.object[error.start]:#04x} found, expected text in UTF-8"]
     values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
     found = []
     for line, name, value in _statements(text):
         problem = f"{name} is set twice" if name in values else _check(name, value, name_checks)
         if problem:
             found.append(f"{path}:{line}: {problem}")
         else:
-            values[name] = convert(name, value)
-    return values, found
+            values[name], lines[name] = convert(name, value), line
+    return values, lines, found
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, Any]]:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from edge.config import toml_file
+from edge.config.models import packaged_model
 
 
 @pytest.fixture
@@ -23,6 +24,34 @@ def test_check_accepts_a_valid_file(run_here, file):
     file.write_text("threads = 2\n")
     result = run_here("config", "--check", file)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"{file}: valid\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('cascade = "FILE"\ndetector = "yunet:FILE"', 1, "the detector is yunet; only haar reads a cascade"),
+        ('crops = true\nsource = "usb:0"', 1, "'usb:0' is not an image or a folder of images"),
+        ("threads = 1\ncrops = true", 2, "a camera is not an image"),
+        ('source = "FILE"\ncrops = true\ndetector = "yunet:FILE"', 2, "no faces are detected, but detector is"),
+        ('more_sources = ["a.jpg"]\nsource = "synthetic"', 1, "only files can be several"),
+        ('prior = "joy=0.5"\nmodel = "MODEL"', 2, "the model has no label 'joy'"),
+        ('model = "FILE"', 1, "not a TFLite model"),
+    ],
+)
+def test_check_finds_values_that_do_not_fit_together(run_here, file, portrait_file, text, line, words):
+    file.write_text(text.replace("FILE", str(portrait_file)).replace("MODEL", str(packaged_model())))
+    result = run_here("config", "--check", file)
+    assert (result.returncode, result.stderr.count("\n")) == (78, 1)
+    assert result.stderr.startswith(f"{file}:{line}: ")
+    assert words in result.stderr
+
+
+def test_check_accepts_values_that_fit_together(run_here, file, portrait_file):
+    file.write_text(
+        f'source = "{portrait_file}"\nmore_sources = ["none.jpg"]\ncrops = true\nprior = "happy=0.5"\n'
+        f'model = "{packaged_model()}"\ndetector = "haar"\n'
+    )
+    assert run_here("config", "--check", file).stderr == ""
 
 
 def test_the_example_is_printed(run_here):

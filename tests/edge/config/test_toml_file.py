@@ -52,7 +52,7 @@ def test_the_values_in_the_example_are_the_defaults(write, portrait_file):
     text = uncomment(toml_file.example())
     for value in re.findall(r"^(?:model|cascade) = (.*)$", text, re.MULTILINE):  # paths of files that do not exist
         text = text.replace(value, json.dumps(str(portrait_file)))
-    assert toml_file.problems(write(text), NAME_CHECKS) == []
+    assert toml_file.problems(write(text), NAME_CHECKS, {}) == []
     values = toml_file.read(write(text), NAME_CHECKS)
     assert list(values) == NAMES
     assert {name: values[name] for name in DEFAULTS} == DEFAULTS
@@ -123,7 +123,7 @@ def test_a_mistake_is_named_with_file_line_and_expectation(write, text, line, wo
 
 def test_all_problems_are_listed_in_the_order_of_their_lines(write):
     path = write('threads = 0\nreconnect = true\nsource = 3\nmin_confidence = "x"\ncolor = 1\n')
-    problems = toml_file.problems(path, NAME_CHECKS)
+    problems = toml_file.problems(path, NAME_CHECKS, {})
     assert [problem.removeprefix(f"{path}:").split(":")[0] for problem in problems] == ["1", "3", "4", "5"]
     with pytest.raises(SettingsError, match="3 more"):
         toml_file.read(path, NAME_CHECKS)
@@ -146,10 +146,10 @@ def test_an_unreadable_file_is_named_with_the_way_to_make_one(tmp_path, name, re
     ],
 )
 def test_costly_file_is_refused_in_one_line(write, text, reason):
-    (problem,) = toml_file.problems(write(text), NAME_CHECKS)
+    (problem,) = toml_file.problems(write(text), NAME_CHECKS, {})
     assert re.search(reason, problem)
     assert len(problem) < 300
 
 
 def test_device_without_an_end_is_no_configuration_file():
-    assert "more than 100,000 bytes" in toml_file.problems(Path("/dev/zero"), NAME_CHECKS)[0]
+    assert "more than 100,000 bytes" in toml_file.problems(Path("/dev/zero"), NAME_CHECKS, {})[0]

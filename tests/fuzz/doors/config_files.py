@@ -6,7 +6,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from edge.app import NAME_CHECKS
+from edge.app import FILE_CHECKS, NAME_CHECKS
 from edge.config import toml_file
 from edge.errors import SettingsError
 from tests.fuzz.door import Door
@@ -21,13 +21,14 @@ def seeds() -> list[bytes]:
     return [
         toml_file.example().encode(),
         b'sinks = [\n  "console",\n  "jsonl",\n]\nmax_fps = 15.5\nthreads = 2\nreconnect = true\n',
+        b'crops = true\nsource = "usb:0"\ncascade = "/dev/null"\nprior = "happy=0.5"\n',
         b"min_confidence = 0.5 # comment\nduration = 1e3\n",
     ]
 
 
 def receive(content: bytes) -> None:
     file().write_bytes(content)
-    for problem in toml_file.problems(file(), NAME_CHECKS):
+    for problem in toml_file.problems(file(), NAME_CHECKS, FILE_CHECKS):
         assert "\n" not in problem
         raise SettingsError(problem)
 
