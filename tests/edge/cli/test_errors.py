@@ -58,7 +58,7 @@ def test_native_libraries_print_nothing_beside_the_error(tmp_path, arguments, st
         (("synthetic", "--detector", "dnn"), 2, ("'dnn'", "blazeface, haar, yunet")),
         (("synthetic", "--detector", "yunet"), 2, ("yunet:FILE",)),
         (("synthetic", "--detector", "yunet:nothing.onnx"), 78, ("nothing.onnx", "no such file")),
-        (("synthetic", "--detector", "yunet:notes.txt", "--cascade", "eyes.xml"), 78, ("eyes.xml", "yunet")),
+        (("synthetic", "--detector", "yunet:notes.txt", "--cascade", "eyes.xml"), 2, ("eyes.xml", "yunet")),
         (("synthetic", "--duration", "0"), 78, ("duration is 0.0", "more than 0")),
         (("synthetic", "--max-fps", "0"), 2, ("'--max-fps'", "0")),
         (("synthetic", "--idle-fps", "-1"), 78, ("idle_fps is -1.0", "0.1 to 1000")),
