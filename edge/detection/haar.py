@@ -14,7 +14,7 @@ from edge.detection.detector import Detector
 from edge.detection.downscale import downscale
 from edge.detection.tile_scheduler import Tile, make_tiles
 from edge.errors import EmotionEdgeError, SettingsError
-from edge.system.paths import native_name
+from edge.system.paths import file_problem, native_name
 from edge.types import Box, Detection
 
 PROFILE_CASCADE = "haarcascade_profileface.xml"  # finds heads that are turned to one side
@@ -64,8 +64,8 @@ class HaarDetector:
             )
         cv2.setNumThreads(threads)
         path = cascade or Path(cv2.data.haarcascades) / DEFAULT_CASCADE  # type: ignore[attr-defined] # the stubs lack it
-        if not path.is_file():
-            raise SettingsError(f"{path}: no such cascade file")
+        if problem := file_problem(path):
+            raise SettingsError(f"{path}: {problem}, expected an OpenCV cascade")
         if path.stat().st_size > MAX_CASCADE_BYTES:
             raise SettingsError(f"{path}: more than {MAX_CASCADE_BYTES:,} bytes; not an OpenCV cascade")
         self._cascade = cv2.CascadeClassifier()
