@@ -560,7 +560,7 @@ is_healthy() {
 unit_seconds() {
     local text total=0 form='^([0-9]{1,8})(\.[0-9]+)?(us|ms|s|min|h|d|w|month|y) (.*)$'
     local -A seconds=([us]=0 [ms]=0 [s]=1 [min]=60 [h]=3600 [d]=86400 [w]=604800 [month]=2629800 [y]=31557600)
-    text="$(manager show "$service" --property "$1" | sed -n "s/^$1=//p" | tail -n 1) "
+    text="$(manager show "$service" --property "$1" | tr -d '\0' | sed -n "s/^$1=//p" | tail -n 1) "
     case $text in "infinity " | "0 ") echo "$3" && return ;; esac
     while [[ $text =~ $form ]]; do
         total=$((total + 10#${BASH_REMATCH[1]} * seconds[${BASH_REMATCH[3]}]))

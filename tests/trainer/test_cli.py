@@ -187,6 +187,7 @@ def test_evaluate_with_detection_reports_all_images(trainer, tmp_path):
     assert json.loads(path.read_text())["scenes"]["accuracy"] == pytest.approx(2 / 5)
 
 
+@pytest.mark.keras  # which brings the plots
 def test_prior_of_an_evaluation_is_reported(trainer, table, tmp_path):
     folder, model = write_scenes(tmp_path / "scenes", KNOWN), tmp_path / "known.tflite"
     content, card = model_file.load(faces.SHIPPED)

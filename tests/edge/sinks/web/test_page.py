@@ -204,7 +204,7 @@ def test_logout_elsewhere_leads_to_the_login(tab, token_file):
         logout = Request(f"{service.url}logout", b"", {"Authorization": f"Bearer {TOKEN}"})
         with urlopen(logout) as response:
             assert response.url == f"{service.url}login"
-        tab.wait_for("location.pathname === '/login'")
+        tab.wait_for("location.pathname === '/login' && document.readyState === 'complete'")  # with its images
     tab.problems.clear()  # the browser reports the response 401
 
 
