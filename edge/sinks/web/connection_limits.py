@@ -33,7 +33,7 @@ class ConnectionLimits:
 
     def add(self, stream: IOStream, address: str) -> None:
         """Keep a new connection of `address`, and close others if there are too many, or if need be this one."""
-        self._forget_closed()
+        self._connections = {kept: each for kept, each in self._connections.items() if not kept.closed()}
         self._connections[stream] = Connection(address)
         of_address = Counter(each.address for each in self._connections.values() if not each.is_trusted)
         if of_address[address] > MAX_OF_ADDRESS:
@@ -67,7 +67,3 @@ class ConnectionLimits:
                 del self._connections[stream]
                 stream.close()  # without a response: it may be in the middle of one
                 return
-
-    def _forget_closed(self) -> None:
-        for stream in [stream for stream in self._connections if stream.closed()]:
-            del self._connections[stream]
