@@ -7,6 +7,8 @@ downscaled to the effective resolution of the training images and only then resi
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ FLIP_PADDING = -0.03
 # Degrees, up to which a tilted head is classified as it is: networks train on faces turned by up to 12. Turning such a
 # crop upright cost 1 to 2 points of PublicTest, turning one of 30 degrees gained 4 to 5 (benchmarks/tilted_faces.py).
 MAX_TRAINED_ROLL = 15.0
+WEIGHT_BITS = 11  # of the weights of linear interpolation, as in OpenCV
 
 
 def model_input(
@@ -97,8 +100,40 @@ def resample(face: NDArray[np.uint8], *, effective_resolution: int, size: int) -
 
 
 def _resize(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    if face.shape == (size, size):
+    side = face.shape[0]
+    if size > side:
+        return _enlarge(face, size)
+    if size == side:
         return face
-    # Area interpolation keeps a downscaled image free of aliasing; upscaling is linear, as in training.
-    interpolation = cv2.INTER_AREA if size < face.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(face, (size, size), interpolation=interpolation).astype(np.uint8, copy=False)
+    # Area interpolation keeps a downscaled image free of aliasing.
+    return cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _enlarge(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return the square `face` as (size, size), by linear interpolation: the same bits on every processor.
+
+    They are those of OpenCV's INTER_LINEAR on x86-64, with which the models were trained and measured. On arm64 OpenCV
+    rounds otherwise, by one gray level in a quarter of the pixels, and labels that are a close call then differ.
+    """
+    lower, upper, columns, rows = _linear_weights(face.shape[0], size)
+    levels = face.astype(np.int32)
+    wide = (levels[:, lower] * columns[0] + levels[:, upper] * columns[1]) >> 4
+    # OpenCV multiplies numbers of 16 bits here, and keeps the upper half of each product.
+    enlarged = (wide[lower] * rows[0] >> 16) + (wide[upper] * rows[1] >> 16)
+    return ((enlarged + 2) >> 2).astype(np.uint8)
+
+
+@lru_cache(maxsize=128)
+def _linear_weights(side: int, size: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return for each of `size` pixels its two neighbors among `side` pixels, and their weights in columns and in rows.
+
+    Neighbors have the shape (size,), weights (2, size) and (2, size, 1), in multiples of 2^-WEIGHT_BITS. At the border
+    OpenCV gives the whole weight to one column, but divides it between two equal rows.
+    """
+    positions = ((np.arange(size) + 0.5) * (1 / (size / side)) - 0.5).astype(np.float32)
+    lower = np.floor(positions).astype(np.intp)
+    fractions = positions - lower.astype(np.float32)
+    rows = np.rint(np.stack([1 - fractions, fractions]) * 2**WEIGHT_BITS).astype(np.int32)
+    at_border = (lower < 0) | (lower >= side - 1)
+    columns = np.where(at_border, np.array([[2**WEIGHT_BITS], [0]], np.int32), rows)
+    return lower.clip(0, side - 1), (lower + 1).clip(0, side - 1), columns, rows[..., np.newaxis]
