@@ -19,6 +19,7 @@ from typing import Any
 from edge.system.atomic_file import atomic_path, atomic_write
 from trainer.errors import TrainingError
 from trainer.keras_file import METADATA_MEMBER
+from trainer.training.settings import TrainingSettings
 
 # Old name -> new name.
 _METADATA_KEYS = {"detail": "effective_resolution"}
@@ -64,8 +65,10 @@ def _migrate_keras_file(path: Path) -> bool:
 def _migrate_settings(path: Path) -> bool:
     old = json.loads(path.read_text())
     new = _rename(old, _METADATA_KEYS)
-    new["settings"] = {"precision": "float32", "balance": "none", **_rename(old["settings"], _SETTING_KEYS)}
-    new["settings"]["augmentation"] = {"shear": 0.0, **_rename(old["settings"]["augmentation"], _AUGMENTATION_KEYS)}
+    defaults = TrainingSettings().as_json()  # of settings that came later: what was done before them
+    augmentation = _rename(old["settings"]["augmentation"], _AUGMENTATION_KEYS)
+    new["settings"] = defaults | _rename(old["settings"], _SETTING_KEYS)
+    new["settings"]["augmentation"] = defaults["augmentation"] | augmentation
     if new == old:
         return False
     atomic_write(path, (json.dumps(new, indent=1) + "\n").encode())

@@ -53,7 +53,7 @@ def table(tmp_path):
 
 
 def test_commands_are_the_documented_ones():
-    expected = {"train", "evaluate", "quantize", "compare", "crop-padding", "benchmark-input", "preview"}
+    expected = {"train", "average", "evaluate", "quantize", "compare", "crop-padding", "benchmark-input", "preview"}
     assert set(COMMANDS) == expected
 
 

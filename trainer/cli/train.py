@@ -37,6 +37,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the run in the folder after its last completed epoch.")
     ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of the teachers' predictions, which runs with the same --teacher and data share.",
+            show_default="RUN_DIR/teachers",
+        ),
+    ] = None,
     devices: Annotated[
         Literal["one", "all"],
         typer.Option(help="Train on one device, or data-parallel on all GPUs (KERAS_BACKEND=jax)."),
@@ -69,5 +77,5 @@ def train(
     for split in (TRAINING, PUBLIC_TEST):
         counts = dataset.split(split).counts()
         typer.echo(f"{split}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
-    best = loop.train(settings, dataset, run_dir, resume=resume, on_epoch=write_curves)
+    best = loop.train(settings, dataset, run_dir, resume=resume, teacher_cache=cache, on_epoch=write_curves)
     typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")

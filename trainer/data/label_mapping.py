@@ -13,7 +13,7 @@ from trainer.data.ferplus import FERPLUS_LABELS
 from trainer.errors import DataError
 
 # FER+'s labels in FER2013's words; contempt has none.
-_FER2013_LABEL = {
+FER2013_LABEL = {
     "anger": "angry",
     "disgust": "disgust",
     "fear": "fear",
@@ -48,7 +48,7 @@ def ferplus_majority(dataset: Dataset) -> Dataset:
 
 def ferplus_majority_as_fer2013(dataset: Dataset) -> Dataset:
     """Return the same with FER2013's seven labels, without contempt. Raises DataError when there are no votes."""
-    mapped = [FER2013_LABELS.index(_FER2013_LABEL[name]) if name in _FER2013_LABEL else -1 for name in FERPLUS_LABELS]
+    mapped = [FER2013_LABELS.index(FER2013_LABEL[name]) if name in FER2013_LABEL else -1 for name in FERPLUS_LABELS]
     return _relabel(dataset, np.array([*mapped, -1])[_majority(dataset)], FER2013_LABELS)
 
 

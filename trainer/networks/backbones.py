@@ -138,12 +138,9 @@ def build(name: str, size: int, alpha: float, weights: str, momentum: float) -> 
         TrainingError: an unknown name, a size that is too small, a width that it does not have, or weights that cannot
             be loaded.
     """
-    if name not in BACKBONES:
-        raise TrainingError(f"unknown backbone {name!r}; the backbones are {', '.join(BACKBONES)}")
-    backbone = BACKBONES[name]
-    if size < backbone.min_size:
-        raise TrainingError(f"{name} needs an input size of at least {backbone.min_size}, found {size}")
+    require_size(name, size)
     _check(name, alpha, weights)
+    backbone = BACKBONES[name]
     width = {"alpha": alpha} if backbone.has_alpha else {}
     initial = None if weights == "none" else weights
     try:
@@ -157,6 +154,14 @@ def build(name: str, size: int, alpha: float, weights: str, momentum: float) -> 
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
     return model
+
+
+def require_size(name: str, size: int) -> None:
+    """Raise TrainingError unless there is a backbone `name` that takes inputs of `size` pixels a side."""
+    if name not in BACKBONES:
+        raise TrainingError(f"unknown backbone {name!r}; the backbones are {', '.join(BACKBONES)}")
+    if size < BACKBONES[name].min_size:
+        raise TrainingError(f"{name} needs an input size of at least {BACKBONES[name].min_size}, found {size}")
 
 
 def _check(name: str, alpha: float, weights: str) -> None:

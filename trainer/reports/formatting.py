@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from trainer.evaluation.evaluate import Evaluation
     from trainer.evaluation.metrics import Metrics, SceneMetrics
     from trainer.quantization.quantize import QuantizationResult
+    from trainer.training.averaging import AverageResult
     from trainer.training.input_benchmark import InputSpeed
 
 
@@ -136,6 +137,14 @@ def format_quantization(result: QuantizationResult) -> str:
 
 def format_input_benchmark(result: InputSpeed) -> str:
     """Return the two pairs of the input benchmark and their ratios."""
+def format_average(result: AverageResult) -> str:
+    """Return accuracy, macro-F1 and log loss of each member and of the mean of the weights."""
+    rows = [(result.mean.split, "accuracy", "macro-F1", "loss")]
+    measured = [*((str(path), metrics) for path, metrics in result.members.items()), ("mean", result.mean)]
+    rows += [(name, f"{m.accuracy:.4f}", f"{m.macro_f1:.4f}", f"{m.loss:.4f}") for name, m in measured]
+    return format_table(rows)
+
+
     rows = [
         ("", "ours", "baseline", "ratio"),
         (

@@ -1,0 +1,44 @@
+"""`trainer average`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge.cli.common import Debug
+from edge.errors import UsageError
+from trainer import keras_backend
+from trainer.cli.options import DataPath, SkipInvalid, load
+
+_log = logging.getLogger(__name__)
+
+
+def average(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run folders (their best.keras), or .keras files such as RUN/epochs/*.keras."
+        ),
+    ],
+    data: DataPath,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The .keras file to write.")],
+    skip_invalid: SkipInvalid = False,
+    debug: Debug = False,
+) -> None:
+    """Average the weights of models of one network.
+
+    For the last epochs of a run (train --keep-epochs) or runs from the same weights. Prints the accuracy of each model
+    and of the mean on PublicTest.
+    """
+    if out.suffix != ".keras":
+        raise UsageError(f"--out {out}: expected a .keras file")
+    dataset = load(data, skip_invalid=skip_invalid)
+    keras_backend.load()
+    from trainer.reports.formatting import format_average
+    from trainer.training.averaging import average as average_models
+
+    result = average_models(models, dataset, out, _log.info)
+    typer.echo(f"{format_average(result)}\nwritten: {out}")
