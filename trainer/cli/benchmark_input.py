@@ -8,7 +8,8 @@ import typer
 
 from edge.cli.common import Debug
 from trainer import keras_backend
-from trainer.cli.options import DataPath, SkipInvalid, load, training_options
+from trainer.cli.options import DataFormat, DataPath, SkipInvalid, load, training_options
+from trainer.data import formats
 from trainer.training.settings import TrainingSettings
 
 
@@ -17,6 +18,7 @@ def benchmark_input(
     data: DataPath,
     settings: TrainingSettings,
     steps: Annotated[int, typer.Option(min=1, metavar="INT", help="Batches in each measurement.")] = 20,
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -24,7 +26,7 @@ def benchmark_input(
 
     Measures whether it is the training bottleneck, and its speed relative to Keras' ImageDataGenerator.
     """
-    dataset = load(data, skip_invalid=skip_invalid)
+    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid)
     keras_backend.load()
     from trainer.reports.formatting import format_input_benchmark
     from trainer.training.input_benchmark import measure_input_speed

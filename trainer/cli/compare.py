@@ -12,7 +12,8 @@ import typer
 from edge.cli.common import Debug
 from edge.errors import UsageError
 from trainer import keras_backend
-from trainer.cli.options import DataPath, SkipInvalid, load, training_options
+from trainer.cli.options import DataFormat, DataPath, SkipInvalid, load, training_options
+from trainer.data import formats
 from trainer.training.settings import TrainingSettings
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the table to this .md or .csv, or a plot to this .png.")
     ] = None,
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -47,7 +49,7 @@ def compare(
     names = [name.strip() for name in backbones.split(",") if name.strip()]
     if not names and not runs:
         raise UsageError("nothing to compare; name run folders, or backbones by --backbones")
-    dataset = load(data, skip_invalid=skip_invalid)
+    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid)
     keras_backend.load()
     from trainer.reports.comparison import HEADER, compare_runs, write_comparison
     from trainer.reports.curves import write_curves

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from trainer.cli.options import DataPath, SkipInvalid, Split, load
-from trainer.data import label_mapping
+from trainer.cli.options import DataFormat, DataPath, SkipInvalid, Split, load
+from trainer.data import formats, label_mapping
 from trainer.data.dataset import PUBLIC_TEST
 
 
@@ -17,6 +17,7 @@ def crop_padding(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.")],
     data: DataPath,
     split: Split = PUBLIC_TEST,
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -29,5 +30,7 @@ def crop_padding(
     from trainer.reports.formatting import format_crop_paddings
 
     classifier = Classifier(model)
-    dataset = label_mapping.match_labels(load(data, skip_invalid=skip_invalid), classifier.card.labels)
+    dataset = label_mapping.match_labels(
+        load(data, data_format=data_format, skip_invalid=skip_invalid), classifier.card.labels
+    )
     typer.echo(format_crop_paddings(measure_crop_paddings(classifier, dataset.split(split))))

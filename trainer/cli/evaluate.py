@@ -14,7 +14,8 @@ import typer
 from edge.cli.common import Debug
 from edge.errors import UsageError
 from edge.system.atomic_file import atomic_write
-from trainer.cli.options import CompareTo, DataPath, FerPlus, SkipInvalid, Split, load
+from trainer.cli.options import CompareTo, DataFormat, DataPath, FerPlus, SkipInvalid, Split, load
+from trainer.data import formats
 from trainer.data.dataset import PUBLIC_TEST
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def evaluate(
     mistakes: Annotated[
         bool, typer.Option("--mistakes/--no-mistakes", help="Show the most confident mistakes in the report.")
     ] = True,
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -96,7 +98,7 @@ def evaluate(
     else:
         from trainer.evaluation.evaluate import evaluate as evaluate_model
 
-        dataset = load(data, ferplus, skip_invalid=skip_invalid)
+        dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid)
         corruptions = corruptions or report is not None
         evaluation = evaluate_model(
             model,

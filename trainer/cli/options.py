@@ -11,7 +11,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from edge.errors import UsageError
+from edge.errors import UnknownNameError, UsageError
+from trainer.data import formats
 from trainer.data.dataset import SPLITS, Dataset
 from trainer.data.loader import load_dataset
 from trainer.training.settings import TrainingSettings, setting_specs
@@ -23,7 +24,16 @@ DataPath = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help="fer2013.csv, image folders (train/CLASS/*, test/CLASS/*, or CLASS/*); or a folder or archive with one.",
+        help="fer2013.csv, image folders (train/CLASS/*, test/CLASS/*, or CLASS/*), or another data set of --format; "
+        "or a folder or archive with one.",
+    ),
+]
+DataFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help=f"Format of the data set: {', '.join(formats.NAMES)}; auto recognizes the layout.",
     ),
 ]
 FerPlus = Annotated[
@@ -50,9 +60,16 @@ _FLAGS = {"teachers": "--teacher"}  # where the option is not called as the sett
 _METAVARS = {str: "NAME", int: "INT", float: "FLOAT", tuple[Path, ...]: "PATH"}
 
 
-def load(data: Path, ferplus: Path | None = None, *, skip_invalid: bool = False) -> Dataset:
-    """Return the data set at `data`; log how it was read and how many invalid rows were skipped. Raises DataError."""
-    dataset = load_dataset(data, ferplus=ferplus, skip_invalid=skip_invalid)
+def load(
+    data: Path, ferplus: Path | None = None, *, data_format: str = formats.AUTO, skip_invalid: bool = False
+) -> Dataset:
+    """Return the data set at `data`; log how it was read and how many invalid rows were skipped.
+
+    Raises UnknownNameError for another format than trainer.data.formats.NAMES, and DataError.
+    """
+    if data_format not in formats.NAMES:
+        raise UnknownNameError(f"no format {data_format!r}; there are {', '.join(formats.NAMES)}")
+    dataset = load_dataset(data, data_format=data_format, ferplus=ferplus, skip_invalid=skip_invalid)
     for note in dataset.notes:
         _log.info("%s: %s", data, note)
     if dataset.skipped:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from trainer.cli.options import Augment, DataPath, SkipInvalid, load, log_counts, training_options
-from trainer.data import augmentation_file
+from trainer.cli.options import Augment, DataFormat, DataPath, SkipInvalid, load, log_counts, training_options
+from trainer.data import augmentation_file, formats
 from trainer.data.augmentation import Augmentation
 from trainer.data.dataset import TRAINING
 from trainer.training.settings import TrainingSettings
@@ -24,6 +24,7 @@ def preview(
     settings: TrainingSettings,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Image to write (.png).")] = Path("preview.png"),
     augment: Augment = None,
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -34,7 +35,7 @@ def preview(
     from trainer.reports.preview import write_preview
 
     augmentation = augmentation_file.read(augment) if augment else Augmentation()
-    dataset = load(data, skip_invalid=skip_invalid)
+    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid)
     log_counts(dataset)
     write_preview(dataset.split(TRAINING), augmentation, settings.input_size, settings.seed, out)
     typer.echo(augmentation_file.write(augmentation), nl=False)

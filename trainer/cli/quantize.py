@@ -10,7 +10,8 @@ import typer
 
 from edge.cli.common import Debug
 from edge.config.defaults import MIN_CONFIDENCE
-from trainer.cli.options import DataPath, FerPlus, SkipInvalid, load
+from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load
+from trainer.data import formats
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def quantize(
     ] = "",
     logits: Annotated[bool, typer.Option("--logits", help="The model ends without softmax: add it.")] = False,
     ferplus: FerPlus = None,
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -66,7 +68,7 @@ def quantize(
     from trainer.quantization.quantize import quantize as quantize_model
     from trainer.reports.formatting import format_quantization
 
-    dataset = load(data, ferplus, skip_invalid=skip_invalid)
+    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid)
     result = quantize_model(
         model,
         dataset,

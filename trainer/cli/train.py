@@ -11,8 +11,8 @@ import typer
 
 from edge.cli.common import Debug
 from trainer import keras_backend
-from trainer.cli.options import Augment, DataPath, FerPlus, SkipInvalid, load, log_counts, training_options
-from trainer.data import augmentation_file, label_mapping
+from trainer.cli.options import Augment, DataFormat, DataPath, FerPlus, SkipInvalid, load, log_counts, training_options
+from trainer.data import augmentation_file, formats, label_mapping
 from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.training.settings import TrainingSettings, setting_specs
 
@@ -50,6 +50,7 @@ def train(
         typer.Option(help="Train on one device, or data-parallel on all GPUs (KERAS_BACKEND=jax)."),
     ] = "one",
     augment: Augment = None,
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -60,7 +61,7 @@ def train(
     settings = replace(settings, data=data.name)
     if augment:
         settings = replace(settings, augmentation=augmentation_file.read(augment))
-    dataset = load(data, ferplus, skip_invalid=skip_invalid)
+    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid)
     log_counts(dataset)
     if label_set == "ferplus":
         dataset = label_mapping.ferplus_majority(dataset)

@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, ReadOptions
 from trainer.data.fer2013_csv import CsvRows, find_csv, is_fer2013_csv, read_csv
+from trainer.data.formats import LIST_SUFFIXES, may_be_fer2013, read_files
 from trainer.data.image_decoding import MAX_IMAGE_BYTES, READ_SUFFIXES, SIGNATURE_BYTES, ImageFile, begins_as_image
-from trainer.data.image_folder import is_system_file, read_images
+from trainer.data.image_folder import is_system_file
 from trainer.errors import DataError
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -55,7 +56,7 @@ def _one_line(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: the archive is damaged, cut short or encrypted ({reason}); fetch it again") from error
 
 
-def read_zip(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
+def read_zip(path: Path, options: ReadOptions) -> tuple[Dataset, CsvRows | None]:
     """Return the data set in a zip archive, or in the only tar archive in it, and, where it is FER2013's CSV, its rows.
 
     Raises DataError when the archive is damaged, encrypted, or holds no data set.
@@ -66,27 +67,27 @@ def read_zip(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, Cs
             # The decompressors of the other methods give all that a block unpacks to at once.
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(f"{path}/{member.filename}: not packed with deflate; unpack the archive into a folder")
-        if table := find_csv(members):
+        if may_be_fer2013(options) and (table := find_csv(members)):
             with archive.open(table) as file:
-                return read_csv(file, members[table].file_size, f"{path}/{table}", skip_invalid)
+                return read_csv(file, members[table].file_size, f"{path}/{table}", options.skip_invalid)
         files = [ImageFile(name, lambda name=name: archive.open(name)) for name in sorted(members)]  # type: ignore[misc]
         tars = [name for name in members if name.lower().endswith(TAR_SUFFIXES) and not is_system_file(name)]
         if len(tars) == 1 and not any(file.is_image for file in files):
             with archive.open(tars[0]) as file:
-                return _read_tar(path / tars[0], file, max_size, skip_invalid)
-        return read_images(path, files, max_size, skip_invalid), None
+                return _read_tar(path / tars[0], file, options)
+        return read_files(path, files, options), None
 
 
-def read_tar(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
+def read_tar(path: Path, options: ReadOptions) -> tuple[Dataset, CsvRows | None]:
     """Return the data set in a tar archive, compressed or not, and, where it is FER2013's CSV, its rows.
 
     Raises DataError when the archive is damaged, cut short, or holds no data set.
     """
     with _one_line(path), path.open("rb") as file:
-        return _read_tar(path, file, max_size, skip_invalid)
+        return _read_tar(path, file, options)
 
 
-def _read_tar(path: Path, content: IO[bytes], max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
+def _read_tar(path: Path, content: IO[bytes], options: ReadOptions) -> tuple[Dataset, CsvRows | None]:
     """Read the tar archive in `content`, whose name is `path`."""
     files, image_bytes = [], 0
     with tarfile.open(fileobj=content) as archive:
@@ -102,11 +103,14 @@ def _read_tar(path: Path, content: IO[bytes], max_size: int, skip_invalid: bool)
                 continue
             if file is None:
                 continue
-            if is_fer2013_csv(member.name):
-                return read_csv(file, member.size, f"{path}/{member.name}", skip_invalid)
-            # A compressed tar cannot be read out of order, so the (small) encoded images are kept in memory.
+            if may_be_fer2013(options) and is_fer2013_csv(member.name):
+                return read_csv(file, member.size, f"{path}/{member.name}", options.skip_invalid)
+            # A compressed tar cannot be read out of order, so the (small) encoded images and lists are kept in memory.
+            if member.name.lower().endswith(LIST_SUFFIXES) and member.size > MAX_IMAGE_BYTES:
+                files.append(ImageFile(member.name, _too_large))
+                continue
             head = file.read(SIGNATURE_BYTES)
-            if member.name.lower().endswith(READ_SUFFIXES) or begins_as_image(head):
+            if member.name.lower().endswith((*READ_SUFFIXES, *LIST_SUFFIXES)) or begins_as_image(head):
                 head += file.read(MAX_IMAGE_BYTES)
                 image_bytes += len(head)
             files.append(ImageFile(member.name, lambda head=head: io.BytesIO(head)))  # type: ignore[misc]
@@ -115,8 +119,12 @@ def _read_tar(path: Path, content: IO[bytes], max_size: int, skip_invalid: bool)
         archive.fileobj.seek(archive.offset)
         if archive.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
             raise tarfile.ReadError("no end mark")
-    return read_images(path, sorted(files, key=lambda file: file.name), max_size, skip_invalid), None
+    return read_files(path, sorted(files, key=lambda file: file.name), options), None
 
 
 def _broken_link() -> IO[bytes]:
     raise OSError(errno.ENOENT, "the link leads nowhere")
+
+
+def _too_large() -> IO[bytes]:
+    raise OSError(errno.EFBIG, "too large to be read from a tar archive; unpack it into a folder")

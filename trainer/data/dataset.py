@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +20,16 @@ ALL = "all"  # in place of a split: the rows of all splits
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # in FER2013's order, 0 to 6
 FER2013_FACE_PIXELS = 48  # pixels a side
 HOLDOUT_INTERVAL = 10  # of a class whose images are all for training every tenth one is held out
+DEFAULT_MAX_SIZE = 224  # pixels a side
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a data set is read."""
+
+    format: str = "auto"  # name of its format, see trainer.data.formats
+    max_size: int = DEFAULT_MAX_SIZE  # largest side of faces from image files, in pixels
+    skip_invalid: bool = False  # leave invalid rows and images out and count them
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +110,23 @@ class DatasetBuilder:
         self.splits.append(split)
         self.row_numbers.append(self.total - 1)
 
-    def hold_out_if_all_training(self) -> None:
-        """Where all rows are for training, make a tenth of each class PublicTest, at least one of two rows."""
+    def hold_out_if_all_training(self, groups: Sequence[str] = ()) -> None:
+        """Where all rows are for training, make a tenth of each class PublicTest, at least one of two rows.
+
+        Args:
+            groups: of each row, such as the person. Where they are named, a tenth of the groups is held out instead,
+                each with all its rows, at least one of two groups.
+        """
         if set(self.splits) - {TRAINING}:
+            return
+        if any(groups):
+            names = sorted(set(groups))
+            held_out = set(names[1::HOLDOUT_INTERVAL])
+            self.splits = [PUBLIC_TEST if group in held_out else TRAINING for group in groups]
+            self.notes.append(
+                f"no data for validation: every tenth person or photograph, {len(held_out)} of {len(names)}, is held "
+                f"out as {PUBLIC_TEST}"
+            )
             return
         counts: dict[int, int] = {}
         for row, label in enumerate(self.labels):

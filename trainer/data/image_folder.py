@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.inference.preprocess import center_square, crop, resample
-from trainer.data.dataset import Dataset, DatasetBuilder, progress_bar
+from trainer.data.dataset import Dataset, DatasetBuilder, ReadOptions, progress_bar
 from trainer.data.image_decoding import READ_SUFFIXES, ImageFile, decode_gray
 from trainer.data.layout import Layout, class_order, describe_splits, describe_suffixes, find_layout
 from trainer.errors import DataError
@@ -23,22 +23,40 @@ _SYSTEM_NAMES = frozenset(
 )
 
 
-def list_folder(folder: Path) -> list[ImageFile]:
+def list_folder(folder: Path, empty: list[Path] | None = None) -> list[ImageFile]:
     """Return the files below `folder`, by name, without those of the system. Links are followed.
+
+    Args:
+        empty: gets the folders that are empty; without it one raises.
 
     Raises DataError when a folder in it is empty, or a link leads to a folder around itself; OSError for a folder that
     cannot be listed.
     """
     top = folder.resolve()
-    paths = _walk(folder, (top, *top.parents)) if _visible(folder) else ()
+    found: list[Path] = []
+    paths = list(_walk(folder, (top, *top.parents), found)) if _visible(folder) else ()
+    if empty is None:
+        require_no_empty_folder(found)
+    else:
+        empty += found
     return [ImageFile(path.relative_to(folder).as_posix(), _opener(path)) for path in paths]
 
 
-def _walk(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield the files below `folder`; `around` are itself and the folders around it, up to the root, resolved."""
+def require_no_empty_folder(empty: Sequence[Path]) -> None:
+    """Raise DataError for the first of the folders `empty`."""
+    if empty:
+        raise DataError(f"{empty[0]}: the class folder is empty; add images or remove the folder")
+
+
+def _walk(folder: Path, around: tuple[Path, ...], empty: list[Path]) -> Iterator[Path]:
+    """Yield the files below `folder`, and add empty folders to `empty`.
+
+    Args:
+        around: the folder itself and those around it, up to the root, resolved.
+    """
     paths = _visible(folder)
     if not paths:
-        raise DataError(f"{folder}: the class folder is empty; add images or remove the folder")
+        empty.append(folder)
     for path in paths:
         if not path.is_dir():
             if path.is_symlink() and not path.exists() and path.suffix.lower() not in READ_SUFFIXES:
@@ -47,7 +65,7 @@ def _walk(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
         elif (target := path.resolve()) in around:
             raise DataError(f"{path}: the link leads to a folder around it; remove it")
         else:
-            yield from _walk(path, (*around, target))
+            yield from _walk(path, (*around, target), empty)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -76,37 +94,33 @@ def is_system_file(name: str) -> bool:
     return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in PurePosixPath(name).parts)
 
 
-def read_images(source: Path, files: Sequence[ImageFile], max_size: int, skip_invalid: bool) -> Dataset:
-    """Return the data set of the class folders in `files`, which come from `source`; see trainer.data.layout.
+def read_images(
+    source: Path, images: Sequence[ImageFile], others: Sequence[ImageFile], options: ReadOptions
+) -> Dataset:
+    """Return the data set of the class folders in `source`; see trainer.data.layout.
 
-    Images are cropped to their central square, made gray, and resized to the median of their sides, at most `max_size`
-    pixels. The classes have FER2013's order if all are FER2013's, else the alphabet's. Where all images are for
-    training, every tenth one of a class is held out.
+    Images are cropped to their central square, made gray, and resized to the median of their sides, at most
+    `options.max_size` pixels. The classes have FER2013's order if all are FER2013's, else the alphabet's. Where all
+    images are for training, every tenth one of a class is held out.
 
-    Raises DataError when there are no images, there is only one class, or a class has none, and for an image that lies
-    in no class folder or cannot be decoded.
+    Args:
+        source: folder or archive, for messages.
+        images, others: the files in it, of which the others are no images.
+
+    Raises DataError when there is only one class, or a class has no images, and for an image that lies in no class
+    folder or cannot be decoded.
     """
-    visible = [file for file in files if not is_system_file(file.name)]
-    images = [file for file in visible if file.is_image]
-    known = {file.name for file in images}
-    others = [file for file in visible if file.name not in known]
-    if not images:
-        raise DataError(
-            f"{source}: no data set found; expected fer2013.csv or icml_face_data.csv, or images "
-            f"({', '.join(READ_SUFFIXES)}) in train/CLASS/* and test/CLASS/*, or in CLASS/*"
-            + (f"; found {describe_suffixes(others)}" if others else "")
-        )
     layout = find_layout(str(source), {image.folders for image in images})
     _require_images(source, layout, images, others)
-    builder = DatasetBuilder(skip_invalid)
+    builder = DatasetBuilder(options.skip_invalid)
     with progress_bar(f"reading {source.name}", len(images)) as progress:
         for image in progress(images):
-            builder.add(lambda image=image: _read_image(source, image, layout, max_size))  # type: ignore[misc]
+            builder.add(lambda image=image: _read_image(source, image, layout, options.max_size))  # type: ignore[misc]
     labeled = [image for image in images if layout.class_folder(image.folders)]
     builder.notes += describe_splits(layout, labeled)
     if others:
         builder.notes.append(f"left out, not images: {describe_suffixes(others)}")
-    return _build(source, builder, {layout.label(image.folders) for image in labeled})
+    return build_dataset(source, builder, {layout.label(image.folders) for image in labeled})
 
 
 def _require_images(source: Path, layout: Layout, images: Sequence[ImageFile], others: Sequence[ImageFile]) -> None:
@@ -138,8 +152,14 @@ def _read_image(source: Path, image: ImageFile, layout: Layout, max_size: int) -
     return face, layout.label(image.folders), layout.split(image.folders, image.parts[-1])
 
 
-def _build(source: Path, builder: DatasetBuilder, labels: set[str]) -> Dataset:
-    """Return the data set of the images in `builder`, each of which has one of `labels`. Raises DataError."""
+def build_dataset(source: Path, builder: DatasetBuilder, labels: set[str], groups: Sequence[str] = ()) -> Dataset:
+    """Return the data set of the faces in `builder`, of any sides, each of which has one of `labels`.
+
+    Args:
+        groups: of each face, see DatasetBuilder.hold_out_if_all_training.
+
+    Raises DataError when there is no face, no valid one of a label, or only one label.
+    """
     if not builder.faces:
         return builder.build((), str(source))  # raises
     order = class_order(str(source), labels)
@@ -148,5 +168,5 @@ def _build(source: Path, builder: DatasetBuilder, labels: set[str]) -> Dataset:
     builder.labels = [order.index(label) for label in builder.labels]
     side = round(float(np.median([face.shape[0] for face in builder.faces])))
     builder.faces = [resample(face, effective_resolution=side, size=side) for face in builder.faces]
-    builder.hold_out_if_all_training()
+    builder.hold_out_if_all_training(groups)
     return builder.build(tuple(order), str(source))

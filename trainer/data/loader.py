@@ -1,4 +1,4 @@
-"""Loads a data set, whatever its format. To add a format, write its reader and add a line to `_read`."""
+"""Loads a data set from a file, an archive or a folder. How to add a format: see trainer.data.formats."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.data.archive import TAR_SUFFIXES, read_tar, read_zip
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import DEFAULT_MAX_SIZE, Dataset, ReadOptions
 from trainer.data.fer2013_csv import CsvRows, find_csv, read_csv
 from trainer.data.ferplus import add_votes
-from trainer.data.image_folder import list_folder, read_images
+from trainer.data.formats import AUTO, may_be_fer2013, read_files
+from trainer.data.image_folder import list_folder
 from trainer.errors import DataError
 
 
 def load_dataset(
-    path: Path, *, ferplus: Path | None = None, max_size: int = 224, skip_invalid: bool = False
+    path: Path,
+    *,
+    data_format: str = AUTO,
+    ferplus: Path | None = None,
+    max_size: int = DEFAULT_MAX_SIZE,
+    skip_invalid: bool = False,
 ) -> Dataset:
     """Return the data set at `path`; shows a progress bar on a terminal.
 
     Args:
         path: FER2013's CSV, an archive (.zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) or a folder.
+        data_format: one of trainer.data.formats.NAMES.
         ferplus: FER+'s fer2013new.csv; only with FER2013's CSV, whose row order it shares.
         max_size: largest side of faces from image files, in pixels; see image_folder.read_images.
         skip_invalid: leave invalid rows and images out and count them, instead of raising at the first.
@@ -29,7 +36,7 @@ def load_dataset(
     if not path.exists():
         raise DataError(f"{path}: not found; name fer2013.csv, an archive with it, or a folder with one folder a class")
     try:
-        dataset, csv_rows = _read(path, max_size, skip_invalid)
+        dataset, csv_rows = _read(path, ReadOptions(data_format, max_size, skip_invalid))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if ferplus is None:
@@ -39,33 +46,34 @@ def load_dataset(
     return add_votes(dataset, ferplus, csv_rows)
 
 
-def _read(path: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
+def _read(path: Path, options: ReadOptions) -> tuple[Dataset, CsvRows | None]:
     """Return the data set and, where it is FER2013's CSV, its rows."""
     name = path.name.lower()
     if path.is_dir():
-        return _read_folder(path, max_size, skip_invalid)
+        return _read_folder(path, options)
     if not path.is_file():
         raise DataError(f"{path}: not a regular file; name fer2013.csv, an archive or a folder")
     if name.endswith(".csv"):
         with path.open("rb") as file:
-            return read_csv(file, path.stat().st_size, str(path), skip_invalid)
+            return read_csv(file, path.stat().st_size, str(path), options.skip_invalid)
     if name.endswith(".zip"):
-        return read_zip(path, max_size, skip_invalid)
+        return read_zip(path, options)
     if name.endswith(TAR_SUFFIXES):
-        return read_tar(path, max_size, skip_invalid)
+        return read_tar(path, options)
     raise DataError(
         f"{path}: unknown file type; expected .csv, .zip, {', '.join(TAR_SUFFIXES)} or a folder with one folder a class"
     )
 
 
-def _read_folder(folder: Path, max_size: int, skip_invalid: bool) -> tuple[Dataset, CsvRows | None]:
+def _read_folder(folder: Path, options: ReadOptions) -> tuple[Dataset, CsvRows | None]:
     """Return the data set in `folder`: FER2013's CSV or its only archive, anywhere in it, or images."""
-    files = list_folder(folder)
-    found = find_csv([file.name for file in files])
+    empty: list[Path] = []
+    files = list_folder(folder, empty)
+    found = find_csv([file.name for file in files]) if may_be_fer2013(options) else None
     if not found and not any(file.is_image for file in files):
         archives = [file.name for file in files if file.name.lower().endswith((".zip", *TAR_SUFFIXES))]
         found = archives[0] if len(archives) == 1 else None
     if not found:
-        return read_images(folder, files, max_size, skip_invalid), None
-    dataset, csv_rows = _read(folder / found, max_size, skip_invalid)
+        return read_files(folder, files, options, empty), None
+    dataset, csv_rows = _read(folder / found, options)
     return replace(dataset, notes=(f"the data set is {found}", *dataset.notes)), csv_rows
