@@ -12,6 +12,7 @@ import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
 
@@ -172,6 +173,7 @@ def _check(name: str, value: Any, name_checks: NameChecks) -> str:
     return ""
 
 
+@cache
 def _setting_types() -> dict[str, ValueType]:
     """Return the type of each setting, by its name; that of `int | None` is int."""
     hints = get_type_hints(RunSettings).items()

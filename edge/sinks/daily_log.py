@@ -4,8 +4,9 @@
     2026-11-21T14:03:20.021+01:00,9.967,5f21c0,3,calm,0.873
 
 A line is a segment: one face that kept one label. `begin` is local time with its offset from UTC. `run` distinguishes
-the tracks of different runs, as each run numbers them from 1. An empty label: uncertain. Any program reads CSV, damage
-costs single lines, and one write of complete lines is all that it asks of an SD card.
+the tracks of different runs, as each run numbers them from 1. An empty label: uncertain. A label that programs for
+spreadsheets would take for a formula has a quote before it. Any program reads CSV, damage costs single lines, and one
+write of complete lines is all that it asks of an SD card.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import MAXYEAR, date, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from edge.system.plain_text import escape, from_cell, to_cell
 
 HEADER = "begin,seconds,run,track_id,label,confidence\n"
 LOG_FILE_MODE = 0o666  # less the umask, as of any file
 MAX_SEGMENT_SECONDS = 86_400  # longer ones are damaged lines
+MAX_LINE_CHARACTERS = 1000  # likewise: a label has at most 64
 _FILE_NAME = re.compile(r"emotions-(\d{4}-\d{2}-\d{2})\.csv", re.ASCII)
 
 
@@ -55,9 +59,9 @@ def logged_days(folder: Path) -> list[date]:
 
 
 def format_line(segment: Segment) -> str:
-    """Return `segment` as a line, with its end; a line break within a label becomes a space."""
+    """Return `segment` as a line, with its end."""
     text = io.StringIO()
-    label = re.sub(r"[\r\n]", " ", segment.label or "")
+    label = to_cell(escape(segment.label or ""))
     begin = segment.begin.isoformat(timespec="milliseconds")
     fields = (begin, f"{segment.seconds:.3f}", segment.run, segment.track_id, label, f"{segment.confidence:.3f}")
     csv.writer(text, lineterminator="\n").writerow(fields)
@@ -66,17 +70,18 @@ def format_line(segment: Segment) -> str:
 
 def parse_line(line: str) -> Segment:
     """Return the segment of `line`. Raises ValueError if it is not one, as for a line that a power failure cut."""
+    if len(line) > MAX_LINE_CHARACTERS or not line.rstrip("\r\n").isprintable():
+        raise ValueError(f"{line[:MAX_LINE_CHARACTERS]!r} is too long, or not printable")
     try:
         (fields,) = csv.reader([line], strict=True)
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    begin, seconds, run, track_id, label, confidence = fields
-    segment = Segment(
-        datetime.fromisoformat(begin), float(seconds), run, int(track_id), label or None, float(confidence)
-    )
+    begin, seconds, run, track_id, cell, confidence = fields
+    label = from_cell(cell) or None
+    segment = Segment(datetime.fromisoformat(begin), float(seconds), run, int(track_id), label, float(confidence))
     # Written so that NaN is out of range, too.
     in_range = 0 <= segment.seconds <= MAX_SEGMENT_SECONDS and 0 <= segment.confidence <= 1
-    if segment.begin.tzinfo is None or not in_range:
+    if segment.begin.tzinfo is None or not in_range or segment.begin.year == MAXYEAR:
         raise ValueError(f"{line!r} is out of range")
     return segment
 

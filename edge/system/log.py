@@ -1,5 +1,7 @@
 """Logging of the commands: plain lines on stderr, with priorities where stderr is the systemd journal.
 
+A message is one line of printable text, whatever names, labels and answers it quotes; only a traceback has more lines.
+
 A module logs with `logging.getLogger(__name__)`; a command calls `configure` once. The journal takes a line that begins
 with `<3>` for an error, and `journalctl -p err` shows it; see sd-daemon(3).
 """
@@ -9,12 +11,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
+
+from edge.system.plain_text import escape, escape_lines
 
 OWN_LOGGERS = ("edge", "trainer")  # shown from INFO on; loggers of other libraries only from WARNING on
 _SYSLOG_ERROR, _SYSLOG_WARNING, _SYSLOG_INFO, _SYSLOG_DEBUG = 3, 4, 6, 7  # syslog(3)
 
 
-class JournalFormatter(logging.Formatter):
+class PlainFormatter(logging.Formatter):
+    """Escapes what is not printable in a message, and in each line of a traceback."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (of logging.Formatter)
+        return escape(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return escape_lines(super().formatException(ei))
+
+
+class JournalFormatter(PlainFormatter):
     """Puts the syslog priority `<N>` of a record before each of its lines."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -49,7 +64,7 @@ def configure() -> None:
     if handler is None:
         handler = StderrHandler()
         root.addHandler(handler)
-    handler.setFormatter(JournalFormatter() if stderr_is_journal() else logging.Formatter())
+    handler.setFormatter(JournalFormatter() if stderr_is_journal() else PlainFormatter())
     for name in OWN_LOGGERS:
         logging.getLogger(name).setLevel(logging.INFO)
 

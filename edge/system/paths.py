@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from edge.errors import UsageError
+from edge.system.plain_text import escape
+
+MAX_PATH_BYTES, MAX_NAME_BYTES = 4095, 255  # of Linux: PATH_MAX with the zero byte at its end, NAME_MAX
+MAX_FOLDERS = 200  # in each other; Python makes missing ones by recursion
+QUOTED_CHARACTERS = 60  # of a path that is too long
 
 
 def expand_path(text: str | Path) -> Path:
     """Return the path that a user wrote, with `~` expanded if it names a home folder.
 
     A name such as `~tmp.jpg`, which begins with `~` but names no user, is left as it is. Raises UsageError for a zero
-    byte, which no path can hold.
+    byte, which no path can hold, and for one that is longer than the system's limits.
     """
     if "\0" in str(text):
         raise UsageError(f"{text!r} holds a zero byte, expected a path")
+    parts = PurePath(text).parts
+    longest = max((len(os.fsencode(part)) for part in parts), default=0)
+    if longest > MAX_NAME_BYTES or len(os.fsencode(text)) > MAX_PATH_BYTES or len(parts) > MAX_FOLDERS:
+        raise UsageError(
+            f"{display_name(text)[:QUOTED_CHARACTERS]}...: too long for a path, which has at most {MAX_PATH_BYTES} "
+            f"bytes, {MAX_FOLDERS} folders, and {MAX_NAME_BYTES} bytes in each name"
+        )
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -32,8 +44,7 @@ def file_problem(path: Path) -> str:
 
 def display_name(path: Path | str) -> str:
     r"""Return a name for messages and results: what is not printable text in UTF-8 is escaped, as in `caf\xe9.jpg`."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return escape(os.fsencode(path).decode(errors="backslashreplace"))
 
 
 def native_name(path: Path) -> str:

@@ -30,8 +30,16 @@ def test_any_label_is_read_back_unchanged(label):
     assert parse_line(format_line(SEGMENT._replace(label=label))).label == label
 
 
-def test_a_line_break_in_a_label_does_not_make_two_lines():
-    assert format_line(SEGMENT._replace(label="a\r\nb")).count("\n") == 1
+@pytest.mark.parametrize("label", ["a\r\nb", "\x1b[2J", "\x9b", "\u202eb", "\ud800"])
+def test_a_label_of_any_characters_is_one_printable_line(label):
+    line = format_line(SEGMENT._replace(label=label))
+    assert line[:-1].isprintable()
+    assert parse_line(line).label == label.encode("unicode_escape").decode()
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@sum(a1)", "'=1"])
+def test_a_label_is_no_formula_of_a_spreadsheet(label):
+    assert f",'{label}," in format_line(SEGMENT._replace(label=label))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,9 @@ def test_a_line_break_in_a_label_does_not_make_two_lines():
         LINE.replace("9.967", "-1"),
         LINE.replace("9.967", "nan"),
         LINE.replace("9.967", "inf"),
+        LINE.replace("calm", "\x1b[2J"),
+        LINE.replace("calm", "calm" * 250),
+        LINE.replace("2026", "9999"),  # its end has no date
         LINE.replace("0.873", "87"),
         LINE.replace(",3,", ",three,"),
         LINE.replace("calm", '"calm'),

@@ -69,10 +69,10 @@ def test_elsewhere_lines_have_no_priority(stream):
 
 def test_the_formatter_marks_each_line_with_the_level():
     def marks(level):
-        record = logging.LogRecord("edge.x", level, "file", 1, "one\ntwo %d", (2,), None)
+        record = logging.LogRecord("edge.x", level, "file", 1, "one %d", (2,), None)
         return log.JournalFormatter().format(record)
 
-    assert marks(logging.WARNING) == "<4>one\n<4>two 2"
+    assert marks(logging.WARNING) == "<4>one 2"
     assert [marks(level)[:3] for level in (logging.CRITICAL, logging.ERROR, logging.INFO, logging.DEBUG)] == [
         "<3>",
         "<3>",
@@ -92,3 +92,23 @@ def test_other_libraries_are_shown_from_warning_on(configured, capsys):
     library.warning("foreign warning")
     library.setLevel(logging.NOTSET)
     assert capsys.readouterr().err == "own information\nforeign warning\n"
+
+
+@pytest.mark.parametrize("formatter", [log.PlainFormatter(), log.JournalFormatter()])
+def test_what_a_message_quotes_cannot_forge_a_line_or_control_a_terminal(formatter):
+    quoted = "a\n<3>edge: error: forged \x1b[2J\x9b\u202e\ud800\u2028b"
+    record = logging.LogRecord("edge.x", logging.INFO, "file", 1, "%s: left out", (quoted,), None)
+    line = formatter.format(record)
+    assert line.removeprefix("<6>") == (r"a\n<3>edge: error: forged \x1b[2J\x9b\u202e\ud800\u2028b: left out")
+    line.encode()
+
+
+def test_a_traceback_keeps_its_lines_without_control_characters():
+    try:
+        raise KeyError("\x1b[2J\n") from ValueError("\x9b\nforged")
+    except KeyError:
+        record = logging.LogRecord("edge.x", logging.ERROR, "file", 1, "crash", (), sys.exc_info())
+    lines = log.PlainFormatter().format(record).split("\n")
+    assert lines[0] == "crash"
+    assert "Traceback (most recent call last):" in lines
+    assert all(line.isprintable() for line in lines)

@@ -23,6 +23,18 @@ def test_a_zero_byte_is_refused():
         expand_path("a\0.jpg")
 
 
+@pytest.mark.parametrize("name", ["a" * 256, "é" * 128, "a/" * 2500, "a/" * 300])
+def test_a_path_beyond_the_limits_of_the_system_is_refused(name):
+    with pytest.raises(UsageError, match="too long for a path") as refused:
+        expand_path(name)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127, "a/" * 100])
+def test_a_path_within_the_limits_of_the_system_is_kept(name):
+    assert expand_path(name) == Path(name)
+
+
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
