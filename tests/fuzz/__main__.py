@@ -4,6 +4,7 @@
     python -m tests.fuzz images --seconds 36000           one door, for hours
     python -m tests.fuzz images --seed 2 --inputs 5000    another sequence of inputs, by number
     python -m tests.fuzz images --seed 2 --reproduce 812  one input again, written to a file, with its traceback
+    python -m tests.fuzz --campaign                       a million inputs: as many at each door as it says
     python -m tests.fuzz --table                          what has come of all inputs so far
 
 A campaign continues where it was interrupted: its state is in --state. Each input is determined by door, seed and
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz.campaign import Campaign
@@ -22,6 +24,7 @@ from tests.fuzz.door import find, names
 from tests.fuzz.mutation import make_input
 
 DEFAULT_SECONDS = 10.0
+ROUNDS = 20  # of a campaign, in each of which every door has its turn
 
 
 def main() -> None:
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the sequence of inputs [1]")
     parser.add_argument("--state", type=Path, default=Path("out/fuzz.json"), help="file of the campaign")
     parser.add_argument("--reproduce", type=int, metavar="NUMBER", help="try one input again, in this process")
+    parser.add_argument("--campaign", action="store_true", help="try the doors' shares of a million inputs")
     parser.add_argument("--table", action="store_true", help="only print the table")
     options = parser.parse_args()
     unknown = [name for name in options.doors if "." not in name and name not in names()]
@@ -47,9 +51,23 @@ def main() -> None:
     campaign = Campaign(options.state)
     seconds = options.seconds if options.seconds or options.inputs else DEFAULT_SECONDS
     doors = [] if options.table else options.doors or names()
-    tallies = [campaign.run(name, options.seed, inputs=options.inputs, seconds=seconds) for name in doors]
+    if options.campaign:
+        run_rounds(campaign, doors, options.seed)
+    else:
+        for name in doors:
+            campaign.run(name, options.seed, inputs=options.inputs, seconds=seconds)
     print(campaign.table())
-    sys.exit(any(tally.failed for tally in tallies))
+    sys.exit(any(campaign.tally(name, options.seed).failed for name in doors))
+
+
+def run_rounds(campaign: Campaign, doors: Sequence[str], seed: int) -> None:
+    """Try the inputs of a campaign at `doors` that have not been tried yet, and print the table after each round."""
+    for turn in range(1, ROUNDS + 1):
+        for name in doors:
+            due = find(name).campaign_inputs * turn // ROUNDS - campaign.tally(name, seed).tried
+            if due > 0:
+                campaign.run(name, seed, inputs=due)
+        print(f"round {turn} of {ROUNDS}\n{campaign.table()}\n", flush=True)
 
 
 def reproduce(name: str, seed: int, number: int) -> None:

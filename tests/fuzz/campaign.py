@@ -1,7 +1,8 @@
 """A campaign: many inputs at one or more doors, in steps that can be interrupted and continued.
 
-The state is a JSON file: for each door and seed the next number, the outcomes so far, and each failure with its number.
-Door, seed and number are enough to make a failed input again (`python -m tests.fuzz DOOR --seed S --reproduce NUMBER`).
+The state is a JSON file: for each door and seed the next number, the outcomes so far, each failure with its number, and
+the commits at which they were tried. Door, seed and number are enough to make a failed input again
+(`python -m tests.fuzz DOOR --seed S --reproduce NUMBER`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.support.paths import ROOT
 HANG_SECONDS = 120.0  # without an outcome; start-up included
 SAVE_SECONDS = 10.0  # between two writes of the state
 MAX_FAILURES = 100  # of one door and seed that are kept with their numbers
+_COLUMNS = ("door", "seed", "tried", "accepted", "refused", "failed", "CPU s", "slowest s", "MB", "commits")
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Tally:
     slowest_seconds: float = 0.0  # of processor time, of one input
     growth_mb: float = 0.0  # the highest
     failures: list[dict[str, Any]] = field(default_factory=list)  # {"number": of the input, "outcome": what went wrong}
+    commits: list[str] = field(default_factory=list)  # in the order of the inputs
 
     @property
     def tried(self) -> int:
@@ -67,11 +70,18 @@ class Campaign:
             for name, seeds in json.loads(path.read_text()).items():
                 self.tallies[name] = {seed: Tally(**values) for seed, values in seeds.items()}
 
+    def tally(self, name: str, seed: int) -> Tally:
+        """Return what has come of the inputs of the door `name` and `seed` so far."""
+        return self.tallies.setdefault(name, {}).setdefault(str(seed), Tally())
+
     def run(self, name: str, seed: int, *, inputs: int | None = None, seconds: float | None = None) -> Tally:
         """Try more inputs at the door `name`, up to either limit, and return the tally of its `seed`."""
-        tally = self.tallies.setdefault(name, {}).setdefault(str(seed), Tally())
+        tally = self.tally(name, seed)
         end = time.monotonic() + (float("inf") if seconds is None else seconds)
         last = float("inf") if inputs is None else tally.next_number + inputs
+        commit = _commit()
+        if tally.commits[-1:] != [commit]:
+            tally.commits.append(commit)
         try:
             while tally.next_number < last and time.monotonic() < end:
                 self._run_worker(name, seed, tally, last, end)
@@ -88,22 +98,22 @@ class Campaign:
             atomic_write(self._path, json.dumps(state, indent=1).encode())
 
     def table(self) -> str:
-        """Return a table with a row for each door and seed."""
-        head = ("door", "seed", "tried", "accepted", "refused", "failed", "CPU s", "slowest s", "MB")
-        lines = ["{:20} {:>6} {:>9} {:>9} {:>9} {:>7} {:>9} {:>9} {:>6}".format(*head)]
+        """Return a Markdown table with a row for each door and seed, and below it each kind of failure."""
+        rows, failures, total = [], [], 0
         for name, seeds in sorted(self.tallies.items()):
             for seed, tally in sorted(seeds.items()):
-                lines.append(
-                    f"{name:20} {seed:>6} {tally.tried:9,} {tally.accepted:9,} {tally.refused:9,} {tally.failed:7,} "
-                    f"{tally.cpu_seconds:9.1f} {tally.slowest_seconds:9.2f} {tally.growth_mb:6.0f}"
-                )
+                total += tally.tried
+                numbers = f"{tally.tried:,} | {tally.accepted:,} | {tally.refused:,} | {tally.failed:,}"
+                costs = f"{tally.cpu_seconds:,.0f} | {tally.slowest_seconds:.2f} | {tally.growth_mb:.0f}"
+                rows.append(f"| {name} | {seed} | {numbers} | {costs} | {', '.join(tally.commits)} |")
                 kinds: dict[str, list[dict[str, Any]]] = {}
                 for each in tally.failures:
                     kinds.setdefault(each["outcome"].partition(": ")[0], []).append(each)
                 for first, *others in kinds.values():
                     more = f", and {len(others)} more of this kind" if others else ""
-                    lines.append(f"    input {first['number']}: {first['outcome']}{more}")
-        return "\n".join(lines)
+                    failures.append(f"{name}, seed {seed}, input {first['number']}: {first['outcome']}{more}")
+        head = [f"| {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) - 2)} --- |"]
+        return "\n".join([*head, *rows, "", f"{total:,} inputs", *failures])
 
     def _run_worker(self, name: str, seed: int, tally: Tally, last: float, end: float) -> None:
         """Collect outcomes of one process until a limit is reached, or it has ended."""
@@ -131,6 +141,12 @@ class Campaign:
             finally:
                 worker.kill()
                 worker.communicate()
+
+
+def _commit() -> str:
+    """Return the short hash of the commit that is tried, with a plus sign if files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=7"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _describe(status: int) -> str:

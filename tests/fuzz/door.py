@@ -28,6 +28,7 @@ class Door:
         refusals: errors by which the program refuses an input in one line.
         tokens: byte strings that mean something to the parser behind the door; mutations insert them.
         test_inputs: number of inputs that the tests try; they should take a few seconds.
+        campaign_inputs: number of inputs in a campaign of a million at all doors: more where an input is cheap.
     """
 
     seeds: Callable[[], Sequence[bytes]]
@@ -35,6 +36,7 @@ class Door:
     refusals: tuple[type[BaseException], ...] = (EmotionEdgeError,)
     tokens: tuple[bytes, ...] = ()
     test_inputs: int = 300
+    campaign_inputs: int = 20_000
 
 
 def names() -> list[str]:

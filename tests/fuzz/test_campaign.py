@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.fuzz import broken_door
+from tests.fuzz.__main__ import run_rounds
 from tests.fuzz.campaign import Campaign
+from tests.fuzz.door import find, names
 from tests.fuzz.mutation import make_input
 
 BROKEN = "tests.fuzz.broken_door"
@@ -46,6 +49,19 @@ def test_campaign_goes_on_after_crash_and_interruption(monkeypatch, tmp_path):
     assert (tally.next_number, tally.tried, tally.failed, tally.accepted) == (5, 5, 2, 3)
     assert json.loads((tmp_path / "state").read_text())[BROKEN]["7"]["next_number"] == 5
     assert "input 0: crash: SIGABRT, and 1 more of this kind" in campaign.table()
+
+
+def test_the_doors_have_a_million_inputs_together():
+    assert sum(find(name).campaign_inputs for name in names()) >= 1_000_000
+
+
+def test_a_campaign_ends_with_the_share_of_each_door(monkeypatch):
+    monkeypatch.setenv("FAULT", "none")
+    monkeypatch.setattr(broken_door, "DOOR", replace(broken_door.DOOR, campaign_inputs=7))
+    campaign = Campaign()
+    campaign.run(BROKEN, seed=1, inputs=2)
+    run_rounds(campaign, [BROKEN], seed=1)
+    assert campaign.tally(BROKEN, 1).tried == 7
 
 
 def test_a_door_that_cannot_be_loaded_is_an_error():

@@ -81,4 +81,4 @@ def seeds() -> list[bytes]:
     return [SEPARATOR.join(good), SEPARATOR.join([*good[:3], b"/etc/shadow"])]
 
 
-DOOR = Door(seeds, receive, tokens=TOKENS, test_inputs=20)
+DOOR = Door(seeds, receive, tokens=TOKENS, test_inputs=20, campaign_inputs=500)

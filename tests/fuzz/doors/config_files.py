@@ -63,4 +63,5 @@ DOOR = Door(
         ),
     ),
     test_inputs=600,
+    campaign_inputs=30_000,
 )

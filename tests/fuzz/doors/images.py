@@ -60,4 +60,5 @@ DOOR = Door(
         *(b"II*\0", b"MM\0*", b"\0\1\4\0", b"\1\1\4\0", b"\3\1\3\0", b"P3\n", b"P5\n", b"65535 65535\n"),
     ),
     test_inputs=1500,
+    campaign_inputs=250_000,
 )

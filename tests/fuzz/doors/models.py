@@ -72,4 +72,5 @@ DOOR = Door(
         b"\x04\x00\x06\x00",
     ),
     test_inputs=30,
+    campaign_inputs=2_000,
 )

@@ -69,4 +69,5 @@ DOOR = Door(
         *(b"\xe0\x00", b"\xf0\x02\x18\0", b"\x1f\0\5abcde", b"\x26\xff\xff", b"\x0b\x80\x80\x80\x80\x01", b"\xc3\x28"),
     ),
     test_inputs=1000,
+    campaign_inputs=100_000,
 )

@@ -57,4 +57,5 @@ DOOR = Door(
         b"true",
         b".toml",
     ),
+    campaign_inputs=150_000,
 )

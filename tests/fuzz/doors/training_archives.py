@@ -63,4 +63,5 @@ DOOR = Door(
         *(b"25 GNU.sparse.map=0,9999\n", b"30 size=99999999999999999999\n", b"9 path=\n", b"22 mtime=1e99\n"),
     ),
     test_inputs=400,
+    campaign_inputs=20_000,
 )

@@ -44,4 +44,5 @@ DOOR = Door(
         b" ," * 3000,
     ),
     test_inputs=400,
+    campaign_inputs=60_000,
 )

@@ -40,4 +40,5 @@ DOOR = Door(
         *(b"Exif\0\0", b"meta", b"mdat", b"av01", b"\0\0\0\1", b"irot"),
     ),
     test_inputs=600,
+    campaign_inputs=200_000,
 )

@@ -47,4 +47,5 @@ DOOR = Door(
         b"NF",
     ),
     test_inputs=300,
+    campaign_inputs=30_000,
 )

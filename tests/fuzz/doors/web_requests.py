@@ -93,4 +93,5 @@ DOOR = Door(
         *(b"Content-Length: 99999999999999999999\r\n", b"Content-Length: -1\r\n", b"Transfer-Encoding: chunked\r\n"),
         *(b"Expect: 100-continue\r\n", b"Range: bytes=0-\r\n", b"Upgrade: websocket\r\n", b"If-None-Match: *\r\n"),
     ),
+    campaign_inputs=25_000,
 )
