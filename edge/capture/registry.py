@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from edge.errors import UnknownNameError
+from edge.system.paths import expand_path
 from edge.types import Frame
 
 SUPPORT_MODULES = ("file_list", "frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
@@ -42,7 +43,7 @@ def parse(source: str) -> tuple[str, str]:
         return name, argument
     if re.fullmatch(r"/dev/video\d+", source):
         return "usb", source
-    if Path(source).exists() or re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
+    if expand_path(source).exists() or re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
         return "file", source
     raise UnknownNameError(
         f"no camera {source!r}; there are {', '.join(names())}, or name a video, an image or a folder by its path"
