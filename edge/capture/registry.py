@@ -3,7 +3,8 @@
 To add a camera, add a file with these functions; `argument` is what follows the camera's name and a colon:
 
     frames(argument: str) -> Generator[Frame]   opens the source at the first frame and closes it in its own `finally`;
-                                                may raise UsageError or SourceNotFoundError at once
+                                                may raise UsageError or SourceNotFoundError at once; a live camera may
+                                                yield EncodedFrame
     is_live(argument: str) -> bool              whether frames come at their own pace, not when they are asked for
     has_images(argument: str) -> bool           optional: whether each frame is an image file, unrelated to the others
     detect() -> tuple[str | None, str]          in DETECTION_ORDER: argument of a connected camera, and a description
@@ -16,14 +17,16 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
+from edge.capture.encoded_frame import EncodedFrame, FrameDecoder
 from edge.errors import UnknownNameError
 from edge.system.paths import expand_path
 from edge.types import Frame
 
-SUPPORT_MODULES = ("file_list", "frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
+SUPPORT_MODULES = ("encoded_frame", "file_list", "frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
 DETECTION_ORDER = ("picamera", "usb")  # a camera module is preferred to a USB camera
 
 
@@ -51,9 +54,14 @@ def parse(source: str) -> tuple[str, str]:
 
 
 def frames(source: str) -> Generator[Frame, None, None]:
-    """Return the frames of `source`. Errors of opening it come with the first frame."""
+    """Return the frames of `source`, decoded. Errors of opening it come with the first frame."""
+    return _decoded(undecoded_frames(source))
+
+
+def undecoded_frames(source: str) -> Generator[Frame | EncodedFrame, None, None]:
+    """Return the frames of `source` for LatestFrame, which decodes those that the loop takes."""
     camera, argument = _load(source)
-    source_frames: Generator[Frame, None, None] = camera.frames(argument)
+    source_frames: Generator[Frame | EncodedFrame, None, None] = camera.frames(argument)
     return source_frames
 
 
@@ -88,3 +96,12 @@ def _load(source: str) -> tuple[ModuleType, str]:
     """Return the module of the camera of `source`, and its argument."""
     name, argument = parse(source)
     return importlib.import_module(f"edge.capture.{name}"), argument
+
+
+def _decoded(frames: Generator[Frame | EncodedFrame, None, None]) -> Generator[Frame, None, None]:
+    decoder = FrameDecoder()
+    with closing(frames):
+        for frame in frames:
+            decoded = decoder.decode(frame)
+            if decoded is not None:
+                yield decoded
