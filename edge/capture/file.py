@@ -23,6 +23,7 @@ from edge.errors import CameraError, EmotionEdgeError, ImageError, SourceNotFoun
 from edge.system.bounded_read import read_at_most
 from edge.system.image_decoding import decode_image
 from edge.system.paths import display_name, native_name
+from edge.system.video_header import explain_undecodable
 from edge.types import Frame
 
 IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
@@ -121,9 +122,8 @@ def _video_frames(path: Path) -> Generator[Frame, None, None]:
     capture = cv2.VideoCapture(native_name(path))
     try:
         if not capture.isOpened():
-            raise CameraError(
-                f"{display_name(path)}: cannot be decoded as a video; check that it is a complete video file"
-            )
+            raise CameraError(f"{display_name(path)}: cannot be decoded as a video ({explain_undecodable(path)})")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # videos of phones; OpenCV 4.11 does not turn them by itself
         fps = capture.get(cv2.CAP_PROP_FPS)
         fps = fps if math.isfinite(fps) and fps > 0 else DEFAULT_VIDEO_FPS
         frame_count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -142,9 +142,7 @@ def _video_frames(path: Path) -> Generator[Frame, None, None]:
             last_time, failed = now, 0
             yield _make_frame(color.astype(np.uint8, copy=False), now, index)
         if index < 0:
-            raise CameraError(
-                f"{display_name(path)}: no frame could be decoded; check that it is a complete video file"
-            )
+            raise CameraError(f"{display_name(path)}: no frame could be decoded ({explain_undecodable(path)})")
     finally:
         capture.release()
 

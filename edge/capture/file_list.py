@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edge.config.image_formats import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from edge.config.image_formats import READ_IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from edge.errors import CameraError, SourceNotFoundError, UsageError
 from edge.system.paths import display_name, expand_path
 
@@ -64,7 +64,7 @@ def _list_source(source: str, recursive: bool) -> list[ListedFile]:
         paths = _walk(path) if recursive else (each for each in path.iterdir() if not each.name.startswith("."))
         listed = [_examine(each, path) for each in sorted(paths, key=natural_key)]
         if not listed or all(each.problem for each in listed):
-            known = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
+            known = ", ".join((*READ_IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
             raise SourceNotFoundError(
                 f"{display_name(path)}: a folder without images and videos ({known})"
                 + "".join(f"; {each.name}: {each.problem}" for each in listed[:1])
@@ -88,7 +88,7 @@ def _examine_named(path: Path) -> ListedFile:
     """Return the file at `path`, which the user named: what is no image is taken for a video."""
     if not path.is_file():
         raise UsageError(f"{display_name(path)}: not a regular file; name a video, an image, a folder or a pattern")
-    return ListedFile(path, display_name(path.name), path.suffix.lower() in IMAGE_SUFFIXES)
+    return ListedFile(path, display_name(path.name), path.suffix.lower() in READ_IMAGE_SUFFIXES)
 
 
 def _examine(path: Path, folder: Path) -> ListedFile:
@@ -98,14 +98,14 @@ def _examine(path: Path, folder: Path) -> ListedFile:
         if path.is_dir():
             problem = "a folder; --recursive reads folders in folders"
         elif path.is_file():
-            known = suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+            known = suffix in (*READ_IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
             problem = "" if known else "its name is not that of an image or a video"
         else:
             problem = "not a regular file" if path.exists() else "a link to a file that does not exist"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     name = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return ListedFile(path, display_name(name), suffix in IMAGE_SUFFIXES, problem)
+    return ListedFile(path, display_name(name), suffix in READ_IMAGE_SUFFIXES, problem)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

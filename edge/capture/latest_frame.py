@@ -1,4 +1,4 @@
-"""The newest frame of a live camera: a thread reads all frames, and the loop gets the last one."""
+"""The newest frame of a live camera: a thread reads all frames, and the loop gets the last one, which it decodes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Self
 
+from edge.capture.encoded_frame import EncodedFrame, FrameDecoder
 from edge.capture.frame_rate import POLL_SECONDS
 from edge.errors import CameraError
 from edge.types import Frame
@@ -32,14 +33,15 @@ class LatestFrame:
 
     def __init__(
         self,
-        frames: Generator[Frame, None, None],
+        frames: Generator[Frame | EncodedFrame, None, None],
         stopped: Callable[[], bool] = lambda: False,
         waiting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._frames, self._stopped, self._waiting = frames, stopped, waiting
         self._last_sign_of_life = time.monotonic()  # the last frame, or the end of the last known wait
         self._changed = threading.Condition()
-        self._frame: Frame | None = None
+        self._frame: Frame | EncodedFrame | None = None
+        self._decoder = FrameDecoder()
         self._error: BaseException | None = None
         self._ended = self._running = False
         # A daemon: a camera that is stuck in its driver must not keep the process from ending.
@@ -62,9 +64,15 @@ class LatestFrame:
     def __next__(self) -> Frame:
         """Return the newest frame that was not returned before; wait for one if there is none.
 
-        Raises what the camera raised; CameraError when it is stuck, which only a new process can resolve, as its thread
-        never ends.
+        Raises what the camera raised; CameraError when all its images are damaged, and when it is stuck, which only a
+        new process can resolve, as its thread never ends.
         """
+        frame = None
+        while frame is None:
+            frame = self._decoder.decode(self._take())
+        return frame
+
+    def _take(self) -> Frame | EncodedFrame:
         with self._changed:
             while not self._changed.wait_for(lambda: self._frame is not None or self._ended, POLL_SECONDS):
                 if self._stopped():

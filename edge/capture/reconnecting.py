@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
+from edge.capture.encoded_frame import EncodedFrame
 from edge.capture.frame_rate import POLL_SECONDS
 from edge.errors import CameraError
 from edge.system.backoff import Backoff
@@ -19,7 +20,7 @@ FIRST_RETRY_SECONDS = 1.0  # a loose plug costs a second
 MAX_RETRY_SECONDS = 30.0  # a camera that is plugged in after a day is found within half a minute
 GIVE_UP_SECONDS = 600.0  # without a frame, after which the run ends: a new process may succeed
 
-Frames = Generator[Frame, None, None]
+Frames = Generator[Frame | EncodedFrame, None, None]
 
 
 class ReconnectingCamera:
@@ -46,7 +47,7 @@ class ReconnectingCamera:
         self._problem = ""  # the error message that is waited out; empty while frames come
         self._lost_at = time.monotonic()
         self._connected_at: float | None = None  # the first frame since the camera was opened
-        self._last_frame: Frame | None = None
+        self._last_frame: Frame | EncodedFrame | None = None
         self._time_offset, self._index_offset = 0.0, 0  # from the open camera's time and index to the continuous ones
 
     @property

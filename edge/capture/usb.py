@@ -1,27 +1,39 @@
 """A USB camera, or any other V4L2 device that captures video.
 
 Argument: its number (`0`), or its path (`/dev/video0`).
+
+The gray image is the luma that the camera sends; color is made only if a sink asks for it. OpenCV would convert each
+image to color, and that would be converted to gray: docs/runtime.md has what that costs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from functools import partial
+from collections.abc import Callable, Generator
+from functools import cache, partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.capture import v4l2
-from edge.errors import CameraError, UsageError
-from edge.types import Frame
+from edge.capture.encoded_frame import EncodedFrame
+from edge.errors import CameraError, ImageError, UsageError
+from edge.system.image_header import read_header
 
 # Every USB camera has this size. A larger one only costs time: the model gets at most 48 x 48 pixels of a face.
 IMAGE_WIDTH_PIXELS, IMAGE_HEIGHT_PIXELS = 640, 480
 # Motion JPEG lets a USB 2 camera send 30 frames per second. By default OpenCV uses BGR, which its version 4.11 returns
 # as one flat row.
 PREFERRED_FORMATS = ("MJPG", "YUYV")
+JPEG_HEADER_BYTES = 4096  # in which the size of a JPEG image is stated: a camera adds no thumbnail
+# YUYV's luma is 16 (black) to 235 (white), ITU-R BT.601. Stretched to 0 to 255 it is what OpenCV's conversion to color
+# and then to gray gives, within one gray level, but where a saturated color exceeds the range.
+FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+
+Image = NDArray[np.uint8]
 
 CAN_RECONNECT = True
 
@@ -32,7 +44,7 @@ def detect() -> tuple[str | None, str]:
     return (str(camera.path), f"found {camera.name} at {camera.path}") if camera else (None, "no USB camera")
 
 
-def frames(argument: str) -> Generator[Frame, None, None]:
+def frames(argument: str) -> Generator[EncodedFrame, None, None]:
     """Yield frames as they come. Raises CameraError if the device is absent, in use, or stops delivering."""
     path = argument
     if not argument.startswith("/"):
@@ -42,26 +54,17 @@ def frames(argument: str) -> Generator[Frame, None, None]:
     capture = _open(path)
     start, index = time.monotonic(), 0
     try:
+        camera_format = _Format.of(capture)
         while True:
-            success, color = capture.read()
-            if not success:
+            if not capture.grab():
                 problem = "stopped delivering" if index else "delivers no images"
                 raise CameraError(
                     f"{path}: the camera {problem} after {index} frames; check the plug and the cable, and whether "
                     "another program uses it"
                 )
             arrived = time.monotonic()
-            image = color.astype(np.uint8, copy=False)
-            gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-            convert = time.monotonic() - arrived
-            yield Frame(
-                gray,
-                partial(np.asarray, image),
-                arrived - start,
-                index,
-                convert_seconds=convert,
-                captured_at=arrived,
-            )
+            decode_gray, color = _decoders(path, camera_format, capture.retrieve()[1])
+            yield EncodedFrame(decode_gray, color, arrived - start, index, arrived)
             index += 1
     finally:
         capture.release()
@@ -91,4 +94,66 @@ def _open(path: str) -> cv2.VideoCapture:
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, IMAGE_WIDTH_PIXELS)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, IMAGE_HEIGHT_PIXELS)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # of frames: a longer queue delivers old ones
+    if _Format.of(capture).name in PREFERRED_FORMATS:
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # where that has no effect, color images come
     return capture
+
+
+class _Format(NamedTuple):
+    """What a camera has agreed to send."""
+
+    name: str  # FourCC
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, capture: cv2.VideoCapture) -> _Format:
+        properties = (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        code, width, height = (int(capture.get(each)) for each in properties)
+        return cls((code & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1"), width, height)
+
+
+def _decoders(path: str, sent: _Format, image: NDArray[Any] | None) -> tuple[Callable[[], Image], Callable[[], Image]]:
+    """Return what makes the gray and the color image of what OpenCV has delivered.
+
+    Raises CameraError if that is not an image of the format and size that the camera has agreed to send.
+    """
+    image = np.empty(0, np.uint8) if image is None else image
+    if image.dtype == np.uint8:
+        if image.shape == (sent.height, sent.width, 3):  # OpenCV has converted it
+            return partial(_convert, image, cv2.COLOR_BGR2GRAY), lambda: image
+        if sent.name == "YUYV" and image.size == 2 * sent.height * sent.width:
+            yuyv = image.reshape(sent.height, sent.width, 2)
+            return partial(_full_range_luma, yuyv), cache(partial(_convert, yuyv, cv2.COLOR_YUV2BGR_YUYV))
+        if sent.name == "MJPG" and image.size == max(image.shape):  # one row of bytes
+            return (
+                partial(_decode_jpeg, image.ravel(), sent, cv2.IMREAD_GRAYSCALE),
+                cache(partial(_decode_jpeg, image.ravel(), sent, cv2.IMREAD_COLOR)),
+            )
+    raise CameraError(
+        f"{path}: the camera sends {sent.name} images that OpenCV delivers as an array {image.shape} of {image.dtype}; "
+        f"expected {sent.width} x {sent.height} pixels of YUYV, MJPG, or three colors of 8 bits"
+    )
+
+
+def _convert(image: Image, code: int) -> Image:
+    return cv2.cvtColor(image, code).astype(np.uint8, copy=False)
+
+
+def _full_range_luma(yuyv: Image) -> Image:
+    return cv2.LUT(cv2.extractChannel(yuyv, 0), FULL_RANGE).astype(np.uint8, copy=False)
+
+
+def _decode_jpeg(content: Image, sent: _Format, mode: int) -> Image:
+    """Return the image in `content`, the bytes of a JPEG file. Raises ImageError if it is damaged."""
+    header = read_header(content[:JPEG_HEADER_BYTES].tobytes())
+    if (header.width, header.height) != (sent.width, sent.height):
+        size = f"{header.width} x {header.height} pixels"
+        raise ImageError(f"an image of {size}, expected {sent.width} x {sent.height}")
+    try:
+        decoded = cv2.imdecode(content, mode)
+    except cv2.error:  # a limit of OpenCV
+        decoded = None
+    if decoded is None:
+        raise ImageError("the JPEG image is damaged: it cannot be decoded")
+    return decoded.astype(np.uint8, copy=False)

@@ -76,6 +76,7 @@ def test_an_unplugged_camera_continues_in_the_same_process(device, plug_in, tmp_
         run.wait_for_line("stopped delivering after 5 frames")
         device.unlink()
         run.wait_for_line("no such camera")
+        wait_until(lambda: any(line["frame"] >= 4 for line in read_lines(log)))
         before = len(read_lines(log))
         plug_in()
         run.wait_for_line("the camera is back")

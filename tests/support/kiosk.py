@@ -20,12 +20,19 @@ from tests.support.paths import ROOT
 TIMEOUT_SECONDS = 30.0  # for anything that a test waits for: only a failing test waits as long
 
 # OpenCV opens any file as if it were the device: a video is a camera that is unplugged at its end, and a FIFO without a
-# writer is a camera that is stuck in its driver.
+# writer is a camera that is stuck in its driver. Its images always come in color.
 _PROGRAM = """
 import sys
 import cv2
 open_file = cv2.VideoCapture
-cv2.VideoCapture = lambda path, _: open_file(path)
+class FileAsDevice:
+    def __init__(self, path, _):
+        self._file = open_file(path)
+    def set(self, name, value):
+        return name != cv2.CAP_PROP_CONVERT_RGB and self._file.set(name, value)
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+cv2.VideoCapture = FileAsDevice
 from edge.capture import latest_frame, reconnecting
 from edge.cli import main
 {patch}

@@ -17,6 +17,7 @@ from trainer.training.class_balance import learned_frequencies, oversampled_rows
 from trainer.training.settings import TrainingSettings
 
 WORKER_THREADS = 2
+STATISTICS_FACES = 4096  # Training faces, not augmented, for the batch normalization of averaged weights
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -85,3 +86,9 @@ def model_inputs(dataset: Dataset, size: int) -> NDArray[np.uint8]:
     """Return (n, size, size, 1) uint8: each face as the device gives it to the model, without augmentation."""
     faces = [resample(face, effective_resolution=dataset.side, size=size) for face in dataset.faces]
     return np.stack(faces)[..., np.newaxis]
+
+
+def statistics_inputs(training: Dataset, size: int) -> NDArray[np.uint8]:
+    """Return (n, size, size, 1) inputs for the statistics of batch normalization, evenly from the Training rows."""
+    rows = np.linspace(0, len(training) - 1, min(len(training), STATISTICS_FACES), dtype=np.int64)
+    return model_inputs(training.take(rows), size)

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import compute_metrics
-from trainer.training.batches import TrainingBatches, model_inputs
+from trainer.training.batches import TrainingBatches, model_inputs, statistics_inputs
 from trainer.training.checkpoints import Progress, RunDirectory
 from trainer.training.ema import ema_weights
-from trainer.training.settings import TrainingSettings
-
-STATISTICS_FACES = 4096  # Training faces, not augmented, for the batch normalization of the averaged weights
+from trainer.training.settings import Stage, TrainingSettings
 
 
 class EpochEvaluator(keras.callbacks.Callback):
@@ -28,7 +26,7 @@ class EpochEvaluator(keras.callbacks.Callback):
     def __init__(
         self,
         settings: TrainingSettings,
-        phase: str,
+        stage: Stage,
         run: RunDirectory,
         progress: Progress,
         batches: TrainingBatches,
@@ -38,10 +36,9 @@ class EpochEvaluator(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._batches, self._on_epoch = batches, on_epoch
-        self._settings, self._phase, self._run, self._progress = settings, phase, run, progress
+        self._settings, self._stage, self._run, self._progress = settings, stage, run, progress
         self._validation, self._inputs = validation, model_inputs(validation, settings.input_size)
-        rows = np.linspace(0, len(training) - 1, min(len(training), STATISTICS_FACES), dtype=np.int64)
-        self._statistics_inputs = model_inputs(training.take(rows), settings.input_size)
+        self._statistics_inputs = statistics_inputs(training, settings.input_size)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras' signature)
         self._batches.epoch = epoch
@@ -52,14 +49,18 @@ class EpochEvaluator(keras.callbacks.Callback):
         with ema_weights(self.model, self._statistics_inputs):
             metrics = compute_metrics(self._predict(), self._validation)
             is_best = metrics.accuracy > progress.best
-            if is_best:
-                self._run.save_best(self.model, self._validation, self._batches.class_frequencies())
+            files = [self._run.best] if is_best else []
+            if epoch >= self._settings.total_epochs - self._settings.keep_epochs:
+                files.append(self._run.epoch_file(epoch + 1))
+            for file in files:
+                self._run.save_model(file, self.model, self._validation, self._batches.class_frequencies())
         progress.epochs, progress.best = epoch + 1, max(progress.best, metrics.accuracy)
         progress.seconds += time.monotonic() - self._started
         output = f"{self.model.output_names[0]}_" if self._settings.ferplus_weight else ""
         row = {
             "epoch": progress.epochs,
-            "phase": self._phase,
+            "phase": self._stage.phase,
+            "input_size": self._stage.input_size,
             "loss": round(float(logs["loss"]), 5),
             "accuracy": round(float(logs[f"{output}accuracy"]), 5),
             "val_loss": round(metrics.loss, 5),
@@ -71,8 +72,9 @@ class EpochEvaluator(keras.callbacks.Callback):
         self._run.add_epoch(row)
         self._on_epoch(self._run)
         self._run.save(self.model, progress)
+        part = f"{self._stage.phase}, {self._stage.input_size} px"
         print(
-            f"epoch {progress.epochs}/{self._settings.total_epochs} ({self._phase}): PublicTest accuracy "
+            f"epoch {progress.epochs}/{self._settings.total_epochs} ({part}): PublicTest accuracy "
             f"{metrics.accuracy:.4f}, macro-F1 {metrics.macro_f1:.4f}{'  best so far' if is_best else ''}",
             flush=True,
         )

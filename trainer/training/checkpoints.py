@@ -3,7 +3,10 @@
     settings.json   the settings, the data's classes and counts, and the versions of Python and Keras
     history.csv     one line per epoch
     curves.png      loss and accuracy over the epochs, see trainer.reports.curves
-    best.keras      the averaged weights of the epoch with the best accuracy on PublicTest
+    best.keras      the averaged weights of the epoch with the best accuracy on PublicTest; with progressive sizes the
+                    best epoch of the present input size
+    epochs/         the averaged weights of the last epochs, if --keep-epochs asks for them
+    teachers/       the predictions of the teachers, see trainer.training.teachers
     last.npz        what resuming needs: weights, optimizer, epoch
 
 Each file is written to a temporary name and then renamed: a run that stops at any time leaves complete files.
@@ -60,6 +63,7 @@ class RunDirectory:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.best = folder / "best.keras"
+        self.teachers = folder / "teachers"
         self.history, self.curves = folder / "history.csv", folder / "curves.png"
         self._settings, self._state = folder / "settings.json", folder / "last.npz"
 
@@ -116,12 +120,17 @@ class RunDirectory:
             for i, variable in enumerate(model.optimizer.variables if optimizer else []):
                 variable.assign(state[f"optimizer{i}"])
 
-    def save_best(self, model: keras.Model, dataset: Dataset, class_frequencies: Mapping[str, float]) -> None:
-        """Write `model` to best.keras, with the labels of `dataset` and how frequent they were in training.
+    def epoch_file(self, epoch: int) -> Path:
+        """Return the path of the model of an epoch that is kept; `epoch` counts from 1."""
+        return self.folder / "epochs" / f"{epoch:03}.keras"
+
+    @staticmethod
+    def save_model(path: Path, model: keras.Model, dataset: Dataset, class_frequencies: Mapping[str, float]) -> None:
+        """Write `model` to `path`, with the labels of `dataset` and how frequent they were in training.
 
         Without its optimizer, which is three times its size, and without FER+'s head, which is for training alone.
         """
-        with atomic_path(self.best) as temporary:
+        with atomic_path(path) as temporary:
             inference_model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
             metadata = KerasMetadata(dataset.class_names, dataset.side, class_frequencies)
             keras_file.save(inference_model, temporary, metadata)
@@ -132,5 +141,5 @@ class RunDirectory:
         if self.history.exists():
             with self.history.open(newline="") as file:
                 earlier = [line for line in csv.DictReader(file) if int(line["epoch"]) < row["epoch"]]
-        lines = [",".join(row), *(",".join(map(str, line.values())) for line in (*earlier, row))]
+        lines = [",".join(row), *(",".join(str(line.get(key, "")) for key in row) for line in (*earlier, row))]
         atomic_write(self.history, ("\n".join(lines) + "\n").encode())

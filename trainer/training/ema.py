@@ -25,14 +25,14 @@ def ema_weights(model: keras.Model, images: NDArray[np.uint8]) -> Iterator[None]
     try:
         for variable, average in zip(model.trainable_variables, averages, strict=True):
             variable.assign(np.asarray(average))  # a copy: JAX would invalidate a shared array in the next step
-        _update_statistics(model, images)
+        update_statistics(model, images)
         yield
     finally:
         for variable, value in original:
             variable.assign(value)
 
 
-def _update_statistics(model: keras.Model, images: NDArray[np.uint8]) -> None:
+def update_statistics(model: keras.Model, images: NDArray[np.uint8]) -> None:
     """Set each batch normalization's moving statistics to the mean over all batches of `images`."""
     backbone = model.get_layer("backbone")
     if not backbone.trainable:  # a frozen backbone keeps ImageNet's statistics

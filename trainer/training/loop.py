@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,20 @@ from edge.errors import FileError
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.data.ferplus import FERPLUS_COLUMNS
 from trainer.errors import TrainingError
+from trainer.evaluation.metrics import compute_metrics
 from trainer.networks import model as network
+from trainer.networks.backbones import require_size
 from trainer.training.batches import TrainingBatches
 from trainer.training.callbacks import EpochEvaluator, Interruption, StopOnInterrupt
-from trainer.training.checkpoints import RunDirectory, settings_content
+from trainer.training.checkpoints import Progress, RunDirectory, settings_content
 from trainer.training.class_balance import require_every_class
+from trainer.training.doubtful_labels import find_doubtful, softened_targets
 from trainer.training.losses import label_loss
 from trainer.training.settings import HEAD, TrainingSettings
-from trainer.training.targets import soft_targets
+from trainer.training.targets import one_hot, soft_targets
+from trainer.training.teachers import teacher_predictions
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -32,6 +39,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    teacher_cache: Path | None = None,
     on_epoch: Callable[[RunDirectory], None] = lambda _: None,
 ) -> Path:
     """Train on the Training rows of `dataset`, select on its PublicTest rows, and return the path of the best model.
@@ -41,13 +49,16 @@ def train(
         dataset: with Training and PublicTest rows, and FER+ votes if they are to be learned.
         folder: of the run, see trainer.training.checkpoints.
         resume: continue after the last completed epoch in the folder.
+        teacher_cache: folder of the predictions of teachers, which several runs may share; None: one in `folder`.
         on_epoch: called after each epoch, when its line is in the history.
 
     Raises:
         TrainingError: the folder has a run already, has none to resume or one with other settings, or it cannot be
             written; a class to balance has no Training faces. DataError: a split is missing.
     """
-    training, validation = dataset.split(TRAINING), dataset.split(PUBLIC_TEST)
+    everything, validation = dataset.split(TRAINING), dataset.split(PUBLIC_TEST)
+    rows, labels = label_targets(settings, everything)
+    training = everything.take(rows)
     if settings.balance != "none":
         require_every_class(training, settings.balance)
     settings = settings.for_dataset(dataset)
@@ -56,32 +67,82 @@ def train(
     progress = run.resume(content) if resume else run.begin()
     if progress.epochs >= settings.total_epochs:
         return run.best
+    for stage in settings.stages:
+        require_size(settings.backbone, stage.input_size)
     keras.mixed_precision.set_global_policy(settings.precision)
     keras.utils.set_random_seed(settings.seed)
-    model = build_model(settings, len(dataset.class_names), initial_weights=not progress.epochs)
-    targets = soft_targets(settings.teachers, training, settings.distill_weight)
-    batches = TrainingBatches(settings, training, progress.epochs, targets)
+    stage = next(stage for stage in settings.stages if stage.end > progress.epochs)
+    model = build_model(stage.adapt(settings), len(dataset.class_names), initial_weights=not progress.epochs)
+    if settings.teachers:
+        cache = teacher_cache or run.teachers
+        _log_teachers(settings.teachers, teacher_predictions(settings.teachers, validation, cache), validation)
+        labels = soft_targets(
+            labels, teacher_predictions(settings.teachers, everything, cache), settings.distill_weight
+        )
     if not resume:
         run.save_settings(content)  # only now: a run that cannot start leaves nothing behind
-    with _explain_stop(folder) as interruption, closing(batches):
-        for phase, first, end in settings.phases:
-            if progress.epochs >= end:
-                continue
-            compile_model(model, settings, phase, len(batches), targets.mean(axis=0))
-            if keras.backend.backend() != "tensorflow":  # builds the metrics: on JAX `fit` would use up a batch for it
-                model.test_on_batch(*batches[0])
-            if progress.epochs:  # also at the start of the second phase: Keras ends a fit with the averaged weights
-                run.restore(model, optimizer=progress.epochs > first)
-            evaluator = EpochEvaluator(settings, phase, run, progress, batches, training, validation, on_epoch)
-            model.fit(
-                batches,
-                initial_epoch=progress.epochs,
-                epochs=end,
-                shuffle=False,
-                verbose=1 if sys.stdout.isatty() else 2,
-                callbacks=[evaluator, StopOnInterrupt(interruption)],
-            )
+    _train_stages(model, settings, run, progress, training, validation, labels[rows], on_epoch)
     return run.best
+
+
+def label_targets(settings: TrainingSettings, training: Dataset) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return (m,) the rows of the n in `training` to learn from, and (n, classes) the targets of all their labels."""
+    rows = np.arange(len(training))
+    if settings.ferplus_clean == "none":
+        return rows, one_hot(training)
+    doubtful = find_doubtful(training)
+    _log.info("%s: %s", {"drop": "left out", "soften": "softened"}[settings.ferplus_clean], doubtful)
+    if settings.ferplus_clean == "drop":
+        return rows[~doubtful.rows], one_hot(training)
+    return rows, softened_targets(training, doubtful.rows)
+
+
+def _log_teachers(teachers: Sequence[Path], predictions: NDArray[np.float32], validation: Dataset) -> None:
+    """Log the accuracy of each of `teachers` and of their mean, which the student can hardly exceed."""
+    each = [compute_metrics(one, validation).accuracy for one in predictions]
+    for teacher, accuracy in zip(teachers, each, strict=True):
+        _log.info("teacher %s: PublicTest accuracy %.4f with the mirror image", teacher, accuracy)
+    mean = compute_metrics(predictions.mean(axis=0), validation).accuracy
+    _log.info("mean of %d teachers: PublicTest accuracy %.4f", len(each), mean)
+
+
+def _train_stages(
+    model: Any,
+    settings: TrainingSettings,
+    run: RunDirectory,
+    progress: Progress,
+    training: Dataset,
+    validation: Dataset,
+    targets: NDArray[np.float32],
+    on_epoch: Callable[[RunDirectory], None],
+) -> None:
+    """Train what is left of the stages of `settings`, with the (n, classes) `targets` of the n rows of `training`."""
+    previous_size = None
+    with _explain_stop(run.folder) as interruption:
+        for stage in settings.stages:
+            if progress.epochs == stage.first and stage.input_size != previous_size:
+                progress.best = -1.0  # the best model is one of the present input size
+            previous_size = stage.input_size
+            if progress.epochs >= stage.end:
+                continue
+            staged = stage.adapt(settings)
+            if model.input_shape[1] != stage.input_size:
+                model = build_model(staged, len(training.class_names), initial_weights=False)
+            with closing(TrainingBatches(staged, training, progress.epochs, targets)) as batches:
+                compile_model(model, staged, stage.phase, len(batches), targets.mean(axis=0))
+                if keras.backend.backend() != "tensorflow":  # builds the metrics: on JAX `fit` would use a batch for it
+                    model.test_on_batch(*batches[0])
+                if progress.epochs:  # also at the start of a stage: Keras ends a fit with the averaged weights
+                    run.restore(model, optimizer=progress.epochs > stage.phase_first)
+                evaluator = EpochEvaluator(staged, stage, run, progress, batches, training, validation, on_epoch)
+                model.fit(
+                    batches,
+                    initial_epoch=progress.epochs,
+                    epochs=stage.end,
+                    shuffle=False,
+                    verbose=1 if sys.stdout.isatty() else 2,
+                    callbacks=[evaluator, StopOnInterrupt(interruption)],
+                )
 
 
 def build_model(settings: TrainingSettings, classes: int, *, initial_weights: bool = True) -> Any:

@@ -16,13 +16,31 @@ from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 
 HEAD, FINE_TUNE = "head", "fine-tune"  # the two phases
+MIN_INPUT_SIZE = 16  # pixels a side
 Precision = Literal["float32", "mixed_bfloat16"]
 Balance = Literal["none", "oversample", "weights", "logit-adjusted"]
+FerPlusClean = Literal["none", "drop", "soften"]
+_CHOICES = {"precision": get_args(Precision), "balance": get_args(Balance), "ferplus_clean": get_args(FerPlusClean)}
 
 
 def _setting(default: Any, help_: str, **spec: Any) -> Any:
     """Return a dataclass field with its specification."""
     return field(default=default, metadata={"spec": SettingSpec(help_, **spec)})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run: epochs of one phase with one input size."""
+
+    phase: str  # HEAD or FINE_TUNE
+    input_size: int  # pixels a side
+    first: int  # epochs of the run that are done when it begins
+    end: int  # and when it ends
+    phase_first: int  # and when its phase begins
+
+    def adapt(self, settings: TrainingSettings) -> TrainingSettings:
+        """Return `settings` with the input size of this stage."""
+        return replace(settings, input_size=self.input_size)
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,14 @@ class TrainingSettings:
         96,
         "Input size of the network, in pixels a side.",
         reason="48-pixel faces enlarged twice: leaves 3 x 3 feature maps to pool, at a fifth of the cost of 224.",
-        low=16,
+        low=MIN_INPUT_SIZE,
+    )
+    progressive_sizes: str = _setting(
+        "",
+        "Smaller input sizes at first, with the number of fine-tuning epochs at each: 64:20,96:20; then --input-size.",
+        metavar="SIZE:EPOCHS,...",
+        reason="Small images cost less: the network learns most at them, and the last epochs fit it to its own size.",
+        unset="always --input-size",
     )
     unfreeze: int | None = _setting(
         None,
@@ -111,6 +136,13 @@ class TrainingSettings:
     ferplus_weight: float = _setting(
         0.5, "Weight of the loss of FER+'s label distributions, with --ferplus.", low=0, high=100
     )
+    ferplus_clean: FerPlusClean = _setting(  # noqa: RUF009
+        "none",
+        "Training faces whose label FER+'s votes contradict: keep, drop, or soften their labels by the votes.",
+    )
+    keep_epochs: int = _setting(
+        0, "Keep the models of this many last epochs in the folder epochs of the run, for 'trainer average'.", low=0
+    )
     precision: Precision = _setting(  # noqa: RUF009
         "float32",
         "Mixed precision is faster on GPUs and on processors with AMX or AVX512-BF16; weights stay float32.",
@@ -122,9 +154,14 @@ class TrainingSettings:
             value = getattr(self, name)
             if not spec.is_valid(value):
                 raise TrainingError(f"{name} is {value}, expected {spec.expected}")
-        for name, choices in (("precision", get_args(Precision)), ("balance", get_args(Balance))):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(choices)}")
+        if sum(epochs for _, epochs in self._early_sizes()) >= self.epochs:
+            raise TrainingError(
+                f"progressive_sizes is {self.progressive_sizes!r}, expected fewer than the {self.epochs} epochs of "
+                "fine-tuning: the last ones have the input size of the model"
+            )
 
     @property
     def total_epochs(self) -> int:
@@ -132,9 +169,29 @@ class TrainingSettings:
         return self.head_epochs + self.epochs
 
     @property
-    def phases(self) -> tuple[tuple[str, int, int], ...]:
-        """Each phase with the number of epochs that are done when it begins and when it ends."""
-        return (HEAD, 0, self.head_epochs), (FINE_TUNE, self.head_epochs, self.total_epochs)
+    def stages(self) -> tuple[Stage, ...]:
+        """The parts of the run, in order: the head, then fine-tuning, each with one input size."""
+        sizes = (*self._early_sizes(), (self.input_size, self.total_epochs))
+        stages = [Stage(HEAD, sizes[0][0], 0, self.head_epochs, 0)]
+        for size, epochs in sizes:
+            first = stages[-1].end
+            stages.append(Stage(FINE_TUNE, size, first, min(first + epochs, self.total_epochs), self.head_epochs))
+        return tuple(stages)
+
+    def _early_sizes(self) -> list[tuple[int, int]]:
+        """Return the pairs (input size, epochs) of progressive_sizes. Raises TrainingError for another form."""
+        pairs = [part.strip().split(":") for part in self.progressive_sizes.split(",") if part.strip()]
+        if not all(
+            len(pair) == 2 and all(x.isascii() and x.isdecimal() and len(x) < 6 for x in pair) for pair in pairs
+        ):
+            raise TrainingError(f"progressive_sizes is {self.progressive_sizes!r}, expected such as 64:20,96:20")
+        numbers = [(int(size), int(epochs)) for size, epochs in pairs]
+        if not all(size >= MIN_INPUT_SIZE and epochs for size, epochs in numbers):
+            raise TrainingError(
+                f"progressive_sizes is {self.progressive_sizes!r}, expected sizes of {MIN_INPUT_SIZE} or more, each "
+                "for 1 epoch or more"
+            )
+        return numbers
 
     def for_dataset(self, dataset: Dataset) -> TrainingSettings:
         """Return the settings without FER+'s loss where `dataset` has no FER+ votes."""

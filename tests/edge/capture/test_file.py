@@ -1,6 +1,7 @@
 """Videos, images, folders and patterns: intact frames are delivered, a damaged one is a gap, a bad path an error."""
 
 import os
+import struct
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -104,6 +105,49 @@ def test_a_video_without_a_decodable_frame_is_refused(tmp_path):
         next(frames(str(path)))
 
 
+@pytest.mark.parametrize(("degrees", "matrix"), [(90, (0, 1, -1, 0)), (180, (-1, 0, 0, -1)), (270, (0, -1, 1, 0))])
+def test_a_video_of_a_phone_is_turned_upright(tmp_path, degrees, matrix):
+    upright = np.zeros((64, 64, 3), np.uint8)
+    upright[:20, :40] = 200
+    writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (64, 64))
+    writer.write(np.ascontiguousarray(np.rot90(upright, degrees // 90)))
+    writer.release()
+    content = (tmp_path / "a.mp4").read_bytes()
+    at = content.index(b"tkhd") + 44  # the display matrix, ISO/IEC 14496-12 section 8.3.2
+    a, b, c, d = (each << 16 for each in matrix)
+    (tmp_path / "a.mp4").write_bytes(
+        content[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + content[at + 36 :]
+    )
+    (frame,) = frames(str(tmp_path / "a.mp4"))
+    assert np.abs(frame.color().astype(int) - upright).mean() < 5
+
+
+@pytest.mark.skipif(cv2.__version__ < "4.12", reason="OpenCV 4.11 shows stale pixels")
+def test_a_stream_that_changes_its_size_shows_the_whole_image(tmp_path):
+    image = np.zeros((96, 128, 3), np.uint8)
+    image[:, 64:] = 200
+    encoded = [cv2.imencode(".jpg", each)[1].tobytes() for each in (image, cv2.resize(image, (64, 48)))]
+    (tmp_path / "a.mjpeg").write_bytes(encoded[0] * 5 + encoded[1] * 5)
+    taken = list(frames(str(tmp_path / "a.mjpeg")))
+    assert len(taken) == 10
+    assert all(np.abs(cv2.resize(frame.color(), (128, 96)).astype(int) - image).mean() < 5 for frame in taken)
+
+
+def test_a_video_that_opencv_does_not_decode_is_named_with_its_codec(tmp_path):
+    path = write_video(tmp_path / "video.avi")
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"zzz9"))
+    with pytest.raises(CameraError, match=r"video\.avi: .*AVI file with zzz9 video; .*ffmpeg -i \S+/video\.avi -c:v "):
+        next(frames(str(path)))
+
+
+def test_an_image_of_an_iphone_is_named_with_what_to_do(tmp_path, caplog):
+    write_image(tmp_path / "a.png")
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    assert len(list(frames(str(tmp_path)))) == 1
+    (message,) = caplog.messages
+    assert "HEIC images are not read; convert it to JPEG" in message
+
+
 def test_a_truncated_video_is_refused(tmp_path):
     path = write_video(tmp_path / "video.mp4")
     path.write_bytes(path.read_bytes()[:-400])  # its index is at the end
@@ -180,6 +224,7 @@ def test_a_video_that_states_too_many_frames_ends(tmp_path, monkeypatch):
     class Endless:
         def __init__(self, _):
             self.read = lambda: (False, None)
+            self.set = lambda *_: True
             self.isOpened = lambda: True
             self.release = lambda: None
 

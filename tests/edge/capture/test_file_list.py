@@ -72,7 +72,7 @@ def test_bad_entries_of_a_folder_are_listed_with_their_reason(tmp_path):
     (tmp_path / "b.jpg").symlink_to("gone.jpg")
     (tmp_path / "c.jpg").mkdir()
     os.mkfifo(tmp_path / "d.jpg")
-    (tmp_path / "e.heic").touch()
+    (tmp_path / "e.txt").touch()
     reasons = [each.problem for each in list_files([str(tmp_path)])]
     words = ("", "does not exist", "a folder", "not a regular file", "its name")
     assert [word in reason for word, reason in zip(words, reasons, strict=True)] == [True] * 5

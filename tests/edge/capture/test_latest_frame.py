@@ -2,13 +2,16 @@
 
 import threading
 import time
+from functools import partial
 from itertools import count
 
+import numpy as np
 import pytest
 
 from edge.capture import latest_frame
+from edge.capture.encoded_frame import EncodedFrame
 from edge.capture.latest_frame import LatestFrame
-from edge.errors import CameraError
+from edge.errors import CameraError, ImageError
 from tests.support.fakes import frame
 from tests.support.kiosk import wait_until
 
@@ -80,6 +83,43 @@ def test_a_slow_reader_gets_the_newest_frame(camera):
         assert next(frames).index == 3
         camera.deliver(frame(index=4))
         assert next(frames).index == 4
+        camera.deliver(END)
+
+
+def encoded_frame(index, decode_gray):
+    return EncodedFrame(decode_gray, lambda: pytest.fail("color is not asked for"), index / 30, index, 100 + index / 30)
+
+
+def test_only_the_frame_that_the_reader_takes_is_decoded(camera):
+    decoded = []
+
+    def decode(index):
+        decoded.append((index, threading.current_thread()))
+        return np.full((48, 64), index, np.uint8)
+
+    with LatestFrame(camera.frames()) as frames:
+        for index in (0, 1, 2):
+            camera.deliver(encoded_frame(index, partial(decode, index)))
+        camera.wait_until_asked()
+        frame = next(frames)
+        camera.deliver(END)
+    assert decoded == [(2, threading.current_thread())]
+    assert (frame.index, frame.time, frame.captured_at) == (2, 2 / 30, 100 + 2 / 30)
+    assert (frame.gray == 2).all()
+
+
+def test_a_reader_waits_for_a_frame_that_is_not_damaged(camera):
+    def fail():
+        raise ImageError("damaged")
+
+    with LatestFrame(camera.frames()) as frames:
+        taken = []
+        reader = threading.Thread(target=lambda: taken.append(next(frames).index))
+        reader.start()
+        camera.deliver(encoded_frame(0, fail))
+        camera.deliver(encoded_frame(1, lambda: np.zeros((48, 64), np.uint8)))
+        reader.join(TIMEOUT_SECONDS)
+        assert taken == [1]
         camera.deliver(END)
 
 

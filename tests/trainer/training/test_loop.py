@@ -462,9 +462,59 @@ def test_run_learns_the_soft_targets_of_its_teachers(run, loop, settings, tmp_pa
     monkeypatch.setattr(loop, "TrainingBatches", RecordedBatches)
     settings = replace(settings, teachers=(run,), distill_weight=0.5, epochs=1, head_epochs=0)
     loop.train(settings, DATA, tmp_path / "run")
-    expected = loop.soft_targets([run], DATA.split(TRAINING), 0.5)
+    rows = DATA.split(TRAINING)
+    expected = loop.soft_targets(loop.one_hot(rows), loop.teacher_predictions([run], rows), 0.5)
     assert used[0] == pytest.approx(expected, abs=1e-5)
     assert 0.5 < used[0].max() < 1
+
+
+def test_resumed_run_reads_what_its_teachers_predicted(run, loop, settings, tmp_path, monkeypatch, caplog):
+    settings = replace(settings, teachers=(run,), epochs=1)
+    loop.train(settings, DATA, tmp_path / "run")
+    assert "mean of 1 teachers: PublicTest accuracy" in caplog.text
+    before = read_files(tmp_path / "run" / "teachers")
+    (tmp_path / "run" / "last.npz").unlink()  # as if the run had stopped in its first epoch
+    monkeypatch.setattr("trainer.training.teachers.open_model", None)
+    loop.train(settings, DATA, tmp_path / "run", resume=True)
+    assert len(before) == 2  # Training and PublicTest
+    assert read_files(tmp_path / "run" / "teachers") == before
+
+
+def test_runs_share_the_predictions_in_a_cache(run, loop, settings, tmp_path):
+    settings, cache = replace(settings, teachers=(run,), epochs=1, head_epochs=0), tmp_path / "cache"
+    loop.train(settings, DATA, tmp_path / "run", teacher_cache=cache)
+    assert len(list(cache.iterdir())) == 2
+    assert not (tmp_path / "run" / "teachers").exists()
+
+
+def test_doubtful_rows_are_dropped_with_their_targets(run, loop, settings, tmp_path, caplog):
+    votes = np.zeros((len(DATA), 10), np.uint8)
+    votes[5, 9] = 10  # a Training face that is no face
+    data = replace(DATA, ferplus_votes=votes)
+    settings = replace(settings, ferplus_clean="drop", epochs=1, head_epochs=0, teachers=(run,), batch_size=111)
+    loop.train(settings, data, tmp_path / "run")
+    assert "left out: 1 of 112 Training faces" in caplog.text
+    saved = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert sum(saved["training"].values()) == 111
+    assert sum(saved["validation"].values()) == 28
+
+
+@pytest.mark.parametrize(
+    ("mode", "rows", "largest"), [("none", 112, 1), ("drop", 111, 1), ("soften", 112, 0.5 + 0.5 / 7)]
+)
+def test_cleaning_decides_rows_and_targets(mode, rows, largest, loop, settings):
+    votes = np.zeros((len(DATA), 10), np.uint8)
+    votes[5, 9] = 10
+    training = replace(DATA, ferplus_votes=votes).split(TRAINING)
+    kept, targets = loop.label_targets(replace(settings, ferplus_clean=mode), training)
+    assert (len(kept), len(targets)) == (rows, 112)
+    assert targets[5].max() == pytest.approx(largest)
+
+
+def test_cleaning_without_votes_starts_no_run(loop, settings, tmp_path):
+    with pytest.raises(TrainingError, match="--ferplus"):
+        loop.train(replace(settings, ferplus_clean="drop"), DATA, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_starts_from_the_weights_of_an_earlier_run(run, loop, settings, tmp_path):
@@ -486,6 +536,69 @@ def test_mixed_precision_run_gives_a_float32_model(loop, settings, tmp_path):
     assert {layer.compute_dtype for layer in (backbone, *backbone.layers)} == {"float32"}
     last = read_history(tmp_path / "run")[-1]
     assert public_test(best).accuracy == pytest.approx(float(last["val_accuracy"]), abs=0.15)
+
+
+# --- progressive input sizes, epochs that are kept ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def progressive(settings):
+    """Settings of a run at 16, then 24, then 32 pixels."""
+    return replace(settings, backbone="small_cnn", alpha=0.25, progressive_sizes="16:1,24:1", epochs=3, keep_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def progressive_run(progressive, loop, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("progressive") / "run"
+    loop.train(progressive, DATA, folder)
+    return folder
+
+
+def test_input_grows_over_the_epochs_and_the_schedule_goes_on(progressive_run, progressive, loop):
+    rows = read_history(progressive_run)
+    assert [(row["phase"], row["input_size"]) for row in rows] == [
+        ("head", "16"),
+        ("fine-tune", "16"),
+        ("fine-tune", "24"),
+        ("fine-tune", "32"),
+    ]
+    schedule = loop.learning_rate_schedule(progressive, 7)
+    expected = [float(schedule(steps)) for steps in (7, 14, 21)]
+    assert [float(row["learning_rate"]) for row in rows[1:]] == pytest.approx(expected, abs=1e-7)
+
+
+def test_best_model_of_a_progressive_run_has_the_last_size(progressive_run):
+    from trainer import keras_file
+
+    assert keras_file.load(progressive_run / "best.keras").input_shape == (None, 32, 32, 1)
+    last = read_history(progressive_run)[-1]
+    assert public_test(progressive_run / "best.keras").accuracy == pytest.approx(float(last["val_accuracy"]), abs=1e-5)
+
+
+def test_kept_epoch_is_the_evaluated_model(progressive_run):
+    assert [file.name for file in (progressive_run / "epochs").iterdir()] == ["004.keras"]
+    last = read_history(progressive_run)[-1]
+    loss = public_test(progressive_run / "epochs" / "004.keras").loss
+    assert loss == pytest.approx(float(last["val_loss"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("epoch", [2, 3], ids=["before-24", "before-32"])
+def test_progressive_run_resumes_to_the_same_result(
+    epoch, progressive, progressive_run, loop, train_with_interrupt, tmp_path
+):
+    with pytest.raises(TrainingError, match=r"^stopped; .*--resume$"):
+        train_with_interrupt(progressive, tmp_path / "run", epoch)
+    loop.train(progressive, DATA, tmp_path / "run", resume=True)
+    assert compared_columns(tmp_path / "run") == pytest.approx(compared_columns(progressive_run), abs=1e-5)
+    expected, found = read_weights(progressive_run), read_weights(tmp_path / "run")
+    assert all(found[key] == pytest.approx(expected[key], abs=1e-4) for key in expected)
+
+
+def test_size_that_the_backbone_cannot_take_starts_no_run(loop, settings, tmp_path):
+    settings = replace(settings, backbone="mobilenet_v2", input_size=48, progressive_sizes="16:1")
+    with pytest.raises(TrainingError, match="mobilenet_v2 needs an input size of at least 32, found 16"):
+        loop.train(settings, DATA, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # --- runs that cannot start -----------------------------------------------------------------------------------------

@@ -29,6 +29,14 @@ def test_every_setting_is_specified_but_data_and_augmentation():
         ("distill_weight", float("nan")),
         ("precision", "float16"),
         ("balance", "full"),
+        ("ferplus_clean", "all"),
+        ("keep_epochs", -1),
+        ("progressive_sizes", "64"),
+        ("progressive_sizes", "64:2:3"),
+        ("progressive_sizes", "a:2"),
+        ("progressive_sizes", "8:2"),
+        ("progressive_sizes", "64:0"),
+        ("progressive_sizes", "64:15"),  # none of the 15 epochs is left for the size of the model
     ],
 )
 def test_value_out_of_range_is_named(name, value):
@@ -46,3 +54,22 @@ def test_files_are_saved_by_name():
 def test_ferplus_weight_is_0_for_data_without_votes():
     assert TrainingSettings().ferplus_weight > 0
     assert TrainingSettings().for_dataset(faces.tiny()).ferplus_weight == 0
+
+
+def test_stages_are_the_head_and_each_input_size():
+    settings = TrainingSettings(progressive_sizes=" 64:3, 80:2", input_size=128, head_epochs=1, epochs=10)
+    stages = [(each.phase, each.input_size, each.first, each.end, each.phase_first) for each in settings.stages]
+    assert stages == [
+        ("head", 64, 0, 1, 0),
+        ("fine-tune", 64, 1, 4, 1),
+        ("fine-tune", 80, 4, 6, 1),
+        ("fine-tune", 128, 6, 11, 1),
+    ]
+
+
+def test_run_of_one_size_has_two_stages():
+    stages = TrainingSettings(head_epochs=0, epochs=4).stages
+    assert [(each.phase, each.input_size, each.first, each.end) for each in stages] == [
+        ("head", 96, 0, 0),
+        ("fine-tune", 96, 0, 4),
+    ]
