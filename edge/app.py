@@ -6,14 +6,12 @@ import json
 import logging
 import math
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from edge.capture import registry as cameras
 from edge.config.settings import RunSettings
@@ -21,6 +19,7 @@ from edge.detection import registry as detectors
 from edge.errors import CameraError, ImageError, UsageError
 from edge.inference import model_file, prior
 from edge.sinks import registry as sink_registry
+from edge.system.stop_signals import StopSignals
 from edge.types import Frame, FrameResult, InferenceStats, RunInfo
 
 if TYPE_CHECKING:
@@ -310,29 +309,6 @@ class CameraOpener:
             self._logged.add(source)
             _log.info("source: %s (%s)", source, reason)
         return cameras.frames(source), cameras.can_reconnect(source)
-
-
-class StopSignals:
-    """Whether SIGINT (Ctrl-C) or SIGTERM arrived: the run then ends in order. A second signal exits at once."""
-
-    def __init__(self) -> None:
-        self._received = False
-
-    def __call__(self) -> bool:
-        return self._received
-
-    def __enter__(self) -> Self:
-        def receive(number: int, _: Any) -> None:
-            if self._received:
-                sys.exit(128 + number)
-            self._received = True
-
-        self._before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 class RunLimit:

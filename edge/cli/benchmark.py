@@ -61,6 +61,7 @@ def benchmark(
     from edge.diagnostics.benchmark_text import text
     from edge.inference.classifier import Classifier
     from edge.system.atomic_file import atomic_write
+    from edge.system.stop_signals import StopSignals
 
     # Without idling: frames without a face must not look like a slow machine.
     settings = RunSettings(
@@ -79,7 +80,7 @@ def benchmark(
     processor = app.make_processor(
         settings, classifier, live=cameras.is_live(source), images=cameras.has_images(source)
     )
-    with app.StopSignals() as stopped:
+    with StopSignals() as stopped:
         report = measure(settings, classifier, processor, quick=quick, baseline=baseline, stopped=stopped)
     typer.echo(text(report))
     if as_json:

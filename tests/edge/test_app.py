@@ -1,6 +1,4 @@
-"""A run is built from its settings: limits, threads, and signals."""
-
-import signal
+"""A run is built from its settings: limits and threads."""
 
 import pytest
 
@@ -34,18 +32,6 @@ def test_only_a_live_source_idles_and_has_a_thread(monkeypatch, source, idle_fps
     assert app.run(settings).stats.frames == 1
     assert limits == [(500.0, expected)]
     assert threads == ([source] if source == "synthetic" else [])
-
-
-def test_the_first_signal_stops_and_the_second_exits():
-    before = signal.getsignal(signal.SIGTERM)
-    with app.StopSignals() as stopped:
-        assert not stopped()
-        signal.raise_signal(signal.SIGTERM)
-        assert stopped()
-        with pytest.raises(SystemExit) as ended:
-            signal.raise_signal(signal.SIGINT)
-        assert ended.value.code == 130
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_the_run_limit_is_the_signal_or_the_duration():
