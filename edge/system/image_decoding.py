@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import cv2
@@ -30,7 +31,8 @@ def decode_image(
     max_bytes: int | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> NDArray[np.uint8]:
-    """Return the image as (height, width, 3) BGR, upright by its EXIF orientation.
+    """Return the image as (height, width, 3) BGR, upright as its EXIF or AVIF orientation says; of a
+    GIF or an animation the first image.
 
     Nothing that a decoder prints reaches stderr; lines that other threads log there meanwhile are lost as well.
 
@@ -55,12 +57,15 @@ def decode_image(
         except (cv2.error, MemoryError):  # more pixels than in the header, or a limit of OpenCV
             decoded = None
     if decoded is None:
+        if re.search(rf"\b{header.format}: +NO\b", cv2.getBuildInformation()):
+            raise ImageError(f"OpenCV {cv2.__version__} reads no {header.format} images; convert it to JPEG")
         raise ImageError(f"the {header.format} image is damaged: it cannot be decoded")
     scale = 1.0 if max_side is None else max_side / max(decoded.shape)
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in decoded.shape[1::-1])
         decoded = cv2.resize(decoded, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(decoded, np.uint8)
+    upright = np.rot90(decoded, header.quarter_turns)
+    return np.ascontiguousarray(upright if header.flip is None else np.flip(upright, header.flip), np.uint8)
 
 
 def _reduction(header: ImageHeader, max_side: int | None) -> int:

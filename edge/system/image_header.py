@@ -1,19 +1,22 @@
-"""Reads size and decoding cost of an image from its header: JPEG, PNG, WebP, TIFF, BMP, PNM.
+"""Reads size and decoding cost of an image from its header: JPEG, PNG, WebP, TIFF, BMP, PNM, GIF, AVIF.
 
 An image of some kilobytes can decode to gigabytes, or keep a decoder busy for hours. So nothing is decoded before its
-header has been read, and a format that is not in this module is refused.
+header has been read, and a format that is not in this module is refused. An AVIF stream may be larger than its header
+states: libavif, which decodes it, stops at 268 million pixels.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.errors import ImageError
+from edge.system.iso_boxes import find_boxes, read_brands
 
-FORMATS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "PNM")
+FORMATS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "PNM", "GIF", "AVIF")
 
 # JPEG markers, ITU-T T.81 table B.1. Only the three Huffman-coded modes that cameras and programs write are read.
 _EOI, _SOS = 0xD9, 0xDA
@@ -31,7 +34,19 @@ _SIGNATURES = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
     b"BM": "BMP",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
 }
+# Formats that OpenCV does not read, by signature, and by brand of the ISO base media file format.
+_UNREAD_SIGNATURES = {
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"8BPS": "Photoshop",
+    b"<svg": "SVG",
+}
+_HEIC_BRANDS = ("heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1")
 _PNM = re.compile(rb"P[1-6](?:\s|#[^\n]{0,500}\n){1,100}(\d{1,9})(?:\s|#[^\n]{0,500}\n){1,100}(\d{1,9})\s")
 _TIFF_TYPES = {3: "H", 4: "I"}  # SHORT and LONG
 _TIFF_COMPRESSIONS = {1, 5, 8, 32773, 32946}  # none, LZW, Deflate, PackBits: TIFF 6.0 and Adobe's supplements
@@ -47,6 +62,8 @@ class ImageHeader:
     height: int  # pixels
     buffer_bytes: int = 0  # that the decoder needs besides the decoded pixels
     scans: int = 1  # passes over the whole image
+    quarter_turns: int = 0  # counterclockwise, that make the decoded image upright; OpenCV applies EXIF itself
+    flip: int | None = None  # after the turn: 0 exchanges top and bottom, 1 left and right
 
     @property
     def pixels(self) -> int:
@@ -67,6 +84,8 @@ def read_header(content: bytes, formats: Sequence[str] = FORMATS) -> ImageHeader
     Raises ImageError if it is damaged, or of no accepted format.
     """
     name = _find_format(content)
+    if unread := _find_unread_format(content):
+        raise ImageError(f"{unread} images are not read; convert it to JPEG")
     if name not in formats:
         raise ImageError(f"not a {', '.join(formats[:-1])} or {formats[-1]} image")
     try:
@@ -82,7 +101,20 @@ def _find_format(content: bytes) -> str:
             return name
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "WebP"
+    if "avif" in read_brands(content[:200]):
+        return "AVIF"
     return "PNM" if _PNM.match(content) else ""
+
+
+def _find_unread_format(content: bytes) -> str:
+    """Return the name of a format that people have, but that is not read; empty if it is none."""
+    for signature, name in _UNREAD_SIGNATURES.items():
+        if content.startswith(signature):
+            return name
+    brands = read_brands(content[:200])
+    if brands[:1] == ["avis"]:  # its frames have sizes of their own
+        return "animated AVIF"
+    return "HEIC" if brands and brands[0] in _HEIC_BRANDS and "avif" not in brands else ""
 
 
 def _read_jpeg(content: bytes) -> ImageHeader:
@@ -214,6 +246,29 @@ def _read_pnm(content: bytes) -> ImageHeader:
     return ImageHeader("PNM", int(found[1]), int(found[2]))
 
 
+def _read_gif(content: bytes) -> ImageHeader:
+    """Read the logical screen; the first image is drawn on it in four bytes a pixel."""
+    width, height = struct.unpack_from("<HH", content, 6)
+    return ImageHeader("GIF", width, height, 8 * width * height)
+
+
+def _read_avif(content: bytes) -> ImageHeader:
+    """Read the properties of the items, ISO/IEC 23008-12: the image may be composed of tiles, and have a mask."""
+    file = io.BytesIO(content)
+
+    def properties(kind: str) -> list[bytes]:
+        return [box.read(file, 12) for box in find_boxes(file, f"meta/iprp/ipco/{kind}", 0, len(content))]
+
+    sizes = [struct.unpack_from(">II", each, 4) for each in properties("ispe")]
+    if not sizes:
+        raise ImageError("the AVIF image is damaged")
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    turns = [each[0] & 3 for each in properties("irot")]
+    flips = [each[0] & 1 for each in properties("imir")]
+    # Up to 16 bits for each of three components and a mask, and a copy in RGBA.
+    return ImageHeader("AVIF", width, height, 12 * width * height, 1, *turns[:1] or [0], *flips[:1])
+
+
 _READERS: dict[str, Callable[[bytes], ImageHeader]] = {
     "JPEG": _read_jpeg,
     "PNG": _read_png,
@@ -221,4 +276,6 @@ _READERS: dict[str, Callable[[bytes], ImageHeader]] = {
     "TIFF": _read_tiff,
     "BMP": _read_bmp,
     "PNM": _read_pnm,
+    "GIF": _read_gif,
+    "AVIF": _read_avif,
 }

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from edge.config.image_formats import IMAGE_SUFFIXES
+from edge.config.image_formats import READ_IMAGE_SUFFIXES
 from edge.errors import ImageError
 from edge.system.image_decoding import MAX_IMAGE_PIXELS, decode_image
 from trainer.errors import DataError
 
 # Of images whose suffix says what they are. Others are recognized by their first bytes.
-READ_SUFFIXES = (*IMAGE_SUFFIXES, ".jfif", ".jpe", ".gif", ".avif", ".heic", ".heif")
+READ_SUFFIXES = READ_IMAGE_SUFFIXES
 MAX_IMAGE_BYTES = 64 << 20
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
@@ -79,6 +79,11 @@ def begins_as_image(head: bytes) -> bool:
 def decode_gray(content: bytes) -> NDArray[np.uint8]:
     """Return the image in `content` as (height, width) gray levels; see `decode_color`."""
     return cv2.cvtColor(decode_color(content), cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+
+
+def decode_rgb(content: bytes) -> NDArray[np.uint8]:
+    """Return the image in `content` as (height, width, 3) red, green and blue; see `decode_color`."""
+    return np.ascontiguousarray(decode_color(content)[..., ::-1])
 
 
 def decode_color(content: bytes) -> NDArray[np.uint8]:

@@ -1,18 +1,21 @@
 """What an image costs is known before it is decoded; what costs too much, or is not known, is refused."""
 
+import io
+import re
 import struct
 import zlib
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edge.errors import ImageError
 from edge.system import image_decoding
 from edge.system.image_decoding import decode_image
 from edge.system.image_header import read_header
 from tests.support.image_files import encode, jpeg_in_scans, tiff_header
+from tests.support.video_files import box
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -23,6 +26,17 @@ def png_header(width: int, height: int) -> bytes:
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def avif_header(width: int, height: int) -> bytes:
+    """Return an AVIF without pixels, of one item with a size."""
+    size = box(b"ispe", struct.pack(">III", 0, width, height))
+    meta = box(b"meta", bytes(4) + box(b"iprp", box(b"ipco", size)))
+    return box(b"ftyp", b"avif\0\0\0\0avifmif1") + meta
+
+
+def opencv_lacks(kind: str) -> bool:
+    return re.search(rf"\b{kind}: +NO\b", cv2.getBuildInformation()) is not None
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +102,13 @@ def test_animation_needs_memory_for_its_frames(image):
         (b"BM" + bytes(12) + struct.pack("<Iii", 40, 30_000, -30_000), "30000 x 30000 pixels"),
         (b"P6 # comment\n 30000\n30000 255\n", "30000 x 30000 pixels"),
         (b"RIFF....WEBPVP8X" + bytes(8) + b"\xff" * 6, "16777216 x 16777216 pixels"),
-        (b"", "not a JPEG, PNG, WebP, TIFF, BMP or PNM image"),
-        (b"GIF89a" + bytes(100), "not a JPEG, PNG, WebP, TIFF, BMP or PNM image"),
-        (b"\0\0\0\x20ftypavif" + bytes(100), "not a JPEG, PNG, WebP, TIFF, BMP or PNM image"),
+        (b"GIF89a" + struct.pack("<HH", 60_000, 60_000), "the GIF image has 60000 x 60000 pixels"),
+        (avif_header(30_000, 20_000), "the AVIF image has 30000 x 20000 pixels"),
+        (b"\0\0\0\x20ftypavif" + bytes(100), "the AVIF image is damaged"),
+        (b"\0\0\0\x18ftypavis\0\0\0\0avismif1", "animated AVIF images are not read; convert it to JPEG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC images are not read; convert it to JPEG"),
+        (b"\xff\x0a" + bytes(50), "JPEG XL images are not read"),
+        (b"", "not a JPEG, PNG, WebP, TIFF, BMP, PNM, GIF or AVIF image"),
         (b"\xff\xd8\xff", "incomplete"),
         (b"\xff\xd8" + bytes(100), "damaged"),
         (b"\xff\xd8\xff\xe0\0\1", "damaged"),
@@ -131,11 +149,35 @@ def test_downscaling_jpeg_needs_memory_for_the_small_image_only(image):
         decode_image(content, max_bytes=150_000)
 
 
-def test_exif_orientation_turns_the_image_upright(image):
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG", "AVIF"])
+def test_orientation_turns_the_image_upright(image, kind, orientation):
+    if kind != "JPEG" and opencv_lacks("AVIF"):
+        pytest.skip("OpenCV 4.11 reads the EXIF orientation of JPEG only, and no AVIF")
     exif = Image.Exif()
-    exif[0x0112] = 6
-    for kind in ("JPEG", "WEBP", "PNG")[: 1 if cv2.__version__ < "4.12" else 3]:
-        assert decode_image(encode(image, kind, exif=exif)).shape == (512, 300, 3)
+    exif[0x0112] = orientation
+    content = encode(image[:60, :90], kind, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB"))[..., ::-1]
+    decoded = decode_image(content)
+    assert decoded.shape == expected.shape
+    assert np.abs(decoded.astype(int) - expected).mean() < 2
+
+
+def test_gif_is_its_first_image(image):
+    if opencv_lacks("GIF"):
+        pytest.skip("OpenCV 4.11 reads no GIF")
+    frames = {"save_all": True, "append_images": [Image.fromarray(255 - image)]}
+    decoded = decode_image(encode(image, "GIF", **frames))
+    assert decoded.shape == image.shape
+    assert np.abs(decoded.astype(int) - image).mean() < 10
+
+
+@pytest.mark.parametrize("kind", ["GIF", "AVIF"])
+def test_format_that_opencv_was_built_without_is_named(image, kind, monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    AVIF:     NO\n    GIF:     NO\n")
+    with pytest.raises(ImageError, match=rf"OpenCV 4\.\S+ reads no {kind} images; convert it to JPEG"):
+        decode_image(encode(image, kind))
 
 
 def test_decoder_prints_nothing(image, capfd):

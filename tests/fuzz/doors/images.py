@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from edge.system.image_decoding import decode_image
 from tests.fuzz.door import Door
@@ -19,6 +20,8 @@ def seeds() -> list[bytes]:
         encode(image, "JPEG", progressive=True),
         encode(image, "WEBP", lossless=True),
         *(encode(image, "TIFF", compression=each) for each in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")),
+        encode(image, "GIF"),
+        encode(image, "AVIF", exif=Image.Exif().tobytes()),
         jpeg_in_scans(64, 3),
         tiff_header(64, 64),
     ]
@@ -57,6 +60,7 @@ DOOR = Door(
             b"ALPH",
             b"EXIF",
         ),
+        *(b"GIF89a", b"\x21\xf9\4", b"ftypavif", b"ispe\0\0\0\0\0\1\0\0", b"irot", b"av1C", b"iloc"),
         *(b"II*\0", b"MM\0*", b"\0\1\4\0", b"\1\1\4\0", b"\3\1\3\0", b"P3\n", b"P5\n", b"65535 65535\n"),
     ),
     test_inputs=1500,
