@@ -130,7 +130,8 @@ class FrameResult:
 class Sink(Protocol):
     """A destination for results: opened when entered, closed when left, whatever happened.
 
-    A sink with a true attribute `reopens` may be entered again after a failure without losing anything.
+    A sink with a true attribute `reopens` may be entered again after a failure without losing anything. One that writes
+    a file or into a folder has its path as the attribute `output`: two sinks of a run must not have the same.
     """
 
     def __enter__(self) -> Self: ...

@@ -110,7 +110,7 @@ class Sink:
         folder, options = parse("csv", argument, {"days": number(1, 36_500), "max-mb": number(1, 100_000)})
         if not folder:
             raise UsageError("sink csv: no folder found, expected csv:FOLDER, as csv:log")
-        self._folder = expand_path(folder)
+        self.output = self._folder = expand_path(folder)
         self._days, self._max_mb = options.get("days", DEFAULT_DAYS), options.get("max-mb", DEFAULT_MAX_MB)
         self._live = run.live
         self._run_id = os.urandom(3).hex()  # after a reboot neither the process ID nor the time need to differ

@@ -10,14 +10,18 @@ exits, as `head` does, ends any run without a message.
 from __future__ import annotations
 
 import logging
+import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edge.errors import EmotionEdgeError
+from edge.errors import EmotionEdgeError, UsageError
+from edge.system.paths import display_name
 from edge.types import FrameResult, Sink
 
 REOPEN_SECONDS = 60.0  # a full disk is not emptied sooner
@@ -33,9 +37,12 @@ class SinkGroup:
         sinks: by their spec, as the user wrote it.
         live: whether the run continues when a sink fails.
         clock: in seconds; injected by tests.
+
+    Raises UsageError if two sinks write to the same file.
     """
 
     def __init__(self, sinks: Mapping[str, Sink], live: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        check_different(sinks)
         self._sinks, self._live, self._clock = dict(sinks), live, clock
         self._open: dict[str, Sink] = {}
         self._errors: dict[str, Exception] = {}  # of failed sinks, until they have recovered
@@ -119,3 +126,27 @@ class SinkGroup:
             except Exception as failure:  # noqa: BLE001 (the other sinks are closed all the same)
                 first = first or failure
         return first
+
+
+def check_different(sinks: Mapping[str, Sink]) -> None:
+    """Raise UsageError if two of `sinks` (by their spec) write to the same file.
+
+    A sink names what it writes to by its attribute `output`, a path or None. A device or a FIFO may have several, and a
+    folder one of each kind: their files have other names.
+    """
+    known: dict[object, str] = {}
+    for spec, sink in sinks.items():
+        output: Path | None = getattr(sink, "output", None)
+        if output is None:
+            continue
+        identity: object = (type(sink), os.path.realpath(output))  # of a folder, and of a file that does not exist yet
+        with suppress(OSError):
+            status = output.stat()
+            if stat.S_ISREG(status.st_mode):
+                identity = (status.st_dev, status.st_ino)
+            elif not stat.S_ISDIR(status.st_mode):
+                continue
+        if (other := known.setdefault(identity, spec)) != spec:
+            raise UsageError(
+                f"sinks {display_name(other)} and {display_name(spec)} write to the same place; name another one"
+            )

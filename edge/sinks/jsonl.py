@@ -47,6 +47,7 @@ class QueuedLine(NamedTuple):
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         self._path = expand_path(argument) if argument else None
+        self.output = self._path
         self.reopens = self._path is not None
         self._name = f"jsonl:{display_name(self._path) if self._path else 'stdout'}"
         self._run = run

@@ -64,6 +64,7 @@ class ImageWriter(Protocol):
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
         self._run, self._path = run, expand_path(argument)
+        self.output = self._path
         self._is_folder = argument.endswith("/") or (bool(argument) and self._path.is_dir())
         suffix = Path(FOLDER_NAME).suffix if self._is_folder else self._path.suffix.lower()
         if suffix not in (*CODECS, *COLOR_IMAGE_SUFFIXES):

@@ -1,11 +1,14 @@
 """A failed sink is logged once and affects neither a live run nor the other sinks; it ends a run over files."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
-from edge.errors import SinkError
+from edge.errors import SinkError, UsageError
+from edge.sinks import registry
 from edge.sinks.group import CONFIRM_SECONDS, REOPEN_SECONDS, SinkGroup
+from edge.types import RunInfo
 from tests.support.fakes import FakeClock, frame_result
 
 DISK_FULL = SinkError("jsonl:x: cannot be written (No space left on device)")
@@ -180,3 +183,42 @@ def test_an_error_of_closing_is_raised_after_all_are_closed(calls):
 def test_an_error_of_closing_does_not_hide_the_run_s_error(calls):
     with pytest.raises(KeyError), SinkGroup({"a": FailingSink(calls, "a", close_error=DISK_FULL)}, live=True):
         raise KeyError
+
+
+class FileSink:
+    """A sink that writes to `output`."""
+
+    def __init__(self, output):
+        self.output = output
+
+
+class OtherFileSink(FileSink):
+    """A sink of another kind."""
+
+
+def test_two_sinks_that_write_the_same_file_are_refused(tmp_path):
+    (tmp_path / "old").touch()
+    (tmp_path / "link").symlink_to("old")
+    (tmp_path / "new-link").symlink_to("new")
+    (tmp_path / "hard").hardlink_to(tmp_path / "old")
+    for one, other in (("old", "old"), ("old", "link"), ("old", "hard"), ("new", "new"), ("new", "new-link")):
+        paths = tmp_path / one, tmp_path / other
+        with pytest.raises(UsageError, match="sinks a and b write to the same place"):
+            SinkGroup(dict(zip("ab", map(FileSink, paths), strict=True)), live=False)
+
+
+def test_sinks_of_different_files_and_of_one_device_are_opened(tmp_path):
+    (tmp_path / "old").touch()
+    outputs = tmp_path / "old", tmp_path / "new", tmp_path, Path("/dev/null"), Path("/dev/null"), None, None
+    SinkGroup({str(number): FileSink(output) for number, output in enumerate(outputs)}, live=False)
+    SinkGroup({"a": FileSink(tmp_path), "b": OtherFileSink(tmp_path)}, live=False)
+    with pytest.raises(UsageError):
+        SinkGroup({"a": FileSink(tmp_path / "old"), "b": OtherFileSink(tmp_path / "old")}, live=False)
+    with pytest.raises(UsageError):
+        SinkGroup({"a": FileSink(tmp_path), "b": FileSink(tmp_path)}, live=False)
+
+
+@pytest.mark.parametrize("spec", ["jsonl:{}/a", "video:{}/a.png", "video:{}", "csv:{}", "csv:{},days=2"])
+def test_each_sink_of_a_file_names_it(tmp_path, spec):
+    output = registry.find(spec.format(tmp_path))(RunInfo(live=True)).output
+    assert output == Path(spec.format(tmp_path).partition(":")[2].partition(",")[0])
