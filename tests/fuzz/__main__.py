@@ -62,8 +62,9 @@ def main() -> None:
 
 def run_rounds(campaign: Campaign, doors: Sequence[str], seed: int) -> None:
     """Try the inputs of a campaign at `doors` that have not been tried yet, and print the table after each round."""
+    cheap_first = sorted(doors, key=lambda name: -find(name).campaign_inputs)
     for turn in range(1, ROUNDS + 1):
-        for name in doors:
+        for name in cheap_first:
             due = find(name).campaign_inputs * turn // ROUNDS - campaign.tally(name, seed).tried
             if due > 0:
                 campaign.run(name, seed, inputs=due)

@@ -22,6 +22,7 @@ releases=0.1.0+g1a2b3c4 1
 installer=yes
 root=yes
 """
+TIMEOUT_SECONDS = 1000  # long, since a campaign runs behind all other processes
 ACTIONS: tuple[list[str], ...] = ([], ["--status"], ["--rollback"])
 STATUSES = (0, 0, 0, 1, 255)
 SSH = '#!/bin/sh\ncat "$ANSWER"\ncat "$ANSWER" >&2\nexit "$STATUS"\n'
@@ -48,7 +49,7 @@ def receive(content: bytes) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=100,
+        timeout=TIMEOUT_SECONDS,
         check=False,
         cwd=folder,
         env={**os.environ, "EMOTION_EDGE_SSH": str(folder / "ssh"), "ANSWER": str(answer), "STATUS": str(status)},

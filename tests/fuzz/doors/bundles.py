@@ -15,6 +15,7 @@ from tests.fuzz.door import Door
 from tests.support.board import INSTALLER, TARGET, Board, bundle, fake_programs, seal, unit
 from tests.support.hostile_text import TOKENS, check_harmless
 
+TIMEOUT_SECONDS = 1000  # long, since a campaign runs behind all other processes
 SEPARATOR = b"\n====\n"
 
 
@@ -42,7 +43,7 @@ def receive(content: bytes) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=100,
+        timeout=TIMEOUT_SECONDS,
         check=False,
         env=board.environment,
     )
