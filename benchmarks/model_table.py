@@ -12,22 +12,17 @@ row is both cheaper and more accurate than a shipped model. Needs .venv-test, wh
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
-
-import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.common import make_parser
 from edge.errors import EmotionEdgeError
 from edge.inference import model_file
-from edge.system.atomic_file import atomic_path, atomic_write
+from edge.system.atomic_file import atomic_write
 from trainer import keras_backend
 from trainer.data.dataset import PUBLIC_TEST, Dataset
 from trainer.data.loader import load_dataset
@@ -116,7 +111,6 @@ class TableTrainer:
 
     def __init__(self, settings: TrainingSettings, dataset: Dataset, folder: Path) -> None:
         self._settings, self._dataset, self._folder = settings, dataset, folder
-        self._targets = KeptTargets(folder / "teacher" / "targets.npz")
 
     def train_row(self, width: float, size: int, epochs: int) -> Row:
         """Return what a row says of its training: `epochs` at `size` pixels, from the weights of its width."""
@@ -140,8 +134,13 @@ class TableTrainer:
         folder = self._folder / name
         print(f"{name}: {settings.epochs} epochs at {settings.input_size} px in {folder}", flush=True)
         keras.backend.clear_session()  # the graphs of the run before
-        with patch.object(loop, "soft_targets", self._targets):
-            return loop.train(settings, self._dataset, folder, resume=(folder / "settings.json").exists())
+        return loop.train(
+            settings,
+            self._dataset,
+            folder,
+            resume=(folder / "settings.json").exists(),
+            teacher_cache=self._folder / "teacher",
+        )
 
     def _int8_accuracy(self, model: Path, int8: Path) -> float:
         """Return the accuracy on PublicTest of `model`, quantized to the file `int8` if that does not exist."""
@@ -150,29 +149,6 @@ class TableTrainer:
         if not int8.exists():
             quantize(model, self._dataset, int8, report_progress=lambda line: print(line, flush=True))
         return float(model_file.load(int8)[1].metrics[PUBLIC_TEST]["accuracy"])
-
-
-@dataclass(frozen=True)
-class KeptTargets:
-    """The targets of a teacher, see trainer.training.targets.soft_targets: computed once, then read from `path`."""
-
-    path: Path
-
-    def __call__(self, teachers: Sequence[Path], dataset: Dataset, distill_weight: float) -> NDArray[np.float32]:
-        """Return (n, classes) targets for the n faces of `dataset`, as soft_targets does."""
-        from trainer.training.targets import soft_targets
-
-        digest = hashlib.sha256(f"{distill_weight}".encode())
-        for content in (*(each.read_bytes() for each in teachers), dataset.faces.tobytes(), dataset.labels.tobytes()):
-            digest.update(content)
-        if self.path.exists():
-            with np.load(self.path) as kept:
-                if str(kept["inputs"]) == digest.hexdigest():
-                    return np.asarray(kept["targets"], np.float32)
-        targets = soft_targets(teachers, dataset, distill_weight)
-        with atomic_path(self.path) as temporary:
-            np.savez(temporary, targets=targets, inputs=digest.hexdigest())
-        return targets
 
 
 @dataclass(frozen=True)

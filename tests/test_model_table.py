@@ -25,7 +25,7 @@ def row(width, size, instructions, accuracy=None):
     }
 
 
-def test_no_committed_row_is_cheaper_and_more_accurate_than_a_shipped_model():
+def test_no_committed_row_beats_a_shipped_model():
     committed = json.loads((ROOT / "docs" / model_table.COSTS).read_text())["models"]
     shipped = model_table.shipped_models(FER2013_LABELS)
     assert "emotion" in [model.name for model in shipped]
@@ -45,7 +45,7 @@ def test_a_row_that_is_cheaper_and_more_accurate_is_named():
 
 @pytest.mark.keras
 @pytest.mark.slow
-def test_the_table_is_trained_step_by_step_and_complete_steps_are_kept(tmp_path, monkeypatch, capsys):
+def test_the_table_is_trained_step_by_step(tmp_path, monkeypatch, capsys):
     from pi_vm import tables
 
     from trainer.errors import TrainingError
