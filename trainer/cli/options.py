@@ -7,12 +7,12 @@ import inspect
 import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from edge.errors import UnknownNameError, UsageError
-from trainer.data import formats
+from trainer.data import formats, label_mapping
 from trainer.data.dataset import SPLITS, Dataset
 from trainer.data.loader import load_dataset
 from trainer.training.settings import TrainingSettings, setting_specs
@@ -39,6 +39,13 @@ DataFormat = Annotated[
 FerPlus = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="FER+'s fer2013new.csv: ten votes on each row of fer2013.csv."),
+]
+LabelSet = Annotated[
+    Literal["own", "ferplus"],
+    typer.Option(help="Labels of the data set, or the eight emotions of FER+ by majority vote."),
+]
+Classes = Annotated[
+    str, typer.Option(metavar="NAMES", help="Train only these classes, in this order: happy,sad,neutral.")
 ]
 SkipInvalid = Annotated[
     bool, typer.Option("--skip-invalid", help="Skip invalid rows or images and count them, instead of stopping.")
@@ -74,6 +81,15 @@ def load(
         _log.info("%s: %s", data, note)
     if dataset.skipped:
         _log.warning("%s: %d invalid rows or images skipped", data, dataset.skipped)
+    return dataset
+
+
+def select_labels(dataset: Dataset, label_set: str, classes: str) -> Dataset:
+    """Return `dataset` with the labels of the options LabelSet and Classes. Raises DataError."""
+    if label_set == "ferplus":
+        dataset = label_mapping.ferplus_majority(dataset)
+    if classes:
+        dataset = label_mapping.select_classes(dataset, [name.strip() for name in classes.split(",")])
     return dataset
 
 

@@ -11,8 +11,20 @@ import typer
 
 from edge.cli.common import Debug
 from trainer import keras_backend
-from trainer.cli.options import Augment, DataFormat, DataPath, FerPlus, SkipInvalid, load, log_counts, training_options
-from trainer.data import augmentation_file, formats, label_mapping
+from trainer.cli.options import (
+    Augment,
+    Classes,
+    DataFormat,
+    DataPath,
+    FerPlus,
+    LabelSet,
+    SkipInvalid,
+    load,
+    log_counts,
+    select_labels,
+    training_options,
+)
+from trainer.data import augmentation_file, formats
 from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.training.settings import TrainingSettings, setting_specs
 
@@ -24,13 +36,8 @@ def train(
     data: DataPath,
     settings: TrainingSettings,
     ferplus: FerPlus = None,
-    label_set: Annotated[
-        Literal["own", "ferplus"],
-        typer.Option(help="Labels of the data set, or the eight emotions of FER+ by majority vote."),
-    ] = "own",
-    classes: Annotated[
-        str, typer.Option(metavar="NAMES", help="Train only these classes, in this order: happy,sad,neutral.")
-    ] = "",
+    label_set: LabelSet = "own",
+    classes: Classes = "",
     run_dir: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder of the run: settings, history, curves, checkpoints.")
     ] = Path("runs/emotion"),
@@ -63,10 +70,7 @@ def train(
         settings = replace(settings, augmentation=augmentation_file.read(augment))
     dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid)
     log_counts(dataset)
-    if label_set == "ferplus":
-        dataset = label_mapping.ferplus_majority(dataset)
-    if classes:
-        dataset = label_mapping.select_classes(dataset, [name.strip() for name in classes.split(",")])
+    dataset = select_labels(dataset, label_set, classes)
     keras_backend.load()
     from trainer.reports.curves import write_curves
     from trainer.training import loop

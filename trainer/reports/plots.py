@@ -270,6 +270,33 @@ def _write(figure: Figure, target: Path | IO[bytes], file_format: str) -> None:
         figure.savefig(target, format=file_format, dpi=DOTS_PER_INCH, **no_date)
 
 
+def sweep(trials: Sequence[tuple[float, Mapping[str, Any]]], metric: str) -> Figure:
+    """Plot the `metric` of the trials (value, options) of a study in their order, and over each option."""
+    names = sorted({name for _, options in trials for name in options})
+    columns = min(3, len(names) + 1)
+    rows = -(-(len(names) + 1) // columns)
+    figure = _new_figure(3.4 * columns, 2.8 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    values = np.array([value for value, _ in trials])
+    axes[0].plot(values, "o", ms=4, color=BLUE)
+    axes[0].plot(np.maximum.accumulate(values), color=ORANGE, label="best so far")
+    axes[0].set(xlabel="trial", ylabel=f"PublicTest {metric}")
+    axes[0].legend()
+    for axis, name in zip(axes[1:], names, strict=False):
+        points = [(options[name], value) for value, options in trials if name in options]
+        numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x, _ in points)
+        positions = [x if numbers else str(x) for x, _ in points]
+        axis.plot(positions, [value for _, value in points], "o", ms=4, color=BLUE)
+        if numbers and min(positions) > 0 and max(positions) >= 20 * min(positions):
+            axis.set_xscale("log")
+        axis.set(xlabel=name)
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    for axis in axes[len(names) + 1 :]:
+        axis.remove()
+    return figure
+
+
 def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """Return an empty figure of `width` x `height` inches."""
     try:

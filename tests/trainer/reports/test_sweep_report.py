@@ -1,0 +1,56 @@
+"""Table and plots of a study: the best trial first, trials without an epoch last, options of any type."""
+
+import cv2
+import pytest
+
+pytestmark = pytest.mark.keras
+optuna = pytest.importorskip("optuna")
+
+DISTRIBUTIONS = {
+    "learning-rate": optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True),
+    "backbone": optuna.distributions.CategoricalDistribution(["a", "b"]),
+}
+
+
+def make_trial(state, values, rate, backbone):
+    return optuna.trial.create_trial(
+        state=state,
+        value=max(values) if state == optuna.trial.TrialState.COMPLETE else None,
+        intermediate_values=dict(enumerate(values, start=1)),
+        params={"learning-rate": rate, "backbone": backbone},
+        distributions=DISTRIBUTIONS,
+    )
+
+
+@pytest.fixture
+def trials():
+    """A running trial, one that was stopped early, and a completed one."""
+    states = optuna.trial.TrialState
+    return [
+        make_trial(states.RUNNING, [], 1e-3, "a"),
+        make_trial(states.PRUNED, [0.3], 1e-5, "b"),
+        make_trial(states.COMPLETE, [0.4, 0.6, 0.5], 1e-1, "a"),
+    ]
+
+
+def test_table_has_the_best_trial_first(trials):
+    from trainer.reports.sweep_report import sweep_rows
+
+    header, *rows = sweep_rows(trials, "accuracy")
+    assert header == ("trial", "state", "accuracy", "epochs", "minutes", "backbone", "learning-rate")
+    assert [row[1:4] for row in rows] == [
+        ("completed", "0.6000", "3"),
+        ("stopped early", "0.3000", "1"),
+        ("running", "", "0"),
+    ]
+    assert rows[0][5:] == ("a", "0.1")
+
+
+def test_report_is_a_table_and_plots(trials, tmp_path):
+    from trainer.reports.sweep_report import write_sweep_report
+
+    write_sweep_report(trials[:1], "accuracy", tmp_path)
+    assert not (tmp_path / "trials.png").exists()
+    write_sweep_report(trials, "accuracy", tmp_path)
+    assert (tmp_path / "trials.md").read_text().splitlines()[2].endswith("| completed | 0.6000 | 3 |  | a | 0.1 |")
+    assert cv2.imread(str(tmp_path / "trials.png")) is not None
