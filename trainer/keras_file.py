@@ -1,11 +1,13 @@
 """`.keras` files: a Keras model with the labels, resolution and class frequencies of its training, in a ZIP member.
 
-A .keras file is a ZIP archive; Keras ignores members that it does not know.
+A .keras file is a ZIP archive; Keras ignores members that it does not know. A file of somebody else may claim layers of
+any size: it is loaded within a limit of memory.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,10 +17,16 @@ from typing import Any
 
 from edge.errors import ModelError
 from edge.inference.model_file import CARD_MEMBER, MAX_LABELS, is_name
+from edge.system.process import memory_limit
 from trainer import keras_backend
 
 METADATA_MEMBER = CARD_MEMBER  # the name that the card has in a .tflite file
 MAX_METADATA_BYTES = 1_000_000
+MEMBERS = ("config.json", "metadata.json", "model.weights.h5", METADATA_MEMBER)
+MAX_UNPACKED_BYTES = 1_000_000_000  # of all members
+MAX_TEXT_BYTES = 10_000_000  # of one that is JSON: the shipped model's has 0.1 MB
+# To load a model in: what the backend takes at its first use, and the copies of the weights in the file.
+LOAD_BYTES, LOAD_BYTES_FOR_PROCESSOR, LOAD_COPIES = 2_000_000_000, 150_000_000, 4
 _DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # RuntimeError: encrypted, deeply nested JSON
 
 
@@ -41,11 +49,14 @@ def load(path: Path) -> Any:
     require_format(path)
     if not path.is_file():
         raise ModelError(f"{path}: not found; name a .keras file, such as best.keras of a run folder")
+    check_archive(path)
     keras_backend.load()
     import keras
 
+    allowed = LOAD_BYTES + LOAD_BYTES_FOR_PROCESSOR * (os.cpu_count() or 1) + LOAD_COPIES * path.stat().st_size
     try:
-        model = keras.saving.load_model(path, compile=False)  # an optimizer of JAX or torch need not fit this backend
+        with memory_limit(allowed):
+            model = keras.saving.load_model(path, compile=False)  # an optimizer of JAX or torch need not fit
         if "bfloat16" in (config := model.to_json()):
             weights = model.get_weights()
             model = keras.models.model_from_json(
@@ -62,6 +73,33 @@ def load(path: Path) -> Any:
             return model
         case shape:
             raise ModelError(f"{path}: its input is {shape}, expected square gray images (None, size, size, 1)")
+
+
+def check_archive(path: Path) -> None:
+    """Raise ModelError if the .keras file at `path` is no archive of a model's files only, or unpacks to too much.
+
+    Keras would unpack any other file to a temporary folder.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (*_DAMAGED_ZIP, OSError, ValueError, NotImplementedError) as error:
+        raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())[:200]})") from error
+    for member in members:
+        if member.filename not in MEMBERS:
+            raise ModelError(
+                f"{path}: not a Keras model of images (it holds {member.filename[:80]!a}, expected only "
+                f"{', '.join(MEMBERS)})"
+            )
+        if member.filename.endswith(".json") and member.file_size > MAX_TEXT_BYTES:
+            raise ModelError(
+                f"{path}: its {member.filename} has {member.file_size / 1e6:.0f} MB, expected at most "
+                f"{MAX_TEXT_BYTES / 1e6:.0f}"
+            )
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > MAX_UNPACKED_BYTES:
+        most = MAX_UNPACKED_BYTES / 1e6
+        raise ModelError(f"{path}: it unpacks to {unpacked / 1e6:.0f} MB, expected at most {most:.0f}")
 
 
 def require_format(path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.system.sysfs import ROOT, read_field, read_megabytes, read_text
@@ -32,3 +35,22 @@ def seconds_since_start(root: Path = ROOT) -> float | None:
     if len(fields_after_name) < 20:
         return None
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields_after_name[19]) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def memory_limit(more_bytes: int) -> Iterator[None]:
+    """Within the block, let this process take at most `more_bytes` of address space more than it has: others fail.
+
+    Where the present size cannot be read, there is no limit.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    size = read_megabytes(ROOT / "proc/self/status", "VmSize")
+    if size is None:
+        yield
+        return
+    limit = round(size * 1e6) + more_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit if soft < 0 else min(soft, limit), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

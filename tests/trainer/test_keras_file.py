@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edge.errors import ModelError
+from edge.system import process
 from tests.support import faces
 from trainer import keras_backend, keras_file
 from trainer.evaluation.prediction import open_model
@@ -120,6 +121,53 @@ def test_damaged_file_is_an_error_in_one_line(damage, build, tmp_path):
     path.write_bytes({"empty": b"", "truncated": content[:middle], "changed": changed}[damage])
     with pytest.raises(ModelError, match=r"^[^\n]*model\.keras: not a Keras model \([^\n]*\)$"):
         keras_file.load(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "reason"),
+    [
+        ("../../escape.txt", b"x", r"it holds '\.\./\.\./escape\.txt', expected only config\.json"),
+        ("/etc/passwd", b"x", "it holds '/etc/passwd'"),
+        ("assets/big", bytes(1000), "it holds 'assets/big'"),
+        ("a\x1b[2J\n", b"x", r"it holds 'a\\x1b\[2J\\n'"),
+        ("config.json", bytes(11_000_000), "its config.json has 11 MB, expected at most 10"),
+    ],
+    ids=["parent", "root", "assets", "control", "bomb"],
+)
+def test_an_archive_of_other_files_is_refused_before_loading(member, content, reason, tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(member, content)
+    with pytest.raises(ModelError, match=rf"^[^\n]*model\.keras: .*{reason}"):
+        keras_file.load(path)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras_file, "MAX_UNPACKED_BYTES", 1_000_000)
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(2_000_000))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(ModelError, match="it unpacks to 2 MB, expected at most 1"):
+        keras_file.load(path)
+
+
+@pytest.mark.keras
+@pytest.mark.slow  # TensorFlow tries for 10 s
+def test_a_layer_that_claims_gigabytes_is_refused(build, tmp_path, monkeypatch):
+    small, path = tmp_path / "small.keras", tmp_path / "model.keras"
+    build((32, 32, 1)).save(small)
+    with zipfile.ZipFile(small) as archive, zipfile.ZipFile(path, "w") as changed:
+        for name in archive.namelist():
+            content = archive.read(name)
+            changed.writestr(
+                name, content.replace(b'"units": 4', b'"units": 400000000') if name == "config.json" else content
+            )
+    monkeypatch.setattr(keras_file, "LOAD_BYTES", 500_000_000)
+    before = process.peak_resident_mb()
+    with pytest.raises(ModelError, match=r"^[^\n]*model\.keras: not a Keras model \("):
+        keras_file.load(path)
+    assert process.peak_resident_mb() - before < 500
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Memory, threads and age of the process that runs the tests."""
 
+import resource
 import threading
 import time
 
@@ -45,3 +46,16 @@ def test_the_age_of_the_process(tmp_path):
 def test_without_proc_nothing_is_known(tmp_path):
     functions = (process.resident_mb, process.peak_resident_mb, process.thread_count, process.seconds_since_start)
     assert [function(tmp_path) for function in functions] == [None] * 4
+
+
+def test_memory_is_limited_within_the_block():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with process.memory_limit(100_000_000):
+        bytearray(10_000_000)
+        with pytest.raises(MemoryError):
+            bytearray(200_000_000)
+        inside = resource.getrlimit(resource.RLIMIT_AS)
+        with process.memory_limit(10**15):  # does not raise the limit that there is
+            assert resource.getrlimit(resource.RLIMIT_AS) == inside
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    bytearray(200_000_000)
