@@ -7,36 +7,50 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.capture import registry as cameras
+from edge.config import models
 from edge.config.settings import RunSettings
 from edge.detection import registry as detectors
-from edge.errors import CameraError, ImageError, UsageError
+from edge.errors import CameraError, ImageError, SettingsError, UsageError
 from edge.inference import model_file, prior
 from edge.sinks import registry as sink_registry
+from edge.system.paths import file_problem
 from edge.system.stop_signals import StopSignals
 from edge.types import Frame, FrameResult, InferenceStats, RunInfo
 
 if TYPE_CHECKING:
     from edge.capture.file_list import ListedFile
     from edge.capture.latest_frame import LatestFrame
+    from edge.capture.reconnecting import Frames
     from edge.image_analyzer import ImageAnalyzer
+    from edge.inference.budget import InferenceBudget
     from edge.inference.classifier import Classifier
-    from edge.pipeline import FrameProcessor, Summary
+    from edge.inference.model_choice import ModelChoice
+    from edge.inference.smoothing import TemporalSmoother
+    from edge.pipeline import FrameProcessor, Pipeline, Summary
     from edge.system.systemd import SystemdNotifier
     from edge.system.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
 
 
+def check_model(model: str) -> None:
+    """Raise UnknownNameError or SettingsError if `model` is neither a name nor a file; for auto, if one is missing."""
+    for each in (models.FAST, models.DEFAULT) if model == models.AUTO else (model,):
+        if problem := file_problem(path := models.find_model(each)):
+            raise SettingsError(f"{path}: {problem}")
+
+
 # Setting -> checks the names in its value, and raises an error before anything is opened; see edge.config.toml_file.
 NAME_CHECKS: dict[str, Callable[[Any], object]] = {
     "source": cameras.parse,
+    "model": check_model,
     "prior": prior.parse,
     "detector": detectors.parse,
     "sinks": lambda specs: [sink_registry.find(spec)(RunInfo()) for spec in specs],
@@ -70,33 +84,30 @@ COMBINATION_CHECKS: dict[str, Callable[[RunSettings], object]] = {
 # Those, and what a run finds out anyway when it loads the model; see edge.config.toml_file.
 FILE_CHECKS: dict[str, Callable[[RunSettings], object]] = {
     **COMBINATION_CHECKS,
-    "model": lambda settings: prior.expected_frequencies(settings.prior, model_file.load(settings.model)[1]),
+    "model": lambda settings: [
+        prior.expected_frequencies(settings.prior, model_file.load(path)[1]) for path in model_paths(settings)
+    ],
 }
 
 
 def run(settings: RunSettings) -> Summary:
     """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
-    from edge.capture.file import are_images, read_files
+    from edge.capture.file import read_files
     from edge.capture.frame_rate import FrameRateLimiter
-    from edge.inference.classifier import Classifier
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup
 
-    for check in COMBINATION_CHECKS.values():
-        check(settings)
-    files = list_files(settings)
-    if settings.crops and not are_images(files):
-        raise UsageError(f"crops is set, but {settings.source!r} has videos; name images, or run without --crops")
+    files = _check(settings)
     sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
-    classifier = Classifier(settings.model, settings.threads, settings.prior)
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
-    stop_signals, left_out = StopSignals(), list[str]()
+    classifier = make_classifier(settings, live=live)
     processor: FrameProcessor = (
         FileProcessor(lambda images: make_processor(settings, classifier, images=images))
         if files
         else make_processor(settings, classifier, live=live)
     )
+    stop_signals, left_out = StopSignals(), list[str]()
     image_worker = make_image_worker(settings)
     run_info = replace(
         make_run_info(classifier, image_worker, live=live),
@@ -127,6 +138,18 @@ def run(settings: RunSettings) -> Summary:
         )
     summary.left_out = len(left_out)
     return summary
+
+
+def _check(settings: RunSettings) -> list[ListedFile]:
+    """Return the files that the run reads; empty: a camera. Raises UsageError if settings exclude each other."""
+    from edge.capture.file import are_images
+
+    for check in COMBINATION_CHECKS.values():
+        check(settings)
+    files = list_files(settings)
+    if settings.crops and not are_images(files):
+        raise UsageError(f"crops is set, but {settings.source!r} has videos; name images, or run without --crops")
+    return files
 
 
 def list_files(settings: RunSettings) -> list[ListedFile]:
@@ -189,8 +212,58 @@ class FileProcessor:
         return replace(result, faces=faces, stats=replace(result.stats, inference=self._inference))
 
 
+class ModelTrial:
+    """Processes the frames of a camera, and lets `choice`, which classifies them, measure its models between them.
+
+    Args:
+        smoother: of the pipeline. It gets the minimum confidence of the chosen model's card.
+        min_confidence: that overrides the card; None: none.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        choice: ModelChoice,
+        budget: InferenceBudget,
+        smoother: TemporalSmoother,
+        min_confidence: float | None,
+    ) -> None:
+        self._pipeline, self._choice, self._budget = pipeline, choice, budget
+        self._smoother, self._min_confidence = smoother, min_confidence
+
+    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
+        """Return the result for `frame`."""
+        result = self._pipeline.process(frame, capture_seconds)
+        self._choice.end_frame(frame.gray, self._budget)
+        if self._min_confidence is None:
+            self._smoother.min_confidence = self._choice.card.min_confidence
+        return result
+
+
+def make_classifier(settings: RunSettings, *, live: bool = False) -> Classifier | ModelChoice:
+    """Return what classifies faces; a choice of two models only for `live` frames, of a camera."""
+    from edge.inference.classifier import Classifier
+
+    paths = model_paths(settings)
+    if live and len(paths) > 1:
+        from edge.inference.model_choice import ModelChoice
+
+        fast, accurate = (Classifier(path, settings.threads, settings.prior) for path in paths)
+        return ModelChoice(fast, accurate, names=(models.name_of(paths[0]), models.name_of(paths[1])))
+    if settings.model == models.AUTO:
+        _log.info("model: %s (auto is for cameras)", models.name_of(paths[-1]))
+    return Classifier(paths[-1], settings.threads, settings.prior)
+
+
+def model_paths(settings: RunSettings) -> list[Path]:
+    """Return the model file of the run; for auto the fast one and the default. Raises UnknownNameError."""
+    if settings.model == models.AUTO:
+        return [models.find_model(models.FAST), models.find_model(None)]
+    return [models.find_model(settings.model)]
+
+
 def make_processor(
-    settings: RunSettings, classifier: Classifier, *, live: bool = False, images: bool = False
+    settings: RunSettings, classifier: Classifier | ModelChoice, *, live: bool = False, images: bool = False
 ) -> FrameProcessor:
     """Return what turns each frame into a result.
 
@@ -198,21 +271,23 @@ def make_processor(
         live: frames come from a camera, which does not wait.
         images: frames are unrelated images.
     """
-    if images:
-        return make_image_analyzer(settings, classifier, crops=settings.crops)
     from edge.inference.budget import InferenceBudget
+    from edge.inference.model_choice import ModelChoice
     from edge.inference.smoothing import TemporalSmoother
     from edge.pipeline import Pipeline
     from edge.tracking.tracker import Tracker
 
+    if images and not isinstance(classifier, ModelChoice):
+        return make_image_analyzer(settings, classifier, crops=settings.crops)
     card = classifier.card
     min_confidence = card.min_confidence if settings.min_confidence is None else settings.min_confidence
-    return Pipeline(
-        Tracker(detectors.make_detector(settings.detector, settings.cascade, settings.threads), settings.min_face_size),
-        classifier,
-        TemporalSmoother(card.labels, min_confidence, settings.half_life),
-        InferenceBudget() if live else None,
-    )
+    detector = detectors.make_detector(settings.detector, settings.cascade, settings.threads)
+    tracker, budget = Tracker(detector, settings.min_face_size), InferenceBudget() if live else None
+    smoother = TemporalSmoother(card.labels, min_confidence, settings.half_life)
+    pipeline = Pipeline(tracker, classifier, smoother, budget)
+    if budget and isinstance(classifier, ModelChoice):
+        return ModelTrial(pipeline, classifier, budget, smoother, settings.min_confidence)
+    return pipeline
 
 
 def make_image_analyzer(settings: RunSettings, classifier: Classifier, *, crops: bool = False) -> ImageAnalyzer:
@@ -227,7 +302,7 @@ def make_upload_analyzer(settings: RunSettings) -> ImageAnalyzer:
     """Return the analyzer of uploaded images, with a classifier of its own."""
     from edge.inference.classifier import Classifier
 
-    return make_image_analyzer(settings, Classifier(settings.model, prior=settings.prior))
+    return make_image_analyzer(settings, Classifier(model_paths(settings)[-1], prior=settings.prior))
 
 
 def make_image_worker(settings: RunSettings) -> WorkerProcess:
@@ -238,9 +313,8 @@ def make_image_worker(settings: RunSettings) -> WorkerProcess:
     return worker_process.WorkerProcess(worker_process.command("edge.image_worker", json.dumps(values, default=str)))
 
 
-def make_run_info(classifier: Classifier, image_worker: WorkerProcess, *, live: bool) -> RunInfo:
+def make_run_info(classifier: Classifier | ModelChoice, image_worker: WorkerProcess, *, live: bool) -> RunInfo:
     """Return what sinks may know about the run."""
-    card = classifier.card
 
     def analyze_image(content: bytes) -> Mapping[str, Any]:
         answer: dict[str, Any] = json.loads(image_worker.request(content))
@@ -248,7 +322,7 @@ def make_run_info(classifier: Classifier, image_worker: WorkerProcess, *, live: 
             raise ImageError(answer["error"])
         return answer
 
-    return RunInfo(live, card.labels, f"{card.name} {card.version}", analyze_image)
+    return RunInfo(live, classifier.card.labels, classifier.describe(), analyze_image)
 
 
 def detect_source() -> str:
@@ -258,7 +332,9 @@ def detect_source() -> str:
     return source
 
 
-def _make_notifier(classifier: Classifier, rate_limits: tuple[float | None, ...]) -> SystemdNotifier | None:
+def _make_notifier(
+    classifier: Classifier | ModelChoice, rate_limits: tuple[float | None, ...]
+) -> SystemdNotifier | None:
     """Return the notifier of the service manager; without a manager its module is not loaded."""
     if "NOTIFY_SOCKET" not in os.environ:
         return None
@@ -275,7 +351,7 @@ def _latest_frames(
     from edge.capture.reconnecting import ReconnectingCamera
 
     if not reconnect:
-        return LatestFrame(cameras.frames(source), ended)
+        return LatestFrame(cameras.undecoded_frames(source), ended)
 
     def log_change(message: str, is_problem: bool) -> None:
         _log.log(logging.WARNING if is_problem else logging.INFO, "edge: %s", message)
@@ -298,17 +374,17 @@ class CameraOpener:
         self._source = source
         self._logged: set[str] = set()
 
-    def __call__(self) -> tuple[Generator[Frame, None, None], bool]:
+    def __call__(self) -> tuple[Frames, bool]:
         """Return the frames, and whether the camera can be opened again in this process. Raises CameraError."""
         if self._source:
-            return cameras.frames(self._source), cameras.can_reconnect(self._source)
+            return cameras.undecoded_frames(self._source), cameras.can_reconnect(self._source)
         source, reason = cameras.detect_source()
         if source == "synthetic":
             raise CameraError(reason)
         if source not in self._logged:
             self._logged.add(source)
             _log.info("source: %s (%s)", source, reason)
-        return cameras.frames(source), cameras.can_reconnect(source)
+        return cameras.undecoded_frames(source), cameras.can_reconnect(source)
 
 
 class RunLimit:

@@ -45,6 +45,7 @@ def test_a_row_that_is_cheaper_and_more_accurate_is_named():
 
 @pytest.mark.keras
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute where nothing else runs
 def test_the_table_is_trained_step_by_step(tmp_path, monkeypatch, capsys):
     from pi_vm import tables
 

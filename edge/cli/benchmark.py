@@ -10,7 +10,7 @@ import typer
 
 from edge.cli.common import Debug
 from edge.cli.options import Detector, Model, Threads
-from edge.config.models import shipped_model
+from edge.config.models import find_model, packaged_models
 from edge.config.settings import RunSettings
 from edge.errors import EmotionEdgeError
 
@@ -31,10 +31,10 @@ def benchmark(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the report to this file.")
     ] = None,
     compare: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="A --json report to compare with, or a .tflite file to measure interleaved with the model.",
+            metavar="MODEL|FILE",
+            help="A model, by name or file, to measure interleaved with the other; or a --json report to compare with.",
         ),
     ] = None,
     min_fps: Annotated[
@@ -67,14 +67,14 @@ def benchmark(
     settings = RunSettings(
         None,
         BENCHMARK_SINKS,
-        model or shipped_model(),
+        model,
         duration=duration,
         detector=detector,
         idle_fps=0.0,
         threads=threads,
     )
-    baseline = load_baseline(compare) if compare else None
-    classifier = Classifier(settings.model, threads, settings.prior)
+    baseline = load_baseline(packaged_models().get(compare, Path(compare))) if compare else None
+    classifier = Classifier(find_model(model), threads, settings.prior)
     source = source or app.detect_source()
     settings = replace(settings, source=source)
     processor = app.make_processor(

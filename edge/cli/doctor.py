@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from edge.cli.options import Detector, Model
-from edge.config.models import shipped_model
+from edge.cli.options import Detector, Model, Threads
+from edge.config.models import find_model
 from edge.config.settings import RunSettings
 
 
@@ -22,6 +22,7 @@ def doctor(
     ] = None,
     model: Model = None,
     detector: Detector = RunSettings.detector,
+    threads: Threads = RunSettings.threads,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -33,7 +34,7 @@ def doctor(
     from edge.diagnostics.environment import environment
 
     facts = environment()
-    checks = run_checks(facts, model or shipped_model(), source, detector=detector)
+    checks = run_checks(facts, find_model(model), source, detector=detector, threads=threads)
     status = overall_status(checks)
     if as_json:
         report = {"status": status, "checks": [asdict(check) for check in checks], "machine": facts}

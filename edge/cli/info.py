@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge.cli.common import Debug
-from edge.config.models import packaged_model, shipped_model
+from edge.config.models import find_model, packaged_models
 from edge.config.settings import setting_specs
 from edge.inference import model_file
 from edge.system.bounded_read import read_at_most
@@ -21,8 +20,12 @@ _model = setting_specs()["model"]
 
 def info(
     model: Annotated[
-        Path | None,
-        typer.Argument(metavar=_model.metavar, help=_model.help, show_default=_model.unset),
+        str | None,
+        typer.Argument(
+            metavar=_model.metavar,
+            help="Model: a name, such as emotion, or a file.",
+            show_default=_model.unset,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     debug: Debug = False,
@@ -31,9 +34,9 @@ def info(
 
     It contains the labels, the input contract, the training data, the metrics and the SHA-256 of the file.
     """
-    path = model or shipped_model()
+    path = find_model(model)
     _, card = model_file.load(path)
-    if path.resolve() != packaged_model().resolve():
+    if path.resolve() not in {each.resolve() for each in packaged_models().values()}:
         from edge.inference.classifier import Classifier
 
         Classifier(path).warm_up()  # a model of others may have a good card and yet not run
@@ -61,6 +64,7 @@ def info(
         "confidence": f"{card.min_confidence:.0%}: below this, a face gets no label",
         "data": card.data,
         "sha256": digest,
+        "models": f"{', '.join(packaged_models())}: names that --model takes",
     }
     for key, value in lines.items():
         typer.echo(f"{key:12} {value}")

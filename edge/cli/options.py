@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +23,6 @@ def setting_option(name: str, *flags: str, note: str = "") -> Any:
     )
 
 
-Model = Annotated[Path | None, setting_option("model")]
+Model = Annotated[str | None, setting_option("model")]
 Threads = Annotated[int, setting_option("threads")]
 Detector = Annotated[str, setting_option("detector")]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.defaults import DETECTOR, HALF_LIFE_SECONDS, IDLE_FPS, MIN_FACE_SIZE
-from edge.config.models import shipped_model
 from edge.errors import SettingsError
 
 DEFAULT_SINKS = ("console",)
@@ -86,12 +85,14 @@ class RunSettings:
             "console of a service is the journal.",
         ),
     )
-    model: Path = field(
-        default_factory=shipped_model,
+    model: str | None = field(
+        default=None,
         metadata=_spec(
-            "Model file (.tflite with its card).",
-            "FILE",
-            unset="the shipped model",
+            "Model: a name, such as emotion, or a file (.tflite with its card). auto: for a camera, emotion if the "
+            "board has time for it, else fast.",
+            "MODEL",
+            reason="'edge info' lists the names. auto measures in the first second of the run, and decides once.",
+            unset="the deployed model, else emotion",
             example="/var/lib/emotion-edge/my.tflite",
         ),
     )

@@ -13,6 +13,7 @@ from typing import Any
 from edge import __version__
 from edge.capture import registry as cameras
 from edge.capture.latest_frame import LatestFrame
+from edge.config.models import find_model
 from edge.config.settings import RunSettings
 from edge.diagnostics.baseline import Baseline, compare_to
 from edge.diagnostics.benchmark_report import (
@@ -52,7 +53,7 @@ def measure(
 
     Args:
         settings: with a source and a duration: of the loop after its warm-up.
-        classifier: of `settings.model`.
+        classifier: of the model in `settings`.
         processor: with that classifier in it.
         quick: measure the classifier alone by QUICK_RULE instead of SINGLE_STREAM_RULE.
         baseline: None: no comparison.
@@ -60,7 +61,7 @@ def measure(
 
     Raises EmotionEdgeError if the run ended in the warm-up.
     """
-    rule = QUICK_RULE if quick else SINGLE_STREAM_RULE
+    rule, model = QUICK_RULE if quick else SINGLE_STREAM_RULE, find_model(settings.model)
     source, state_at_start, (warm_up, loop, process) = _measure_loop(settings, processor, stopped)
     _log.info(f"measuring the classifier alone for {rule.min_seconds:g} s")
     single_stream = measure_single_stream(classifier, rule, stopped)
@@ -70,9 +71,7 @@ def measure(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         interrupted=stopped(),
         source=source,
-        model=ModelId(
-            settings.model.name, classifier.card.name, hashlib.sha256(settings.model.read_bytes()).hexdigest()
-        ),
+        model=ModelId(model.name, classifier.card.name, hashlib.sha256(model.read_bytes()).hexdigest()),
         settings=_relevant_settings(settings, classifier),
         machine=environment(),
         state_at_start=state_at_start,
@@ -99,7 +98,8 @@ def _measure_loop(
     with ExitStack() as stack:
         recorder = stack.enter_context(StageRecorder(sink, settings.duration, on_start=lambda: _log.info(message)))
         if live:
-            frames: Iterator[Frame] = stack.enter_context(LatestFrame(cameras.frames(settings.source), stopped))
+            camera = cameras.undecoded_frames(settings.source)
+            frames: Iterator[Frame] = stack.enter_context(LatestFrame(camera, stopped))
         else:
             frames = stack.enter_context(closing(repeated.frames()))
         run_loop(processor, frames, [recorder], stopped=lambda: stopped() or recorder.is_done())

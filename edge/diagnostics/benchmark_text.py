@@ -5,16 +5,17 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from edge.config.models import FAST, packaged_models
 from edge.diagnostics.benchmark_report import Comparison, InferenceResult, LoopResult, MachineState, Report
 from edge.diagnostics.latency import LatencyStats
 from edge.diagnostics.single_stream import SINGLE_STREAM_RULE, SingleStreamResult
+from edge.diagnostics.thread_rule import useful_threads
 from edge.system import machine
 
 TEXT_WIDTH = 100  # columns
 MAX_SKIPPED_FRACTION = 0.05  # of the camera's frames, up to which the loop keeps up
 MAX_WAITING_FRACTION = 0.05  # of the faces, up to which inferences do not wait
-STAGE_ADVICE = {  # slowest stage -> what makes it faster
-    "classify": "use a smaller model (--model)",
+STAGE_ADVICE = {  # slowest stage -> what makes it faster; of the model see _model_advice
     "crop": "use a smaller image of the camera",
     "detect": "use a larger min_face_size, or a smaller image of the camera",
     "convert": "use a smaller image of the camera, or one that needs no conversion (YUYV)",
@@ -118,11 +119,22 @@ def find_advice(report: Report) -> str:
     problem = "inferences wait for time" if keeps_up else f"{loop.skipped_fps:.1f} frames per second are skipped"
     stage = "classify" if keeps_up else loop.bottleneck.slowest_stage
     cores, threads = report.machine["cpus"], report.settings["threads"]
-    if stage in ("detect", "classify") and cores and threads < cores:
-        return (
-            f"{problem}: measure with --threads {cores} (now {threads}, on {cores} cores), then {STAGE_ADVICE[stage]}"
-        )
-    return f"{problem}: {STAGE_ADVICE.get(stage, STAGE_ADVICE['other'])}"
+    advice = _model_advice(report) if stage == "classify" else STAGE_ADVICE.get(stage, STAGE_ADVICE["other"])
+    if "image of the camera" in advice:
+        advice += f" (now {report.source.width} x {report.source.height})"
+    if stage in ("detect", "classify") and cores and threads < (useful := useful_threads(cores)):
+        advice += f"; or measure with --threads {useful} (now {threads}, on {cores} cores)"
+    return f"{problem}: {advice}"
+
+
+def _model_advice(report: Report) -> str:
+    """Return what makes inferences take less of this board's time."""
+    fast = packaged_models().get(FAST)
+    if fast is None:
+        return "use a smaller model (--model)"
+    if report.model.file == fast.name:
+        return "lower the frame rate (--max-fps): the model is the smallest"
+    return f"use a smaller model (--model {FAST})"
 
 
 def _stage_table(loop: LoopResult) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from edge.config.defaults import DETECTOR
 from edge.diagnostics import camera_checks, software_checks, system_checks
 from edge.diagnostics.check import Check, Status, describe_error
+from edge.diagnostics.thread_rule import DEFAULT_THREADS, check_threads
 from edge.system import machine, systemd
 
 
@@ -24,6 +25,7 @@ def run_checks(
     source: str | None = None,
     root: Path = Path("/"),
     detector: str = DETECTOR,
+    threads: int = DEFAULT_THREADS,
 ) -> list[Check]:
     """Return the results of all checks.
 
@@ -33,6 +35,7 @@ def run_checks(
         source: a camera to read one frame from, as `edge run` names it; None: no camera is opened for capturing.
         root: the folder that stands for /.
         detector: the face detector to load, as `edge run` names it.
+        threads: of the model and of face detection.
     """
     versions = facts["versions"]
     is_pi = (facts["board"] or "").startswith("Raspberry Pi")
@@ -40,6 +43,7 @@ def run_checks(
     runtime_works = all(check.status == "ok" for check in runtime)
     checks: dict[str, Callable[[], Check | list[Check]]] = {
         "model": lambda: software_checks.check_model(model, versions["runtime"], runtime_works),
+        "threads": lambda: check_threads(threads, facts["cpus"]),
         "cameras": lambda: camera_checks.check_cameras(is_pi, root),
         "frame": lambda: camera_checks.check_frame(source) if source else [],
         "temperature": lambda: system_checks.check_temperature(facts["temperature_c"], is_pi),

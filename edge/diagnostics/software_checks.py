@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,17 +141,20 @@ def check_kernels(interpreter: Any, runtime: str | None) -> Check:
     operations = list_operations()
     if not operations:
         return Check("kernels", "unavailable", "this runtime does not report its kernels")
-    delegated, total = count_delegated(operations, [int(each["index"]) for each in interpreter.get_output_details()])
-    if delegated:
-        return Check("kernels", "ok", f"XNNPACK computes {delegated} of {total} operations")
+    total = sum(each["op_name"] != DELEGATE for each in operations)
+    others = executed_by_runtime(operations, [int(each["index"]) for each in interpreter.get_output_details()])
+    if any(each["op_name"] == DELEGATE for each in operations):
+        names = ", ".join(f"{count} {name}" for name, count in sorted(Counter(others).items()))
+        rest = f", the runtime {names}" if others else ""
+        return Check("kernels", "ok", f"XNNPACK computes {total - len(others)} of {total} operations{rest}")
     message = f"built-in reference kernels of {runtime}, no XNNPACK"
     if runtime == "tflite-runtime":  # it does not use XNNPACK for int8
         return Check("kernels", "ok", message)
     return Check("kernels", "warning", f"{message}: slower", _INSTALL_RUNTIME)
 
 
-def count_delegated(operations: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> tuple[int, int]:
-    """Return how many operations a delegate computes, and how many there are.
+def executed_by_runtime(operations: Sequence[Mapping[str, Any]], outputs: Iterable[int]) -> list[str]:
+    """Return the names of the operations that no delegate computes, those of a result that nobody uses left out.
 
     The runtime's list keeps the operations that a delegate replaced. Those that are executed are found backwards from
     the tensors `outputs`, through the delegate wherever it produces a tensor.
@@ -158,11 +162,11 @@ def count_delegated(operations: Sequence[Mapping[str, Any]], outputs: Iterable[i
     original = [each for each in operations if each["op_name"] != DELEGATE]
     delegates = [each for each in operations if each["op_name"] == DELEGATE]
     producers = {int(tensor): each for each in [*original, *delegates] for tensor in each["outputs"]}
-    executed, visited, pending = 0, set(), list(outputs)
+    executed, visited, pending = list[str](), set(), list(outputs)
     while pending:
         operation = producers.get(pending.pop())
         if operation is not None and operation["index"] not in visited:
             visited.add(operation["index"])
-            executed += operation["op_name"] != DELEGATE
+            executed += [operation["op_name"]] * (operation["op_name"] != DELEGATE)
             pending += [int(tensor) for tensor in operation["inputs"]]
-    return (len(original) - executed if delegates else 0), len(original)
+    return executed

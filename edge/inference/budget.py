@@ -57,11 +57,23 @@ class InferenceBudget:
         return int(self._credit / statistics.median(self._inferences))
 
     def spend(self, inferences: int, seconds: float) -> None:
-        """Pay for the inferences of this frame, which took `seconds` in total."""
+        """Pay for inferences of this frame, which took `seconds` in total; with 0 of them, for what else takes time."""
         if inferences:
             self._inferences.append(seconds / inferences)
-        self._spent = seconds
+        self._spent += seconds
         self._credit -= seconds
+
+    def inferences_per_second(self, seconds: float) -> float | None:
+        """Return how many inferences of `seconds` there is time for in each second; None until times are known."""
+        if not self._intervals or not self._rests:
+            return None
+        busy = statistics.fmean(self._rests) / statistics.median(self._intervals)
+        return max(UTILIZATION - busy, MIN_FRACTION) / seconds
+
+    def expect(self, seconds: float) -> None:
+        """Take `seconds` for an inference from now on, as of another model, until others are measured."""
+        self._inferences.clear()
+        self._inferences.append(seconds)
 
     def _add_credit(self, period: float, waited: float) -> None:
         """Add what is free of a frame that began `period` seconds ago, of which the loop waited `waited` seconds."""

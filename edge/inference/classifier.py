@@ -52,6 +52,10 @@ class Classifier:
         """Classify a uniform gray face: the first inference allocates buffers and proves that the model runs."""
         self.classify(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
 
+    def describe(self) -> str:
+        """Return the name and the version of the model."""
+        return f"{self.card.name} {self.card.version}"
+
     def prepare(
         self,
         gray: NDArray[np.uint8],

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.defaults import MIN_CONFIDENCE
-from edge.config.models import packaged_model
+from edge.config.models import packaged_models
 from edge.errors import ModelError
 from edge.system.atomic_file import atomic_write
 from edge.system.bounded_read import read_at_most
@@ -159,12 +159,11 @@ def load(path: Path) -> tuple[bytes, ModelCard]:
 
 
 def is_packaged(model: bytes, path: Path) -> bool:
-    """Return whether `model`, the FlatBuffer of the file at `path`, is that of the package's own model."""
-    packaged = packaged_model()
-    try:
-        return path.samefile(packaged) or split_card(read_at_most(packaged, MAX_MODEL_BYTES))[0] == model
-    except OSError:  # a package without a model
-        return False
+    """Return whether `model`, the FlatBuffer of the file at `path`, is that of one of the package's own models."""
+    packaged = packaged_models().values()
+    return any(path.samefile(each) for each in packaged) or any(
+        split_card(read_at_most(each, MAX_MODEL_BYTES))[0] == model for each in packaged
+    )
 
 
 def parse(text: str) -> ModelCard:

@@ -111,7 +111,7 @@ class TemporalSmoother:
         half_life: float = HALF_LIFE_SECONDS,
         interval: float = INFERENCE_INTERVAL_SECONDS,
     ) -> None:
-        self._labels, self._min_confidence = tuple(labels), min_confidence
+        self._labels, self.min_confidence = tuple(labels), min_confidence
         self._half_life = half_life
         self._states: dict[int, SmootherState] = {}
         self._scheduler = InferenceScheduler(interval)
@@ -136,7 +136,7 @@ class TemporalSmoother:
         state = self._states[track_id]
         if state.label is None or state.cusum.has_evidence:
             return True
-        least = max(CERTAIN_PROBABILITY, self._min_confidence)
+        least = max(CERTAIN_PROBABILITY, self.min_confidence)
         return bool(min(state.probabilities[state.label], state.last[state.label]) < least)
 
     def update(
@@ -172,7 +172,7 @@ class TemporalSmoother:
         """Add one inference to the state of a face: to its average and, if that is in use, to its evidence."""
         state = self._states.get(track_id)
         if state is None:
-            label = strongest_label(probabilities, self._min_confidence)
+            label = strongest_label(probabilities, self.min_confidence)
             cusum = CusumDetector(len(probabilities))
             self._states[track_id] = SmootherState(probabilities, probabilities, label, now, now, cusum)
             return
@@ -181,9 +181,9 @@ class TemporalSmoother:
         state.probabilities = (weight * state.probabilities + (1 - weight) * probabilities).astype(np.float32)
         state.inferred_at, state.last = now, probabilities
         if self._half_life > 0:
-            current = self._min_confidence if state.label is None else float(probabilities[state.label])
+            current = self.min_confidence if state.label is None else float(probabilities[state.label])
             state.cusum.add(probabilities, current)
-            change = state.cusum.change(self._min_confidence)
+            change = state.cusum.change(self.min_confidence)
             if change is not None:
                 state.assign(change[0], now)
                 state.probabilities = change[1]
@@ -195,8 +195,8 @@ class TemporalSmoother:
         strongest = int(probabilities.argmax())
         label = state.label
         if label is None or probabilities[strongest] - probabilities[label] > SWITCH_MARGIN:
-            label = strongest_label(probabilities, self._min_confidence)
-        elif probabilities[label] < self._min_confidence - HYSTERESIS:
+            label = strongest_label(probabilities, self.min_confidence)
+        elif probabilities[label] < self.min_confidence - HYSTERESIS:
             label = None
         if label is not None or state.label is None:
             state.uncertain_since = None

@@ -1,4 +1,7 @@
-"""A run is built from its settings: limits and threads."""
+"""A run is built from its settings: limits, threads and models."""
+
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -6,7 +9,12 @@ from edge import app
 from edge.capture import frame_rate, latest_frame
 from edge.capture.frame_rate import FrameRateLimiter
 from edge.capture.latest_frame import LatestFrame
+from edge.config import models
 from edge.config.settings import RunSettings
+from edge.errors import ModelError, SettingsError, UnknownNameError
+from edge.inference import model_choice, model_file
+from edge.inference.model_choice import ModelChoice
+from tests.support import fakes
 
 
 @pytest.mark.parametrize(
@@ -38,3 +46,75 @@ def test_the_run_limit_is_the_signal_or_the_duration():
     assert not app.RunLimit(lambda: False, None)()
     assert app.RunLimit(lambda: True, None)()
     assert app.RunLimit(lambda: False, 0.0)()
+
+
+@pytest.fixture
+def two_models(monkeypatch, tmp_path):
+    """The folder of a package whose model `fast` is a copy of `emotion`, with another name in its card."""
+    content, card = model_file.load(models.packaged_model())
+    for path in (models.packaged_model(), models.everyday_prior()):
+        shutil.copy(path, tmp_path)
+    model_file.attach(content, replace(card, name="small", min_confidence=0.4), tmp_path / "fast.tflite")
+    monkeypatch.setattr(models, "_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["synthetic:fast", "IMAGE"])
+def test_auto_uses_the_default_model_for_files_and_says_so(two_models, portrait_file, caplog, source):
+    settings = RunSettings(
+        str(portrait_file) if source == "IMAGE" else source, ("jsonl:/dev/null",), model="auto", max_frames=1
+    )
+    assert app.run(settings).stats.frames == 1
+    assert "model: emotion (auto is for cameras)" in caplog.messages
+    assert not isinstance(app.make_classifier(settings), ModelChoice)
+
+
+def test_auto_chooses_once_for_a_camera(two_models, monkeypatch, caplog):
+    monkeypatch.setattr(model_choice, "TRIAL_SECONDS", 0.0)  # decided when each model was measured
+    settings = RunSettings("synthetic:fps=100", ("jsonl:/dev/null",), model="auto", max_frames=20)
+    assert app.run(settings).stats.frames == 20
+    (line,) = [message for message in caplog.messages if message.startswith("model: ")]
+    assert line.startswith(("model: emotion (", "model: fast ("))
+
+
+def test_the_minimum_confidence_follows_the_chosen_model(two_models):
+    def smoother_after_switch(**given):
+        settings = RunSettings("synthetic", model="auto", **given)
+        choice = app.make_classifier(settings, live=True)
+        trial = app.make_processor(settings, choice, live=True)
+        assert isinstance(choice, ModelChoice)
+        assert isinstance(trial, app.ModelTrial)
+        before = trial._smoother.min_confidence
+        choice._current = choice._accurate.classifier
+        trial.process(fakes.frame())
+        return before, trial._smoother.min_confidence
+
+    assert smoother_after_switch() == (0.4, 0.5)
+    assert smoother_after_switch(min_confidence=0.7) == (0.7, 0.7)
+
+
+def test_auto_needs_both_models_with_the_same_labels(two_models):
+    content, card = model_file.load(models.packaged_model())
+    model_file.attach(content, replace(card, labels=card.labels[::-1]), two_models / "fast.tflite")
+    with pytest.raises(ModelError, match=r"same labels, but fast has .*; emotion has "):
+        app.run(RunSettings("synthetic", model="auto", max_frames=1))
+    (two_models / "fast.tflite").unlink()
+    with pytest.raises(UnknownNameError, match="'fast'; the models are emotion"):
+        app.run(RunSettings("synthetic", model="auto", max_frames=1))
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [("fast", None), ("auto", None), ("fsat", "the models are emotion, fast"), ("none.tflite", "no such file")],
+)
+def test_the_model_of_a_configuration_is_checked(two_models, model, problem):
+    if problem is None:
+        app.check_model(model)
+    else:
+        with pytest.raises((UnknownNameError, SettingsError), match=problem):
+            app.check_model(model)
+
+
+def test_uploaded_images_have_the_default_model_with_auto(two_models):
+    analyzer = app.make_upload_analyzer(RunSettings(model="auto"))
+    assert analyzer._classifier.card.name == model_file.load(models.packaged_model())[1].name

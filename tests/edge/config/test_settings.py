@@ -13,7 +13,7 @@ from edge.errors import SettingsError
 def test_by_default_the_shipped_model_runs_without_limits():
     settings = RunSettings()
     assert settings.sinks == ("console",)
-    assert settings.model.is_file()
+    assert settings.model is None
     assert (settings.source, settings.max_frames, settings.duration) == (None, None, None)
 
 

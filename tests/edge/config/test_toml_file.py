@@ -73,7 +73,7 @@ def test_each_type_of_value_is_converted(write, portrait_file):
         "max_frames = 5\nduration = 2\nmax_fps = 12.5\nidle_fps = 0\nreconnect = true\n"
     )
     settings = RunSettings(**toml_file.read(path, NAME_CHECKS))
-    assert (settings.source, settings.sinks, settings.model) == ("usb:1", ("console", "jsonl"), portrait_file)
+    assert (settings.source, settings.sinks, settings.model) == ("usb:1", ("console", "jsonl"), str(portrait_file))
     assert (settings.max_frames, settings.duration, settings.max_fps) == (5, 2.0, 12.5)
     assert (settings.idle_fps, settings.reconnect) == (0, True)
     assert type(settings.duration) is float

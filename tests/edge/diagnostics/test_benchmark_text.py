@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from edge.diagnostics import benchmark_text
 from edge.diagnostics.baseline import compare_to_report
 from edge.diagnostics.benchmark_report import Bottleneck, Comparison, MachineState, Source
 from edge.diagnostics.benchmark_text import TEXT_WIDTH, text
 from edge.diagnostics.latency import LatencyStats
 from edge.diagnostics.single_stream import SingleStreamResult
 from tests.support.benchmark_reports import BenchmarkClock, make_report, parsed
+
+EMOTION, FAST = Path("models/emotion.tflite"), Path("models/fast.tflite")
+SKIPPED = "9.0 frames per second are skipped: use"
 
 
 @pytest.fixture
@@ -77,9 +81,24 @@ def test_inferences_have_their_rate_fractions_and_age(clock):
     ("changes", "settings", "advice"),
     [
         ({}, {}, "nothing to change"),
-        ({"waiting": 0.2}, {}, "inferences wait for time: measure with --threads 4 (now 1, on 4 cores), then use a sm"),
-        ({"waiting": 0.2}, {"threads": 4}, "inferences wait for time: use a smaller model (--model)"),
-        ({"skipped_fps": 9.0}, {"threads": 4}, "9.0 frames per second are skipped: use a larger min_face_size"),
+        (
+            {"waiting": 0.2},
+            {},
+            "inferences wait for time: use a smaller model (--model fast); or measure with --threads 2 (now 1, on 4 co",
+        ),
+        ({"waiting": 0.2}, {"threads": 2}, "inferences wait for time: use a smaller model (--model fast)"),
+        (
+            {"skipped_fps": 9.0},
+            {},
+            f"{SKIPPED} a larger min_face_size, or a smaller image of the camera (now 640 x 480); or",
+        ),
+        (
+            {"skipped_fps": 9.0},
+            {"threads": 2},
+            f"{SKIPPED} a larger min_face_size, or a smaller image of the camera (now",
+        ),
+        ({"skipped_fps": 9.0, "bottleneck": Bottleneck("compute", "convert")}, {}, f"{SKIPPED} a smaller image of the"),
+        ({"skipped_fps": 9.0, "bottleneck": Bottleneck("compute", "classify")}, {}, f"{SKIPPED} a smaller model"),
         (
             {"skipped_fps": 9.0, "bottleneck": Bottleneck("compute", "sinks")},
             {},
@@ -92,12 +111,41 @@ def test_inferences_have_their_rate_fractions_and_age(clock):
         ),
         ({"source_fps": None}, {}, "measure a camera"),
     ],
-    ids=["keeps up", "inferences wait", "no more cores", "search is slow", "sinks are slow", "other", "file"],
+    ids=[
+        "keeps up",
+        "inferences wait",
+        "no more threads",
+        "search is slow",
+        "search is slow with two threads",
+        "conversion is slow",
+        "model is slow",
+        "sinks are slow",
+        "other",
+        "file",
+    ],
 )
-def test_advice_names_what_to_change_on_this_board(clock, changes, settings, advice):
+def test_advice_names_what_to_change_on_this_board(clock, monkeypatch, changes, settings, advice):
+    monkeypatch.setattr(benchmark_text, "packaged_models", lambda: {"emotion": EMOTION, "fast": FAST})
     report = with_loop(make_report(clock), **{"source_fps": 30.0, **changes})
     shown = value(replace(report, settings={**report.settings, **settings}), "advice")
     assert shown.startswith(advice)
+    assert ("--threads 2" in shown) == ("(now 1, on 4 cores)" in shown)
+
+
+@pytest.mark.parametrize(
+    ("model", "packaged", "advice"),
+    [
+        ("emotion.tflite", {"emotion": EMOTION, "fast": FAST}, "use a smaller model (--model fast)"),
+        ("own.tflite", {"emotion": EMOTION, "fast": FAST}, "use a smaller model (--model fast)"),
+        ("fast.tflite", {"emotion": EMOTION, "fast": FAST}, "lower the frame rate (--max-fps)"),
+        ("emotion.tflite", {"emotion": EMOTION}, "use a smaller model (--model)"),
+    ],
+)
+def test_advice_for_slow_inferences_depends_on_the_model(clock, monkeypatch, model, packaged, advice):
+    monkeypatch.setattr(benchmark_text, "packaged_models", lambda: packaged)
+    report = with_loop(make_report(clock), source_fps=30.0, waiting=0.2)
+    shown = value(replace(report, model=replace(report.model, file=model)), "advice")
+    assert shown.startswith(f"inferences wait for time: {advice}")
 
 
 def test_advice_without_inferences_is_about_frames(clock):

@@ -63,7 +63,7 @@ def test_a_healthy_pi_has_no_problems_and_no_camera_is_opened(healthy_pi, tmp_pa
     checks = doctor.run_checks(facts, MODEL, root=healthy_pi)
     assert [check for check in checks if check.status != "ok" or check.advice] == []
     assert [check.name for check in checks] == [
-        *("python", "opencv", "face detector", "runtime", "model", "kernels"),
+        *("python", "opencv", "face detector", "runtime", "model", "kernels", "threads"),
         *(str(healthy_pi / "dev/video0"), "camera module", "picamera2"),
         *("temperature", "throttling", "governor", "memory", "disk", "clock", "service"),
     ]

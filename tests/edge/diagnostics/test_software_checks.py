@@ -101,14 +101,27 @@ def operation(index: int, name: str, inputs: list[int], outputs: list[int]) -> d
     return {"index": index, "op_name": name, "inputs": inputs, "outputs": outputs}
 
 
-def test_the_operations_that_a_delegate_computes_are_counted():
+def test_the_operations_that_no_delegate_computes_are_found():
+    def executed(*operations):
+        return len(software_checks.executed_by_runtime(operations, [5]))
+
     chain = [operation(number, "ADD", [number, number], [number + 1]) for number in range(5)]
-    assert software_checks.count_delegated(chain, [5]) == (0, 5)
-    unused = operation(5, "ADD", [0, 0], [99])
-    assert software_checks.count_delegated([*chain, unused], [5]) == (0, 6)
+    assert executed(*chain) == 5
+    assert executed(*chain, operation(5, "ADD", [0, 0], [99])) == 5  # nobody uses its result
     middle = operation(5, "DELEGATE", [1, 90], [4])  # the second, third and fourth
-    assert software_checks.count_delegated([*chain, middle], [5]) == (3, 5)
+    assert executed(*chain, middle) == 2
     two = [operation(5, "DELEGATE", [0, 90], [2]), operation(6, "DELEGATE", [3, 90], [5])]
-    assert software_checks.count_delegated([*chain, *two], [5]) == (4, 5)
-    everything = operation(5, "DELEGATE", [0, 90], [5])
-    assert software_checks.count_delegated([*chain, everything], [5]) == (5, 5)
+    assert executed(*chain, *two) == 1
+    assert executed(*chain, operation(5, "DELEGATE", [0, 90], [5])) == 0
+
+
+def test_the_operations_of_the_runtime_are_named():
+    first, last = operation(0, "QUANTIZE", [0], [1]), operation(3, "SOFTMAX", [3], [4])
+    taken = [operation(1, "CONV_2D", [1], [2]), operation(2, "ADD", [2], [3]), operation(4, "DELEGATE", [1], [3])]
+    interpreter = SimpleNamespace(
+        _get_ops_details=lambda: [first, taken[0], taken[1], last, taken[2]], get_output_details=lambda: [{"index": 4}]
+    )
+    check = software_checks.check_kernels(interpreter, "ai-edge-litert")
+    assert check.message == "XNNPACK computes 2 of 4 operations, the runtime 1 QUANTIZE, 1 SOFTMAX"
+    interpreter._get_ops_details = lambda: [operation(0, "ADD", [0], [4]), operation(1, "DELEGATE", [0], [4])]
+    assert software_checks.check_kernels(interpreter, "x").message == "XNNPACK computes 1 of 1 operations"
