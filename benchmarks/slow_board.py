@@ -157,9 +157,13 @@ class TimedClassifier:
     def __init__(self, classifier: Classifier, board: Board, clock: BoardClock) -> None:
         self._classifier, self._board, self._clock = classifier, board, clock
 
-    def prepare(self, gray: NDArray[np.uint8], box: Box, **options: Any) -> NDArray[np.uint8]:
+    @property
+    def uses_color(self) -> bool:
+        return self._classifier.uses_color
+
+    def prepare(self, image: NDArray[np.uint8], box: Box, **options: Any) -> NDArray[np.uint8]:
         self._clock.execute(self._board.crop)
-        return self._classifier.prepare(gray, box, **options)
+        return self._classifier.prepare(image, box, **options)
 
     def classify(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         self._clock.execute(self._board.inference)

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 
 from benchmarks.common import make_parser, make_pipeline, synthetic_frames
 from edge.config.models import shipped_model
-from edge.diagnostics.single_stream import gray_pattern
+from edge.diagnostics.single_stream import make_face
 from edge.inference.classifier import Classifier
 from edge.pipeline import run as run_loop
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run_loop(make_pipeline(classifiers[threads], threads), iter(frames))
 
     def run_queries(threads: int) -> None:
-        face = gray_pattern(classifiers[threads].card.input_size)
+        face = make_face(classifiers[threads])
         for _ in range(QUERIES):
             classifiers[threads].classify(face)
 

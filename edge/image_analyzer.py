@@ -72,9 +72,10 @@ class ImageAnalyzer:
         self._last_id += len(tracks)
         timer.end("detect")
         # Flip test-time augmentation, as for tracked faces: see edge.inference.smoothing.
+        image = frame.color() if tracks and self._classifier.uses_color else frame.gray
         crops = [
             [
-                self._classifier.prepare(frame.gray, track.box, flip=flip, roll=track.roll, padding=padding)
+                self._classifier.prepare(image, track.box, flip=flip, roll=track.roll, padding=padding)
                 for flip in (False, True)
             ]
             for track in tracks

@@ -28,7 +28,10 @@ class FaceTracker(Protocol):
 class EmotionClassifier(Protocol):
     """Classifies a face: edge.inference.classifier.Classifier."""
 
-    def prepare(self, gray: Image, box: Box, *, flip: bool = False, roll: float = 0.0) -> Image: ...
+    @property
+    def uses_color(self) -> bool: ...
+
+    def prepare(self, image: Image, box: Box, *, flip: bool = False, roll: float = 0.0) -> Image: ...
 
     def classify(self, face: Image) -> NDArray[np.float32]: ...
 
@@ -121,8 +124,9 @@ class Pipeline:
         timer.end("detect")
         requests = self._smoother.plan(frame.gray, tracks, frame.time, limit)
         timer.end("smooth")
+        image = frame.color() if requests and self._classifier.uses_color else frame.gray
         crops = [
-            self._classifier.prepare(frame.gray, request.track.box, flip=request.flip, roll=request.track.roll)
+            self._classifier.prepare(image, request.track.box, flip=request.flip, roll=request.track.roll)
             for request in requests
         ]
         timer.end("crop")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ModelError
-from edge.inference.model_file import CARD_MEMBER, MAX_LABELS, is_name
+from edge.inference.model_file import CARD_MEMBER, GRAY, MAX_LABELS, RGB, is_name
 from edge.system.process import memory_limit
 from trainer import keras_backend
 
@@ -37,10 +37,11 @@ class KerasMetadata:
     labels: tuple[str, ...]  # in the order of the model's outputs
     effective_resolution: int  # pixels a side of the training faces
     class_frequencies: Mapping[str, float] = field(default_factory=dict)  # label -> fraction in training; {}: unknown
+    color: str = GRAY  # of the input, GRAY or RGB
 
 
 def load(path: Path) -> Any:
-    """Return the Keras model in the file at `path`, whose input must be square gray images (n, size, size, 1).
+    """Return the Keras model in the file at `path`, whose input must be square images (n, size, size, 1 or 3).
 
     A model that was trained with mixed precision computes in float32, as its weights are and as conversion needs it.
 
@@ -69,10 +70,13 @@ def load(path: Path) -> Any:
     if len(model.outputs) != 1 or len(model.output_shape) != 2:
         raise ModelError(f"{path}: its output is {model.output_shape}, expected one of (None, classes)")
     match model.input_shape:
-        case (None, int(height), int(width), 1) if height == width:
+        case (None, int(height), int(width), 1 | 3) if height == width:
             return model
         case shape:
-            raise ModelError(f"{path}: its input is {shape}, expected square gray images (None, size, size, 1)")
+            raise ModelError(
+                f"{path}: its input is {shape}, expected square images, gray (None, size, size, 1) or in color "
+                "(None, size, size, 3)"
+            )
 
 
 def check_archive(path: Path) -> None:
@@ -130,10 +134,11 @@ def load_metadata(path: Path) -> KerasMetadata | None:
         labels, resolution = values["labels"], int(values["effective_resolution"])
         if not isinstance(labels, list) or not 1 <= len(labels) <= MAX_LABELS or not all(map(is_name, labels)):
             raise ValueError("labels")
-        if len(set(labels)) < len(labels) or resolution < 1:
-            raise ValueError("labels or effective_resolution")
+        color = values.get("color", GRAY)
+        if len(set(labels)) < len(labels) or resolution < 1 or color not in (GRAY, RGB):
+            raise ValueError("labels, effective_resolution or color")
         frequencies = {str(label): float(x) for label, x in values.get("class_frequencies", {}).items()}
-        return KerasMetadata(tuple(labels), resolution, frequencies)
+        return KerasMetadata(tuple(labels), resolution, frequencies, color)
     except (*_DAMAGED_ZIP, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         if not zipfile.is_zipfile(path):
             return None  # no .keras file at all, which `load` reports

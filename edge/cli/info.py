@@ -52,7 +52,7 @@ def info(
         "name": card.name,
         "version": card.version,
         "labels": ", ".join(card.labels),
-        "input": f"{card.input_size} x {card.input_size} gray pixels, uint8, unscaled",
+        "input": f"{card.input_size} x {card.input_size} {card.color} pixels, uint8, unscaled",
         "resolution": f"{card.effective_resolution} pixels: faces are first downscaled to this size",
         "padding": f"{card.crop_padding:.0%} of the face box, added on each side",
         "temperature": f"{card.temperature:.3f}: probabilities are raised to its inverse and normalized",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.diagnostics.latency import LatencyStats, latency_stats
 from edge.inference.classifier import Classifier
+from edge.inference.preprocess import as_rgb
 
 WARM_UP_QUERIES = 20
 INTERLEAVED_QUERIES = 32  # of one model in a row, when two models are measured
@@ -51,6 +52,12 @@ def gray_pattern(size: int) -> NDArray[np.uint8]:
     return pattern
 
 
+def make_face(classifier: Classifier) -> NDArray[np.uint8]:
+    """Return a `gray_pattern` as `classifier` takes it."""
+    pattern = gray_pattern(classifier.card.input_size)
+    return as_rgb(pattern) if classifier.uses_color else pattern
+
+
 def measure_single_stream(
     classifier: Classifier, rule: StoppingRule, stopped: Callable[[], bool] = lambda: False
 ) -> SingleStreamResult | None:
@@ -80,7 +87,7 @@ def _run_queries(
     """Return each classifier's latencies in seconds, `block` queries in a row, and the seconds in total."""
     latencies = [array("d") for _ in classifiers]
     runs = [
-        (classifier, gray_pattern(classifier.card.input_size), seconds)
+        (classifier, make_face(classifier), seconds)
         for classifier, seconds in zip(classifiers, latencies, strict=True)
     ]
     for classifier, face, _ in runs:

@@ -1,4 +1,4 @@
-"""Gray face to probabilities, by the TFLite runtime."""
+"""Face to probabilities, by the TFLite runtime."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.inference import model_file
-from edge.inference.preprocess import model_input
+from edge.inference.model_file import RGB
+from edge.inference.preprocess import as_rgb, model_input
 from edge.inference.prior import EVERYDAY, TRAINING, expected_frequencies
 from edge.system.tflite import make_interpreter
 from edge.types import Box
 
 
 class Classifier:
-    """A TFLite model that matches its card: uint8 gray squares in, one probability per label out.
+    """A TFLite model that matches its card: uint8 squares in, gray or in color, one probability per label out.
 
     Args:
         path: the model file, with its card inside.
@@ -48,9 +49,14 @@ class Classifier:
             ratios = [frequency / self.card.class_frequencies[x] for x, frequency in self.expected_frequencies.items()]
             self._frequency_ratios = np.array(ratios, np.float32)
 
+    @property
+    def uses_color(self) -> bool:
+        """Whether the model was trained on faces in color."""
+        return self.card.color == RGB
+
     def warm_up(self) -> None:
         """Classify a uniform gray face: the first inference allocates buffers and proves that the model runs."""
-        self.classify(np.full((self.card.input_size, self.card.input_size), 128, np.uint8))
+        self.classify(np.full(self._input["shape"][1:], 128, np.uint8))
 
     def describe(self) -> str:
         """Return the name and the version of the model."""
@@ -58,23 +64,24 @@ class Classifier:
 
     def prepare(
         self,
-        gray: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         box: Box,
         *,
         flip: bool = False,
         roll: float = 0.0,
         padding: float | None = None,
     ) -> NDArray[np.uint8]:
-        """Return the (size, size) uint8 input for the face in `box` of `gray` (height, width).
+        """Return the uint8 input for the face in `box`: (size, size) gray, or (size, size, 3) RGB for color.
 
         Args:
+            image: (height, width) gray; if the model uses color also (height, width, 3) BGR, and gray has no color.
             roll: degrees by which the head is tilted clockwise; the crop is turned upright.
             flip: whether to mirror it for flip test-time augmentation, see edge.inference.preprocess.flip_crop.
             padding: of the box, see edge.inference.preprocess.crop; None: that of the card, for a detector's boxes.
         """
         card = self.card
-        return model_input(
-            gray,
+        face = model_input(
+            image,
             box,
             padding=card.crop_padding if padding is None else padding,
             effective_resolution=card.effective_resolution,
@@ -82,10 +89,11 @@ class Classifier:
             flip=flip,
             roll=roll,
         )
+        return as_rgb(face) if self.uses_color else face
 
     def classify(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (labels,) float32 probabilities summing to 1 for a (size, size) uint8 face from `prepare`."""
-        self._interpreter.set_tensor(self._input["index"], face[np.newaxis, :, :, np.newaxis])
+        """Return (labels,) float32 probabilities summing to 1 for a uint8 face from `prepare`."""
+        self._interpreter.set_tensor(self._input["index"], face.reshape(self._input["shape"]))
         self._interpreter.invoke()
         raw = self._interpreter.get_tensor(self._output["index"])[0]
         probabilities = calibrate(dequantize(raw, self._output["quantization"]), self.card.temperature)
@@ -120,7 +128,7 @@ def _single(details: list[dict[str, Any]], what: str) -> dict[str, Any]:
 
 def _check_tensors(path: Path, card: model_file.ModelCard, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
     """Raise ModelError unless shape and type of the tensors are those of the card."""
-    expected = (1, card.input_size, card.input_size, 1)
+    expected = (1, card.input_size, card.input_size, 3 if card.color == RGB else 1)
     shape, dtype = tuple(int(n) for n in inputs["shape"]), np.dtype(inputs["dtype"]).name
     if dtype != "uint8":
         raise ModelError(f"{path}: input is {dtype}, expected uint8 (raw pixels); make it with 'trainer quantize'")

@@ -34,6 +34,7 @@ MAX_LABELS = 256
 MAX_NAME_CHARACTERS = 64  # of a label, a name, a version
 MAX_TEXT_CHARACTERS = 300  # of other text
 MAX_METRICS_DEPTH = 4
+GRAY, RGB = "gray", "rgb"  # colors of the input
 JOINERS = "\u200c\u200d"  # invisible, but spelling needs them, in Persian for example
 MIN_FREQUENCY = 1e-6  # of a class: probabilities are divided by it
 FREQUENCY_TOLERANCE = 1e-3  # of the sum of all: they may be rounded
@@ -45,8 +46,9 @@ class ModelCard:
 
     name: str
     labels: tuple[str, ...]  # in the order of the model's outputs
-    input_size: int  # pixels a side of the square gray uint8 input
+    input_size: int  # pixels a side of the square uint8 input
     effective_resolution: int  # pixels a side of the training faces; larger faces are first downscaled to this
+    color: str = GRAY  # of the input: GRAY, one channel, or RGB, three
     crop_padding: float = 0.0  # of the face box on each side, as a fraction of its side
     temperature: float = 1.0  # probabilities are raised to 1/temperature and normalized (Guo et al., ICML 2017)
     class_frequencies: Mapping[str, float] = field(default_factory=dict)  # label -> fraction in training; {}: unknown
@@ -69,6 +71,7 @@ class ModelCard:
         for key in ("input_size", "effective_resolution"):
             value = getattr(self, key)
             _require(isinstance(value, int) and 8 <= value <= 1024, key, value, "an integer, 8 to 1024 pixels")
+        _require(self.color in (GRAY, RGB), "color", self.color, f"{GRAY} or {RGB}")
         temperatures = (("temperature", 0.01, 100), ("adapted_temperature", 0.01, 100))
         for key, low, high in (("crop_padding", -0.4, 1), *temperatures, ("min_confidence", 0, 1)):
             value = getattr(self, key)

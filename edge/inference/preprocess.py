@@ -1,4 +1,6 @@
-"""From a face box in a gray image to the model's input: the only definition, used on the device and in training.
+"""From a face box in an image to the model's input: the only definition, used on the device and in training.
+
+Images are gray, (height, width), or have three channels, (height, width, 3), which are processed alike.
 
 FER2013's faces are 48 pixels wide. A network trained on them knows no finer detail, so a larger face is first
 downscaled to the effective resolution of the training images and only then resized to the model's input size.
@@ -26,7 +28,7 @@ WEIGHT_BITS = 11  # of the weights of linear interpolation, as in OpenCV
 
 
 def model_input(
-    gray: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     box: Box,
     *,
     padding: float,
@@ -35,7 +37,7 @@ def model_input(
     flip: bool = False,
     roll: float = 0.0,
 ) -> NDArray[np.uint8]:
-    """Return the (size, size) uint8 input of the model for the face in `box` of `gray` (height, width).
+    """Return the (size, size[, 3]) uint8 input of the model for the face in `box` of `image` (height, width[, 3]).
 
     Args:
         padding: see `crop`.
@@ -43,7 +45,7 @@ def model_input(
         flip: whether to apply `flip_crop`.
         roll: see `crop`; without effect up to MAX_TRAINED_ROLL.
     """
-    face = crop(gray, box, padding, roll if abs(roll) > MAX_TRAINED_ROLL else 0.0)
+    face = crop(image, box, padding, roll if abs(roll) > MAX_TRAINED_ROLL else 0.0)
     return resample(flip_crop(face) if flip else face, effective_resolution=effective_resolution, size=size)
 
 
@@ -54,14 +56,14 @@ def flip_crop(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(tighter[:, ::-1])
 
 
-def center_square(gray: NDArray[np.uint8]) -> Box:
-    """Return the largest centered square of `gray` (height, width): the box of a face that fills its image."""
-    height, width = gray.shape
+def center_square(image: NDArray[np.uint8]) -> Box:
+    """Return the largest centered square of `image` (height, width[, 3]): the box of a face that fills its image."""
+    height, width = image.shape[:2]
     side = min(height, width)
     return Box((width - side) // 2, (height - side) // 2, side, side)
 
 
-def crop(gray: NDArray[np.uint8], box: Box, padding: float, roll: float = 0.0) -> NDArray[np.uint8]:
+def crop(image: NDArray[np.uint8], box: Box, padding: float, roll: float = 0.0) -> NDArray[np.uint8]:
     """Return the square around `box`, padded on each side by `padding` times its side (-0.4 to 1).
 
     Beyond the image its border pixels are repeated, so that the face keeps its place in the crop. Raises ValueError for
@@ -73,29 +75,36 @@ def crop(gray: NDArray[np.uint8], box: Box, padding: float, roll: float = 0.0) -
     side = max(1, round(max(box.width, box.height) * (1 + 2 * padding)))
     left = round(box.x + box.width / 2 - side / 2)
     top = round(box.y + box.height / 2 - side / 2)
-    height, width = gray.shape
+    height, width = image.shape[:2]
     inside = Box(left, top, side, side).clipped(width, height)
     if not inside.width or not inside.height:
         raise ValueError(f"{box} lies outside an image of {width} x {height}")
     if roll:
         # Only what the turned square needs: OpenCV refuses to turn an image with a side of 32,767 pixels or more.
         margin = math.ceil(side * (math.sqrt(2) - 1) / 2) + 1
-        surroundings = crop(gray, Box(left - margin, top - margin, side + 2 * margin, side + 2 * margin), 0.0)
+        surroundings = crop(image, Box(left - margin, top - margin, side + 2 * margin, side + 2 * margin), 0.0)
         center = margin + (side - 1) / 2
         turn = cv2.getRotationMatrix2D((center, center), roll, 1.0)
         turn[:, 2] -= margin
         turned = cv2.warpAffine(surroundings, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
         return turned.astype(np.uint8, copy=False)
-    face = gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
-    if face.shape == (side, side):
+    face = image[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
+    if face.shape[:2] == (side, side):
         return face
     top_border, left_border = inside.y - top, inside.x - left
     border = (top_border, side - face.shape[0] - top_border, left_border, side - face.shape[1] - left_border)
     return cv2.copyMakeBorder(face, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
 
 
+def as_rgb(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `face`, (size, size) gray or (size, size, 3) BGR, as the (size, size, 3) RGB of a model for color."""
+    if face.ndim == 2:
+        return np.repeat(face[..., np.newaxis], 3, axis=2)
+    return np.ascontiguousarray(face[..., ::-1])
+
+
 def resample(face: NDArray[np.uint8], *, effective_resolution: int, size: int) -> NDArray[np.uint8]:
-    """Return the square `face` as (size, size), with no finer detail than `effective_resolution` pixels a side have."""
+    """Return the square `face` as (size, size[, 3]), with no finer detail than `effective_resolution` pixels a side."""
     return _resize(_resize(face, min(effective_resolution, face.shape[0])), size)
 
 
@@ -110,16 +119,18 @@ def _resize(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def _enlarge(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Return the square `face` as (size, size), by linear interpolation: the same bits on every processor.
+    """Return the square `face` as (size, size[, 3]), by linear interpolation: the same bits on every processor.
 
     They are those of OpenCV's INTER_LINEAR on x86-64, with which the models were trained and measured. On arm64 OpenCV
     rounds otherwise, by one gray level in a quarter of the pixels, and labels that are a close call then differ.
     """
+    if face.ndim == 3:
+        return np.stack([_enlarge(face[..., channel], size) for channel in range(face.shape[2])], axis=-1)
     lower, upper, columns, rows = _linear_weights(face.shape[0], size)
     levels = face.astype(np.int32)
     wide = (levels[:, lower] * columns[0] + levels[:, upper] * columns[1]) >> 4
     # OpenCV multiplies numbers of 16 bits here, and keeps the upper half of each product.
-    enlarged = (wide[lower] * rows[0] >> 16) + (wide[upper] * rows[1] >> 16)
+    enlarged: NDArray[np.int32] = (wide[lower] * rows[0] >> 16) + (wide[upper] * rows[1] >> 16)
     return ((enlarged + 2) >> 2).astype(np.uint8)
 
 

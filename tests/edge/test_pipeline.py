@@ -52,6 +52,22 @@ def frames(*levels: int):
     return (frame(time=index * MAX_AGE_SECONDS, index=index, level=level) for index, level in enumerate(levels))
 
 
+# --- color --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("uses_color", "level", "converted"), [(True, 80, 1), (True, 0, 0), (False, 80, 0)])
+def test_color_is_made_only_for_faces_of_a_model_for_color(uses_color, level, converted, pipeline, fake_classifier):
+    made, fake_classifier.uses_color = [], uses_color
+
+    def color():
+        made.append(1)
+        return np.full((*frame().gray.shape, 3), 40, np.uint8)
+
+    faces = pipeline.process(replace(frame(level=level), color=color)).faces
+    assert len(made) == converted
+    assert [face.probabilities["calm"] for face in faces] == pytest.approx([0.4 if converted else 0.8] * len(faces))
+
+
 # --- one frame ----------------------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,8 @@ class SlowSink:
 class SlowClassifier:
     """A classifier that takes `seconds` for each face; counts the calls."""
 
+    uses_color = False
+
     def __init__(self, clock, seconds):
         self.clock, self.seconds = clock, seconds
         self.card = SimpleNamespace(input_size=16)

@@ -147,10 +147,14 @@ class FakeClassifier:
         self.rolls: list[float] = []  # the same
         self.calls = 0  # of `classify`
 
-    def prepare(self, gray: NDArray[np.uint8], box: Box, *, flip: bool = False, roll: float = 0.0) -> NDArray[np.uint8]:
+    uses_color = False
+
+    def prepare(
+        self, image: NDArray[np.uint8], box: Box, *, flip: bool = False, roll: float = 0.0
+    ) -> NDArray[np.uint8]:
         self.flips.append(flip)
         self.rolls.append(roll)
-        return gray[box.y : box.y + box.height, box.x : box.x + box.width]
+        return image[box.y : box.y + box.height, box.x : box.x + box.width]
 
     def classify(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.calls += 1

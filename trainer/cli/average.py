@@ -11,7 +11,9 @@ import typer
 from edge.cli.common import Debug
 from edge.errors import UsageError
 from trainer import keras_backend
-from trainer.cli.options import DataPath, SkipInvalid, load
+from trainer.cli.options import DataFormat, DataPath, SkipInvalid, load
+from trainer.data import formats
+from trainer.evaluation.prediction import uses_color
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ def average(
     ],
     data: DataPath,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The .keras file to write.")],
+    data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
@@ -35,10 +38,12 @@ def average(
     """
     if out.suffix != ".keras":
         raise UsageError(f"--out {out}: expected a .keras file")
-    dataset = load(data, skip_invalid=skip_invalid)
     keras_backend.load()
     from trainer.reports.formatting import format_average
     from trainer.training.averaging import average as average_models
+    from trainer.training.averaging import model_file
 
+    color = uses_color(model_file(models[0]))
+    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=color)
     result = average_models(models, dataset, out, _log.info)
     typer.echo(f"{format_average(result)}\nwritten: {out}")

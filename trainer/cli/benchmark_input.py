@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
+from edge.inference.model_file import RGB
 from trainer import keras_backend
 from trainer.cli.options import DataFormat, DataPath, SkipInvalid, load, training_options
 from trainer.data import formats
 from trainer.training.settings import TrainingSettings
 
 
-@training_options(("backbone", "input_size", "batch_size"))
+@training_options(("backbone", "color", "input_size", "batch_size"))
 def benchmark_input(
     data: DataPath,
     settings: TrainingSettings,
@@ -26,7 +27,7 @@ def benchmark_input(
 
     Measures whether it is the training bottleneck, and its speed relative to Keras' ImageDataGenerator.
     """
-    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid)
+    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=settings.color == RGB)
     keras_backend.load()
     from trainer.reports.formatting import format_input_benchmark
     from trainer.training.input_benchmark import measure_input_speed

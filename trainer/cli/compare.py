@@ -11,6 +11,7 @@ import typer
 
 from edge.cli.common import Debug
 from edge.errors import UsageError
+from edge.inference.model_file import RGB
 from trainer import keras_backend
 from trainer.cli.options import DataFormat, DataPath, SkipInvalid, load, training_options
 from trainer.data import formats
@@ -19,13 +20,16 @@ from trainer.training.settings import TrainingSettings
 _log = logging.getLogger(__name__)
 
 
-@training_options(("weights", "input_size", "head_epochs", "epochs", "batch_size", "learning_rate", "seed"))
+@training_options(("weights", "color", "input_size", "head_epochs", "epochs", "batch_size", "learning_rate", "seed"))
 def compare(
     data: DataPath,
     settings: TrainingSettings,
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="RUN_DIR", help="Run folders; each gets its int8 model as best.tflite."),
+        typer.Argument(
+            metavar="RUN_DIR|MODEL",
+            help="Run folders, each gets its int8 model as best.tflite; or model files, .keras or .tflite.",
+        ),
     ] = None,
     backbones: Annotated[
         str, typer.Option(metavar="NAMES", help="Train these backbones first: mobilenet_v2,small_cnn.")
@@ -40,22 +44,34 @@ def compare(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Compare runs in a table.
+    """Compare runs in a table, or model files; and test whether they differ.
 
-    Columns: accuracy, size and latency of the float and int8 models, and training time.
+    Columns: accuracy, size and latency of the float and int8 models, and training time. Each int8 model, or model file,
+    is compared with the first one on the same PublicTest faces: difference of the accuracy and p by McNemar's test.
     """
     if out and out.suffix not in (".md", ".csv", ".png"):
         raise UsageError(f"--out {out}: expected .md, .csv or .png")
     names = [name.strip() for name in backbones.split(",") if name.strip()]
     if not names and not runs:
         raise UsageError("nothing to compare; name run folders, or backbones by --backbones")
-    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid)
+    files = [path for path in runs or [] if path.suffix in (".keras", ".tflite")]
+    if files and (out or names or files != runs):
+        raise UsageError("model files are compared by themselves; leave out run folders, --backbones and --out")
     keras_backend.load()
-    from trainer.reports.comparison import HEADER, compare_runs, write_comparison
+    from trainer.evaluation.prediction import uses_color
+    from trainer.reports.comparison import HEADER, compare_files, compare_runs, write_comparison
     from trainer.reports.curves import write_curves
-    from trainer.reports.formatting import format_table
+    from trainer.reports.formatting import format_pairs, format_table
     from trainer.training.loop import train
 
+    first = next(iter(runs or []), None)
+    color = settings.color == RGB
+    if first:
+        color = uses_color(first / "best.keras" if first.is_dir() else first)
+    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=color)
+    if files:
+        typer.echo(format_pairs(compare_files(files, dataset, _log.info)))
+        return
     trained = [folder / name for name in names]
     for name, run_dir in zip(names, trained, strict=True):
         backbone_settings = replace(settings, data=data.name, backbone=name)
@@ -63,5 +79,8 @@ def compare(
         train(backbone_settings, dataset, run_dir, resume=resume, on_epoch=write_curves)
     rows = compare_runs([*(runs or []), *trained], dataset, _log.info)
     typer.echo(format_table([HEADER, *(row.cells() for row in rows)]))
+    if len(rows) > 1:
+        int8_files = [run_dir / "best.tflite" for run_dir in (*(runs or []), *trained)]
+        typer.echo(f"\n{format_pairs(compare_files(int8_files, dataset, _log.debug))}")
     if out:
         write_comparison(rows, out)

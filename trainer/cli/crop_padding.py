@@ -31,6 +31,7 @@ def crop_padding(
 
     classifier = Classifier(model)
     dataset = label_mapping.match_labels(
-        load(data, data_format=data_format, skip_invalid=skip_invalid), classifier.card.labels
+        load(data, data_format=data_format, skip_invalid=skip_invalid, color=classifier.uses_color),
+        classifier.card.labels,
     )
     typer.echo(format_crop_paddings(measure_crop_paddings(classifier, dataset.split(split))))

@@ -97,8 +97,10 @@ def evaluate(
         raise UsageError("--prior is for --detect; without it the prior is training")
     else:
         from trainer.evaluation.evaluate import evaluate as evaluate_model
+        from trainer.evaluation.prediction import uses_color
 
-        dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid)
+        color = uses_color(model)
+        dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=color)
         corruptions = corruptions or report is not None
         evaluation = evaluate_model(
             model,

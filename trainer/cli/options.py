@@ -68,15 +68,20 @@ _METAVARS = {str: "NAME", int: "INT", float: "FLOAT", tuple[Path, ...]: "PATH"}
 
 
 def load(
-    data: Path, ferplus: Path | None = None, *, data_format: str = formats.AUTO, skip_invalid: bool = False
+    data: Path,
+    ferplus: Path | None = None,
+    *,
+    data_format: str = formats.AUTO,
+    skip_invalid: bool = False,
+    color: bool = False,
 ) -> Dataset:
-    """Return the data set at `data`; log how it was read and how many invalid rows were skipped.
+    """Return the data set at `data`, gray or in `color`; log how it was read and how many invalid rows were skipped.
 
     Raises UnknownNameError for another format than trainer.data.formats.NAMES, and DataError.
     """
     if data_format not in formats.NAMES:
         raise UnknownNameError(f"no format {data_format!r}; there are {', '.join(formats.NAMES)}")
-    dataset = load_dataset(data, data_format=data_format, ferplus=ferplus, skip_invalid=skip_invalid)
+    dataset = load_dataset(data, data_format=data_format, ferplus=ferplus, skip_invalid=skip_invalid, color=color)
     for note in dataset.notes:
         _log.info("%s: %s", data, note)
     if dataset.skipped:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
+from edge.inference.model_file import RGB
 from trainer.cli.options import Augment, DataFormat, DataPath, SkipInvalid, load, log_counts, training_options
 from trainer.data import augmentation_file, formats
 from trainer.data.augmentation import Augmentation
@@ -18,7 +19,7 @@ from trainer.training.settings import TrainingSettings
 _log = logging.getLogger(__name__)
 
 
-@training_options(("input_size", "seed"))
+@training_options(("color", "input_size", "seed"))
 def preview(
     data: DataPath,
     settings: TrainingSettings,
@@ -35,7 +36,7 @@ def preview(
     from trainer.reports.preview import write_preview
 
     augmentation = augmentation_file.read(augment) if augment else Augmentation()
-    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid)
+    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=settings.color == RGB)
     log_counts(dataset)
     write_preview(dataset.split(TRAINING), augmentation, settings.input_size, settings.seed, out)
     typer.echo(augmentation_file.write(augmentation), nl=False)

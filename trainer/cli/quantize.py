@@ -38,6 +38,16 @@ def quantize(
             min=0, max=1, metavar="PROBABILITY", help="Calibrated confidence below which the device gives no label."
         ),
     ] = MIN_CONFIDENCE,
+    selective_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="FRACTION",
+            help="Fit the threshold in place of --min-confidence: so that this fraction of the labels is correct.",
+            show_default="the threshold is --min-confidence",
+        ),
+    ] = None,
     adapted_temperature: Annotated[
         float,
         typer.Option(
@@ -65,10 +75,12 @@ def quantize(
 
     The file carries its card: labels, input contract, calibration and metrics. Prints what quantization costs.
     """
+    from trainer.evaluation.prediction import uses_color
     from trainer.quantization.quantize import quantize as quantize_model
     from trainer.reports.formatting import format_quantization
 
-    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid)
+    color = uses_color(model)
+    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=color)
     result = quantize_model(
         model,
         dataset,
@@ -77,6 +89,7 @@ def quantize(
         name=name,
         crop_padding=crop_padding,
         min_confidence=min_confidence,
+        selective_accuracy=selective_accuracy,
         adapted_temperature=adapted_temperature,
         labels=[label.strip() for label in labels.split(",") if label.strip()],
         logits=logits,

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from edge.cli.common import Debug
+from edge.inference.model_file import RGB
 from trainer import keras_backend
 from trainer.cli.options import (
     Augment,
@@ -68,7 +69,7 @@ def train(
     settings = replace(settings, data=data.name)
     if augment:
         settings = replace(settings, augmentation=augmentation_file.read(augment))
-    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid)
+    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=settings.color == RGB)
     log_counts(dataset)
     dataset = select_labels(dataset, label_set, classes)
     keras_backend.load()

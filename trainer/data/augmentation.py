@@ -66,7 +66,7 @@ NO_AUGMENTATION = Augmentation(
 
 
 def augment(face: NDArray[np.uint8], size: int, ranges: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return an augmented copy, (size, size) uint8, of `face` (side, side), drawn by `rng`."""
+    """Return an augmented copy, (size, size[, 3]) uint8, of `face` (side, side[, 3]), drawn by `rng`."""
     moved = cv2.warpAffine(
         corrupt(face, ranges, rng),
         affine_matrix(face.shape[0], size, ranges, rng),
@@ -94,7 +94,7 @@ def affine_matrix(side: int, size: int, ranges: Augmentation, rng: np.random.Gen
 
 
 def corrupt(face: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return `face` (side, side) with camera degradations: blur, darkness and noise, each with its probability.
+    """Return `face` (side, side[, 3]) with camera degradations: blur, darkness and noise, each with its probability.
 
     Blur is a Gaussian of up to 2 px of a side of 48, or a resolution of 16 to 40 of 48.
     """
@@ -118,7 +118,7 @@ def corrupt(face: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Genera
 def adjust_lighting(face: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return `face` with another contrast and brightness, clipped to 0 to 255."""
     gain = 1 + rng.uniform(-ranges.contrast, ranges.contrast)
-    mean = cv2.mean(face)[0]
+    mean = cv2.mean(face)[0] if face.ndim == 2 else face.mean()
     levels = (np.arange(256) - mean) * gain + mean + rng.uniform(-ranges.brightness, ranges.brightness)
     return cv2.LUT(face, np.clip(np.rint(levels), 0, 255).astype(np.uint8)).astype(np.uint8, copy=False)
 

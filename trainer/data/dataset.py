@@ -30,13 +30,14 @@ class ReadOptions:
     format: str = "auto"  # name of its format, see trainer.data.formats
     max_size: int = DEFAULT_MAX_SIZE  # largest side of faces from image files, in pixels
     skip_invalid: bool = False  # leave invalid rows and images out and count them
+    color: bool = False  # faces in red, green and blue, in place of gray levels
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Faces with their labels."""
 
-    faces: NDArray[np.uint8]  # (n, side, side), 0 black to 255 white
+    faces: NDArray[np.uint8]  # (n, side, side) gray, 0 black to 255 white; or (n, side, side, 3) RGB
     labels: NDArray[np.int64]  # (n,), an index into `class_names`
     splits: NDArray[np.str_]  # (n,), one of SPLITS
     class_names: tuple[str, ...]
@@ -52,6 +53,11 @@ class Dataset:
     def side(self) -> int:
         """Pixels a side of each face."""
         return int(self.faces.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 for gray faces, 3 for faces in color."""
+        return 1 if self.faces.ndim == 3 else int(self.faces.shape[3])
 
     def split(self, name: str) -> Dataset:
         """Return the rows of split `name`, or all of them as one split for ALL.
@@ -77,6 +83,12 @@ class Dataset:
         """Return class name -> number of faces."""
         counts = np.bincount(self.labels, minlength=len(self.class_names))
         return {name: int(n) for name, n in zip(self.class_names, counts, strict=True)}
+
+
+def as_inputs(faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return (n, size, size, channels): `faces` of the shape (size, size) or (size, size, 3) as inputs of a network."""
+    stacked = np.stack(faces)
+    return stacked[..., np.newaxis] if stacked.ndim == 3 else stacked
 
 
 @dataclass

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.inference.preprocess import center_square, crop, resample
 from trainer.data.dataset import Dataset, DatasetBuilder, ReadOptions, progress_bar
-from trainer.data.image_decoding import READ_SUFFIXES, ImageFile, decode_gray
+from trainer.data.image_decoding import READ_SUFFIXES, ImageFile, decode_gray, decode_rgb
 from trainer.data.layout import Layout, class_order, describe_splits, describe_suffixes, find_layout
 from trainer.errors import DataError
 
@@ -99,9 +99,9 @@ def read_images(
 ) -> Dataset:
     """Return the data set of the class folders in `source`; see trainer.data.layout.
 
-    Images are cropped to their central square, made gray, and resized to the median of their sides, at most
-    `options.max_size` pixels. The classes have FER2013's order if all are FER2013's, else the alphabet's. Where all
-    images are for training, every tenth one of a class is held out.
+    Images are cropped to their central square, made gray unless `options.color` is set, and resized to the median of
+    their sides, at most `options.max_size` pixels. The classes have FER2013's order if all are FER2013's, else the
+    alphabet's. Where all images are for training, every tenth one of a class is held out.
 
     Args:
         source: folder or archive, for messages.
@@ -115,7 +115,7 @@ def read_images(
     builder = DatasetBuilder(options.skip_invalid)
     with progress_bar(f"reading {source.name}", len(images)) as progress:
         for image in progress(images):
-            builder.add(lambda image=image: _read_image(source, image, layout, options.max_size))  # type: ignore[misc]
+            builder.add(lambda image=image: _read_image(source, image, layout, options))  # type: ignore[misc]
     labeled = [image for image in images if layout.class_folder(image.folders)]
     builder.notes += describe_splits(layout, labeled)
     if others:
@@ -138,16 +138,18 @@ def _require_images(source: Path, layout: Layout, images: Sequence[ImageFile], o
         )
 
 
-def _read_image(source: Path, image: ImageFile, layout: Layout, max_size: int) -> tuple[NDArray[np.uint8], str, str]:
+def _read_image(
+    source: Path, image: ImageFile, layout: Layout, options: ReadOptions
+) -> tuple[NDArray[np.uint8], str, str]:
     """Return face, class and split of an image. Raises DataError."""
     if not layout.class_folder(image.folders):
         raise DataError(f"{source / image.name}: not in a class folder; move it into a folder named after its class")
     try:
-        pixels = decode_gray(image.read())
+        pixels = decode_rgb(image.read()) if options.color else decode_gray(image.read())
     except DataError as error:
         raise DataError(f"{source / image.name}: {error}, or use --skip-invalid") from error
     square = crop(pixels, center_square(pixels), 0.0)
-    size = min(square.shape[0], max_size)
+    size = min(square.shape[0], options.max_size)
     face = resample(square, effective_resolution=size, size=size)
     return face, layout.label(image.folders), layout.split(image.folders, image.parts[-1])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from edge.detection.detector import ImageDetector
 from edge.inference.preprocess import center_square, crop, resample
 from edge.types import Box
 from trainer.data.dataset import TRAINING, Dataset, DatasetBuilder, ReadOptions, progress_bar
-from trainer.data.image_decoding import ImageFile, decode_gray
+from trainer.data.image_decoding import ImageFile, decode_gray, decode_rgb
 from trainer.data.image_folder import build_dataset
 from trainer.errors import DataError
 
@@ -106,9 +107,9 @@ def read_listing(source: Path, listing: Listing, options: ReadOptions) -> Datase
     """Return the data set of the faces in `listing`, whose lists and images come from `source`.
 
     A face is cropped to its box, or without one to the central square of its image, or where faces are to be detected
-    to the largest one that the device finds. Faces are gray and get one size, the median of their sides, at most
-    `options.max_size` pixels. Where all are for training, every tenth group is held out, or without groups every tenth
-    face of a class.
+    to the largest one that the device finds. Faces are gray unless `options.color` is set, and get one size, the median
+    of their sides, at most `options.max_size` pixels. Where all are for training, every tenth group is held out, or
+    without groups every tenth face of a class.
 
     Raises DataError for an invalid row, or an image that cannot be read or shows no face.
     """
@@ -116,7 +117,7 @@ def read_listing(source: Path, listing: Listing, options: ReadOptions) -> Datase
     detector = detectors.make_image_detector(DETECTOR) if listing.detect_faces else None
     with progress_bar(f"reading {source.name}", len(listing.rows)) as progress:
         for row in progress(listing.rows):
-            builder.add(lambda row=row: _read_row(source, row, detector, options.max_size))  # type: ignore[misc]
+            builder.add(lambda row=row: _read_row(source, row, detector, options))  # type: ignore[misc]
     builder.notes.append(f"labels: {', '.join(f'{number} is {name}' for number, name in listing.numbers.items())}")
     builder.notes += [f"left out, {reason}: {n}" for reason, n in sorted(listing.left_out.items())]
     rows = [row for row in listing.rows if isinstance(row, LabeledImage)]
@@ -126,7 +127,7 @@ def read_listing(source: Path, listing: Listing, options: ReadOptions) -> Datase
 
 
 def _read_row(
-    source: Path, row: LabeledImage | DataError, detector: ImageDetector | None, max_size: int
+    source: Path, row: LabeledImage | DataError, detector: ImageDetector | None, options: ReadOptions
 ) -> tuple[NDArray[np.uint8], str, str]:
     """Return face, class and split of `row`. Raises DataError."""
     if isinstance(row, DataError):
@@ -134,20 +135,21 @@ def _read_row(
     place = f"{row.place}: " if row.place else ""
     name = f"{place}{source / row.file.name}"
     try:
-        pixels = decode_gray(row.file.read())
+        pixels = decode_rgb(row.file.read()) if options.color else decode_gray(row.file.read())
     except DataError as error:
         raise DataError(f"{name}: {error}, or use --skip-invalid") from error
-    height, width = pixels.shape
+    height, width = pixels.shape[:2]
     box = center_square(pixels)
     if row.box:  # lists also have boxes that reach beyond the image
         box = row.box.clipped(width, height)
         if not box.width or not box.height:
             raise DataError(f"{name}: the face box lies outside the image of {width} x {height} pixels")
     elif detector:
-        faces = detector.detect(pixels)
+        gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False) if options.color else pixels
+        faces = detector.detect(gray)
         if not faces:
             raise DataError(f"{name}: no face was found in it; remove it, or use --skip-invalid")
         box = faces[0].box
     square = crop(pixels, box, 0.0)
-    size = min(square.shape[0], max_size)
+    size = min(square.shape[0], options.max_size)
     return resample(square, effective_resolution=size, size=size), row.label, row.split

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from trainer.data.archive import TAR_SUFFIXES, read_tar, read_zip
 from trainer.data.dataset import DEFAULT_MAX_SIZE, Dataset, ReadOptions
 from trainer.data.fer2013_csv import CsvRows, find_csv, read_csv
@@ -21,6 +23,7 @@ def load_dataset(
     ferplus: Path | None = None,
     max_size: int = DEFAULT_MAX_SIZE,
     skip_invalid: bool = False,
+    color: bool = False,
 ) -> Dataset:
     """Return the data set at `path`; shows a progress bar on a terminal.
 
@@ -30,15 +33,19 @@ def load_dataset(
         ferplus: FER+'s fer2013new.csv; only with FER2013's CSV, whose row order it shares.
         max_size: largest side of faces from image files, in pixels; see image_folder.read_images.
         skip_invalid: leave invalid rows and images out and count them, instead of raising at the first.
+        color: faces in red, green and blue; those of FER2013's CSV, which are gray, get three equal channels.
 
     Raises DataError with file, row and reason.
     """
     if not path.exists():
         raise DataError(f"{path}: not found; name fer2013.csv, an archive with it, or a folder with one folder a class")
     try:
-        dataset, csv_rows = _read(path, ReadOptions(data_format, max_size, skip_invalid))
+        dataset, csv_rows = _read(path, ReadOptions(data_format, max_size, skip_invalid, color))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if color and dataset.channels == 1:
+        note = "its faces are gray: red, green and blue are equal"
+        dataset = replace(dataset, faces=np.repeat(dataset.faces[..., np.newaxis], 3, -1), notes=(*dataset.notes, note))
     if ferplus is None:
         return dataset
     if csv_rows is None:

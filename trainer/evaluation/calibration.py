@@ -14,6 +14,8 @@ from trainer.evaluation.metrics import INT8_MIN_PROBABILITY
 
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, so that the errors are comparable
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.2, 5.0
+FOLDS = 5  # of cross-fitting: fitted on four fifths of the faces, measured on the fifth
+FOLD_SEED = 0
 SEARCH_STEPS = 60  # each keeps two thirds of the range: far below float precision at the end
 
 
@@ -43,6 +45,67 @@ class CoverageCurve:
         """Return coverage and selective accuracy at a confidence of at least `threshold`; (0, 1) if none reaches it."""
         reached = int((self.threshold >= threshold).sum())
         return (float(self.coverage[reached - 1]), float(self.accuracy[reached - 1])) if reached else (0.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """Calibrated probabilities of faces on which nothing was fitted, and what thresholds do to them."""
+
+    probabilities: NDArray[np.float32]  # (n, classes), each row with the temperature of the other folds
+    labels: NDArray[np.int64]  # (n,) true ones
+    thresholds: NDArray[np.float64]  # (n,) on the confidence, of the other folds
+
+    @property
+    def expected_calibration_error(self) -> float:
+        """Of all rows together, 0 to 1."""
+        return reliability_diagram(self.probabilities, self.labels).expected_calibration_error
+
+    @property
+    def selective(self) -> tuple[float, float]:
+        """Coverage and selective accuracy at the thresholds; (0, 1) if no confidence reaches its own."""
+        confidence, correct = _confidence_and_correct(self.probabilities, self.labels)
+        reached = confidence >= self.thresholds
+        return float(reached.mean()), float(correct[reached].mean()) if reached.any() else 1.0
+
+
+def cross_fit(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    threshold: float,
+    selective_accuracy: float | None = None,
+) -> CrossFit:
+    """Return the rows of each fifth, calibrated by what fits the other four fifths.
+
+    The error of a temperature on the faces that it was fitted on is smaller than the one that users meet. Fewer rows
+    than FOLDS are not fitted at all.
+
+    Args:
+        probabilities: (n, classes), not calibrated.
+        labels: (n,) true labels.
+        threshold: on the calibrated confidence, 0 to 1.
+        selective_accuracy: fit the threshold to this accuracy of the labels, in place of `threshold`.
+    """
+    calibrated, thresholds = probabilities.copy(), np.full(len(labels), threshold)
+    if len(labels) >= FOLDS:
+        fold_of = np.random.default_rng(FOLD_SEED).permutation(len(labels)) % FOLDS
+        for fold in range(FOLDS):
+            inside, others = fold_of == fold, fold_of != fold
+            temperature = fit_temperature(probabilities[others], labels[others])
+            calibrated[inside] = apply_temperature(probabilities[inside], temperature)
+            if selective_accuracy is not None:
+                fitted = apply_temperature(probabilities[others], temperature)
+                thresholds[inside] = fit_threshold(fitted, labels[others], selective_accuracy)
+    return CrossFit(calibrated, labels, thresholds)
+
+
+def fit_threshold(probabilities: NDArray[np.float32], labels: NDArray[np.int64], selective_accuracy: float) -> float:
+    """Return the smallest threshold on the confidence with which this fraction of the labels is correct.
+
+    It has the largest coverage of those; 1 where there is none.
+    """
+    curve = coverage_curve(probabilities, labels)
+    reaching = np.flatnonzero(curve.accuracy >= selective_accuracy)
+    return float(curve.threshold[reaching[-1]]) if len(reaching) else 1.0
 
 
 def apply_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

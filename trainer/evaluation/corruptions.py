@@ -26,7 +26,7 @@ BLUR_SIGMA_PIXELS = 1.5  # at REFERENCE_SIDE_PIXELS
 NOISE_SIGMA_GRAY_LEVELS = 15
 LOW_RESOLUTION_PIXELS = 20  # a side
 
-Faces = NDArray[np.uint8]  # (n, side, side)
+Faces = NDArray[np.uint8]  # (n, side, side[, 3])
 Corruption = Callable[[Faces], Faces]
 
 
@@ -79,9 +79,9 @@ def reduce_resolution(faces: Faces, pixels: int = LOW_RESOLUTION_PIXELS) -> Face
 
 
 def _warp(face: Faces, matrix: NDArray[np.float64], flags: int = 0) -> Faces:
-    """Return `face` (side, side) under the affine map `matrix` (2, 3), with its border pixels repeated outside."""
-    size = face.shape[::-1]
-    warped = cv2.warpAffine(face, matrix, size, flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE)
+    """Return `face` (side, side[, 3]) under the affine map `matrix` (2, 3), with its border pixels repeated outside."""
+    side = face.shape[0]
+    warped = cv2.warpAffine(face, matrix, (side, side), flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE)
     return warped.astype(np.uint8, copy=False)
 
 

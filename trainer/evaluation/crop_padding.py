@@ -48,7 +48,8 @@ def measure_crop_paddings(
     for row, face in enumerate(dataset.faces):
         enlarged = cv2.resize(face, (FACE_PIXELS, FACE_PIXELS), interpolation=cv2.INTER_LINEAR)
         image = cv2.copyMakeBorder(enlarged, *border, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-        detections = detector.detect(image)
+        gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+        detections = detector.detect(gray)
         if len(detections) == 1:
             rows.append(row)
             images.append(image)

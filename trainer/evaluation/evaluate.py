@@ -17,7 +17,7 @@ from edge.inference.preprocess import flip_crop
 from edge.inference.prior import TRAINING
 from trainer.data import label_mapping
 from trainer.data.dataset import FER2013_LABELS, Dataset
-from trainer.evaluation.calibration import coverage_curve, fit_temperature, reliability_diagram
+from trainer.evaluation.calibration import coverage_curve, cross_fit, fit_temperature, reliability_diagram
 from trainer.evaluation.corruptions import CORRUPTIONS, apply_corruption
 from trainer.evaluation.metrics import Metrics, SceneMetrics, compute_metrics
 from trainer.evaluation.prediction import open_model
@@ -70,6 +70,10 @@ class Evaluation:
         """Return the expected calibration error of `model`, 0 to 1."""
         return reliability_diagram(model.probabilities, self.dataset.labels).expected_calibration_error
 
+    def cross_fitted_error(self, model: ModelResult) -> float:
+        """Return the expected calibration error of `model`, each fifth with a temperature fitted on the others."""
+        return cross_fit(model.probabilities, self.dataset.labels, self.min_confidence).expected_calibration_error
+
     @property
     def fitted_temperature(self) -> float:
         """Temperature that would fit the probabilities of the first model best to these faces; 1: they fit already."""
@@ -82,14 +86,15 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """Return JSON values: those of Metrics.as_json for the first model, and what else was measured.
 
-        Always there are prior, expected_calibration_error, fitted_temperature, min_confidence, coverage and
-        selective_accuracy. scenes, corruptions, ferplus_majority, flip_tta and compare_to are there only where they
-        were measured.
+        Always there are prior, expected_calibration_error, cross_fitted_calibration_error, fitted_temperature,
+        min_confidence, coverage and selective_accuracy. scenes, corruptions, ferplus_majority, flip_tta and compare_to
+        are there only where they were measured.
         """
         coverage, selective_accuracy = self.coverage(self.model)
         values = self.model.metrics.as_json() | {
             "prior": self.prior,
             "expected_calibration_error": self.calibration_error(self.model),
+            "cross_fitted_calibration_error": self.cross_fitted_error(self.model),
             "fitted_temperature": self.fitted_temperature,
             "min_confidence": self.min_confidence,
             "coverage": coverage,
@@ -179,7 +184,7 @@ def describe_model(path: Path) -> dict[str, str]:
     return description | {
         "name": card.name,
         "labels": ", ".join(card.labels),
-        "input": f"{card.input_size} x {card.input_size} gray pixels, uint8",
+        "input": f"{card.input_size} x {card.input_size} {card.color} pixels, uint8",
         "effective resolution": f"{card.effective_resolution} pixels a side; larger faces are first downscaled to this",
         "crop padding": f"{card.crop_padding:.0%} of the face box on each side",
         "temperature": f"{card.temperature:.3f}",

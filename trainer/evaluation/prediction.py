@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError
+from edge.inference import model_file
 from edge.inference.classifier import Classifier
+from edge.inference.model_file import RGB
 from edge.inference.preprocess import resample
 from trainer import keras_file
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, as_inputs
 from trainer.errors import DataError
 from trainer.evaluation.label_order import require_probabilities
 from trainer.evaluation.metrics import Metrics, compute_metrics
@@ -39,16 +41,19 @@ class EvaluatedModel:
 def open_model(path: Path, dataset: Dataset) -> EvaluatedModel:
     """Return the model in the file `path`. A .keras file without metadata gets the labels of `dataset`.
 
-    Raises ModelError when the file is not a model, DataError when its number of outputs does not match its labels.
+    Raises ModelError when the file is not a model, DataError when its number of outputs does not match its labels, or
+    the faces of `dataset` are not gray or in color as the model's input.
     """
     if path.suffix == ".tflite":
         classifier = Classifier(path)
         card = classifier.card
+        _require_channels(path, 3 if classifier.uses_color else 1, dataset)
         return EvaluatedModel(path, card.labels, card.input_size, lambda rows: predict_tflite(classifier, rows))
     keras_file.require_format(path)
     if path.suffix != ".keras":
         raise ModelError(f"{path}: expected a .tflite or a .keras file")
     model, metadata = keras_file.load(path), keras_file.load_metadata(path)
+    _require_channels(path, int(model.input_shape[-1]), dataset)
     labels = metadata.labels if metadata else dataset.class_names
     if model.output_shape[-1] != len(labels):
         raise DataError(f"{path}: {model.output_shape[-1]} outputs, but the data set has {len(labels)} classes")
@@ -59,6 +64,21 @@ def open_model(path: Path, dataset: Dataset) -> EvaluatedModel:
         int(model.input_shape[1]),
         lambda rows: require_probabilities(predict_keras(model, rows, effective_resolution=resolution), path),
     )
+
+
+def uses_color(path: Path) -> bool:
+    """Return whether the input of the model in the .tflite or .keras file `path` is in color. Raises ModelError."""
+    if path.suffix == ".tflite":
+        return model_file.load(path)[1].color == RGB
+    keras_file.require_format(path)
+    metadata = keras_file.load_metadata(path) if path.is_file() else None
+    return metadata.color == RGB if metadata else int(keras_file.load(path).input_shape[-1]) == 3
+
+
+def _require_channels(path: Path, channels: int, dataset: Dataset) -> None:
+    if channels != dataset.channels:
+        found, expected = ("gray" if n == 1 else "in color" for n in (dataset.channels, channels))
+        raise DataError(f"{dataset.source}: its faces were read {found}, but the input of {path} is {expected}")
 
 
 def predict_tflite(classifier: Classifier, dataset: Dataset) -> NDArray[np.float32]:
@@ -77,5 +97,5 @@ def predict_keras(model: Any, dataset: Dataset, effective_resolution: int | None
         effective_resolution: pixels a side to which larger faces are downscaled first. None: the side of the faces.
     """
     size, resolution = int(model.input_shape[1]), effective_resolution or dataset.side
-    faces = np.stack([resample(face, effective_resolution=resolution, size=size) for face in dataset.faces])
-    return np.asarray(model.predict(faces[..., np.newaxis], batch_size=KERAS_BATCH_SIZE, verbose=0), np.float32)
+    faces = as_inputs([resample(face, effective_resolution=resolution, size=size) for face in dataset.faces])
+    return np.asarray(model.predict(faces, batch_size=KERAS_BATCH_SIZE, verbose=0), np.float32)

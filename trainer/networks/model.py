@@ -1,4 +1,4 @@
-"""The network that is trained: raw gray pixels in, one probability per label out, pixel scaling included.
+"""The network that is trained: raw pixels in, one probability per label out, pixel scaling included.
 
 Other modules reach its parts by `get_layer("backbone")`, `backbone_input` and `head`, not by the names of other layers:
 those become tensor names of the flatbuffer, so that a rename would change the bytes of models made before.
@@ -6,6 +6,7 @@ those become tensor names of the flatbuffer, so that a rename would change the b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +18,60 @@ from trainer.networks import backbones
 
 
 def build(
-    backbone: str, size: int, classes: int, *, alpha: float, weights: str, momentum: float, dropout: float
+    backbone: str,
+    size: int,
+    classes: int,
+    *,
+    alpha: float,
+    weights: str,
+    momentum: float,
+    dropout: float,
+    channels: int = 1,
+    flatten: bool = False,
+    dense: Sequence[int] = (),
 ) -> Any:
-    """Return a Keras model from (n, size, size, 1) pixels of 0 to 255 to (n, classes) probabilities.
+    """Return a Keras model from (n, size, size, channels) pixels of 0 to 255 to (n, classes) probabilities.
 
-    The gray channel is scaled as the backbone expects and repeated three times, which keeps every pretrained weight. As
-    scaling is a layer, the int8 model takes raw uint8 pixels: there is no mean or std at run time.
+    Pixels are scaled as the backbone expects; a gray channel is repeated three times, which keeps every pretrained
+    weight. As scaling is a layer, the int8 model takes raw uint8 pixels: there is no mean or std at run time.
 
     Args:
         backbone: a key of trainer.networks.backbones.BACKBONES.
         size: pixels a side.
         classes: number of labels.
         alpha, weights, momentum: see trainer.networks.backbones.build.
-        dropout: rate of the dropout before the head, 0 to 1.
+        dropout: rate of the dropout before each dense layer of the head, 0 to 1.
+        channels: 1 for gray, 3 for red, green and blue.
+        flatten: the head takes the feature maps as they are, in place of their mean over all positions.
+        dense: units of dense layers with ReLU between the features and the probabilities.
 
     Raises TrainingError when the backbone cannot be built, see trainer.networks.backbones.build.
     """
     features_of = backbones.build(backbone, size, alpha, weights, momentum)
     features_of.name = "backbone"
-    pixels = keras.Input((size, size, 1), name="pixels")
-    scale, offsets = backbones.BACKBONES[backbone].scale, backbones.BACKBONES[backbone].offsets
-    if len(set(offsets)) == 1:
-        scaled = [keras.layers.Rescaling(scale, offsets[0], name="scaling")(pixels)] * 3
-    else:
-        scalings = [keras.layers.Rescaling(scale, offsets[i], name=f"scaling_{i + 1}") for i in range(3)]
-        scaled = [scaling(pixels) for scaling in scalings]
-    features = features_of(keras.layers.Concatenate(name="channels")(scaled))  # (n, height, width, features)
-    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)  # (n, features)
-    dropped = keras.layers.Dropout(dropout, name="dropout")(pooled)
+    pixels = keras.Input((size, size, channels), name="pixels")
+    features = features_of(_scaled_channels(pixels, backbones.BACKBONES[backbone]))  # (n, height, width, features)
+    pool = keras.layers.Flatten(name="flatten") if flatten else keras.layers.GlobalAveragePooling2D(name="pool")
+    x = keras.layers.Dropout(dropout, name="dropout")(pool(features))  # (n, features)
+    for number, units in enumerate(dense, start=1):
+        # Weights that keep the variance through a ReLU: He et al., ICCV 2015.
+        layer = keras.layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"dense_{number}")
+        x = keras.layers.Dropout(dropout, name=f"dropout_{number}")(layer(x))
     # float32 also with mixed precision: a softmax in bfloat16 has steps of 0.4 % near 1.
-    probabilities = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(dropped)
+    probabilities = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(pixels, probabilities, name=backbone)
+
+
+def _scaled_channels(pixels: Any, backbone: backbones.Backbone) -> Any:
+    """Return (n, size, size, 3): the symbolic `pixels`, gray or RGB, in the order and the scale of `backbone`."""
+    is_gray, layers = pixels.shape[-1] == 1, keras.layers
+    if len(set(backbone.offsets)) == 1:
+        scaled = layers.Rescaling(backbone.scale, backbone.offsets[0], name="scaling")(pixels)
+        return layers.Concatenate(name="channels")([scaled] * 3) if is_gray else scaled
+    scalings = [layers.Rescaling(backbone.scale, backbone.offsets[i], name=f"scaling_{i + 1}") for i in range(3)]
+    # Offsets that differ are those of Caffe's weights, whose channels are blue, green and red.
+    channels = [pixels] * 3 if is_gray else [pixels[..., i : i + 1] for i in (2, 1, 0)]
+    return layers.Concatenate(name="channels")([scaling(x) for scaling, x in zip(scalings, channels, strict=True)])
 
 
 def backbone_input(model: Any) -> Any:
@@ -93,8 +117,8 @@ def unfreeze(model: Any, last: int | None) -> None:
 def load_weights(model: Any, path: Path) -> None:
     """Copy the weights of the model in the .keras file `path` into `model`; their input sizes may differ.
 
-    The head is copied if both have the same number of labels. Raises TrainingError when there is no such file or its
-    backbone is another one, ModelError when it is not a Keras model.
+    The head is copied if its layers have the same shapes, and so the same number of labels. Raises TrainingError when
+    there is no such file or its backbone is another one, ModelError when it is not a Keras model.
     """
     if not path.is_file():
         raise backbones.missing_weights(str(path))
@@ -103,8 +127,11 @@ def load_weights(model: Any, path: Path) -> None:
         model.get_layer("backbone").set_weights(source.get_layer("backbone").get_weights())
     except ValueError as error:
         raise TrainingError(f"{path}: not a {model.name} of the same width; name a model made with the same") from error
-    if source.output_shape == model.output_shape:
-        head(model).set_weights(head(source).get_weights())
+    ours, theirs = ([x for x in each.layers if x.name != "backbone" and x.weights] for each in (model, source))
+    shapes = [[weight.shape for layer in layers for weight in layer.weights] for layers in (ours, theirs)]
+    if shapes[0] == shapes[1]:
+        for layer, trained in zip(ours, theirs, strict=True):
+            layer.set_weights(trained.get_weights())
 
 
 def with_ferplus_head(model: Any, choices: int) -> Any:
@@ -114,6 +141,6 @@ def with_ferplus_head(model: Any, choices: int) -> Any:
     follows other conventions (neutral where FER2013 says sad). A head of its own lets it shape the features and keeps
     the meaning of the labels.
     """
-    features = model.get_layer("dropout").output  # (n, features)
+    features = head(model).input  # (n, features)
     ferplus = keras.layers.Dense(choices, activation="softmax", dtype="float32", name="ferplus")(features)
     return keras.Model(model.inputs[0], [model.outputs[0], ferplus], name=model.name)

@@ -28,7 +28,7 @@ def correct_biases(model: keras.Model, pixels: NDArray[np.float32]) -> None:
 
     Args:
         model: from trainer.networks.model. Afterwards only use it for conversion: its float output is shifted.
-        pixels: (n, size, size, 1) of 0 to 255, representative faces.
+        pixels: (n, size, size, channels) of 0 to 255, representative faces.
     """
     backbone = model.get_layer("backbone")
     kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D

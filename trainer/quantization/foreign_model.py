@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.inference.model_file import GRAY, RGB
 from trainer import keras_file
 from trainer.data.dataset import PRIVATE_TEST, Dataset
 from trainer.data.label_mapping import match_labels
@@ -48,7 +49,8 @@ def open_float_model(source: Path, dataset: Dataset, labels: Sequence[str] = (),
     is_foreign = metadata is None
     if metadata and labels and tuple(labels) != metadata.labels:
         raise QuantizeError(f"{source}: has the labels {', '.join(metadata.labels)}; leave out --labels")
-    metadata = metadata or KerasMetadata(tuple(labels) or dataset.class_names, dataset.side)
+    color = RGB if model.input_shape[-1] == 3 else GRAY
+    metadata = metadata or KerasMetadata(tuple(labels) or dataset.class_names, dataset.side, color=color)
     if model.output_shape[-1] != len(metadata.labels):
         which = "--labels has" if labels else "the data set has"
         raise QuantizeError(

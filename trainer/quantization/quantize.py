@@ -6,6 +6,7 @@ per tensor for activations, whose ranges are measured on a representative data s
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,9 +26,15 @@ from edge.system.native_output import suppress_native_output
 from edge.system.paths import display_name
 from edge.system.tflite import runtime
 from trainer.data import label_mapping
-from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
+from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset, as_inputs
 from trainer.errors import QuantizeError
-from trainer.evaluation.calibration import apply_temperature, coverage_curve, fit_temperature, reliability_diagram
+from trainer.evaluation.calibration import (
+    apply_temperature,
+    cross_fit,
+    fit_temperature,
+    fit_threshold,
+    reliability_diagram,
+)
 from trainer.evaluation.metrics import Metrics, compute_metrics
 from trainer.evaluation.prediction import predict_keras, predict_tflite
 from trainer.keras_file import KerasMetadata
@@ -46,9 +53,9 @@ class QuantizationResult:
     agreement: float  # fraction of the faces for which both predict the same class, 0 to 1
     temperature: float  # of the int8 model, fitted on these faces
     uncalibrated_error: float  # expected calibration error of the int8 model at temperature 1, 0 to 1
-    calibrated_error: float  # likewise at `temperature`
+    calibrated_error: float  # likewise, with temperatures that were fitted on other faces, see calibration.cross_fit
     min_confidence: float  # threshold of the card
-    coverage: float  # fraction of the faces whose confidence reaches it
+    coverage: float  # fraction of the faces whose confidence reaches it, cross-fitted as the error
     selective_accuracy: float  # fraction of those that is predicted correctly
     float_bytes: int  # size of the .keras file
     int8_bytes: int  # size of the .tflite file
@@ -86,6 +93,7 @@ def quantize(
     name: str = "",
     crop_padding: float = 0.0,
     min_confidence: float = MIN_CONFIDENCE,
+    selective_accuracy: float | None = None,
     adapted_temperature: float = 1.0,
     labels: Sequence[str] = (),
     logits: bool = False,
@@ -94,13 +102,14 @@ def quantize(
     """Convert the .keras file `source` and write it with its card to `out`, atomically.
 
     Args:
-        source: a model from gray pixels (n, size, size, 1) to probabilities (n, classes).
+        source: a model from pixels (n, size, size, 1 or 3) to probabilities (n, classes).
         dataset: its Training faces are the representative ones, its PublicTest faces give the metrics of the card.
         out: the .tflite file.
         samples: number of representative faces, the same number of each class.
         name: of the model in its card; by default the name of the Keras model.
         crop_padding: of the card: padding of the face box on each side, as a fraction of its side.
         min_confidence: of the card: calibrated confidence below which the device gives no label, 0 to 1.
+        selective_accuracy: fit min_confidence so that this fraction of the labels is correct, 0 to 1.
         adapted_temperature: of the card: temperature of probabilities that were adapted to a prior, 0.01 to 100.
         labels, logits: of a model of others, see trainer.quantization.foreign_model.
         report_progress: gets one line of text before each step; all of them take about half a minute.
@@ -118,8 +127,6 @@ def quantize(
     float_probabilities = predict_keras(model, rows, keras_metadata.effective_resolution)
     if not keras_metadata.class_frequencies:
         report_progress(f"{source.name} has no class frequencies: those of the {TRAINING} faces are used")
-    if not keras_metadata.class_frequencies:
-        report_progress(f"{source.name} has no class frequencies: those of the {TRAINING} faces are used")
     pixels = representative_faces(dataset.split(TRAINING), int(model.input_shape[1]), samples)
     content = _quantize_weights(model, source, pixels, report_progress)
     report_progress("evaluating the int8 model with the classifier of the device")
@@ -128,6 +135,7 @@ def quantize(
         labels=dataset.class_names,
         input_size=int(model.input_shape[1]),
         effective_resolution=keras_metadata.effective_resolution,
+        color=keras_metadata.color,
         crop_padding=crop_padding,
         class_frequencies=_class_frequencies(keras_metadata, dataset),
         adapted_temperature=adapted_temperature,
@@ -135,9 +143,14 @@ def quantize(
         data=f"{display_name(Path(dataset.source).name)}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=__version__,
     )
-    result = _measure(float_probabilities, source.stat().st_size, content, card, rows)
+    result = _measure(float_probabilities, source.stat().st_size, content, card, rows, selective_accuracy)
     result = replace(result, label_warning=opened.label_warning)
-    card = replace(card, temperature=result.temperature, metrics=result.card_metrics())
+    card = replace(
+        card,
+        temperature=result.temperature,
+        min_confidence=result.min_confidence,
+        metrics=result.card_metrics(),
+    )
     model_file.attach(content, card, out)
     Classifier(out)  # raises unless the device can load the file
     return result
@@ -183,7 +196,7 @@ def _quantize_weights(
 
 
 def representative_faces(training: Dataset, size: int, samples: int) -> NDArray[np.float32]:
-    """Return up to `samples` faces (n, size, size, 1), float32 of 0 to 255, in equal numbers per class if possible.
+    """Return up to `samples` faces (n, size, size, channels), 0 to 255, in equal numbers per class if possible.
 
     The first one is stretched to 0 to 255: the scale of the input becomes 1, so raw pixels need no conversion.
     """
@@ -195,7 +208,7 @@ def representative_faces(training: Dataset, size: int, samples: int) -> NDArray[
         rows = np.flatnonzero(training.labels == label)
         selected.extend(rng.permutation(rows)[:faces_per_class].tolist())
     faces = [resample(training.faces[row], effective_resolution=training.side, size=size) for row in selected]
-    pixels = np.stack(faces).astype(np.float32)[..., np.newaxis]
+    pixels = as_inputs(faces).astype(np.float32)
     low, high = pixels[0].min(), pixels[0].max()
     pixels[0] = (pixels[0] - low) / max(high - low, 1) * 255
     pixels[0, 0, 0], pixels[0, 0, 1] = 0, 255  # for a uniform face, which cannot be stretched
@@ -206,7 +219,7 @@ def convert_to_int8(model: Any, pixels: NDArray[np.float32]) -> bytes:
     """Return the int8 FlatBuffer of a Keras `model`.
 
     Args:
-        pixels: (n, size, size, 1) of 0 to 255, the representative faces that the activation ranges are measured on.
+        pixels: (n, size, size, channels) of 0 to 255, the faces on which the activation ranges are measured.
 
     Raises QuantizeError when the backend of Keras is not TensorFlow, or TensorFlow cannot convert the model.
     """
@@ -265,13 +278,22 @@ def find_float_ops(content: bytes) -> list[str]:
 
 
 def _measure(
-    float_probabilities: NDArray[np.float32], float_bytes: int, content: bytes, card: ModelCard, rows: Dataset
+    float_probabilities: NDArray[np.float32],
+    float_bytes: int,
+    content: bytes,
+    card: ModelCard,
+    rows: Dataset,
+    selective_accuracy: float | None,
 ) -> QuantizationResult:
     """Return the result for the int8 FlatBuffer `content` on `rows`, and fit its temperature on them.
+
+    The temperature, and the threshold with `selective_accuracy`, are fitted on all rows. What they do is measured by
+    cross-fitting, on rows on which they were not fitted.
 
     Args:
         float_probabilities: (n, classes) of the float model, whose file has `float_bytes`.
         card: the temperature is ignored: the probabilities of the device's classifier are measured at temperature 1.
+        selective_accuracy: None: the threshold is that of the card.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
@@ -280,17 +302,21 @@ def _measure(
         int8_bytes = path.stat().st_size
     temperature = round(fit_temperature(uncalibrated, rows.labels), 3)
     probabilities = apply_temperature(uncalibrated, temperature)
-    coverage, selective_accuracy = coverage_curve(probabilities, rows.labels).at(card.min_confidence)
+    threshold = card.min_confidence
+    if selective_accuracy is not None:
+        threshold = math.floor(1000 * fit_threshold(probabilities, rows.labels, selective_accuracy)) / 1000
+    crossed = cross_fit(uncalibrated, rows.labels, threshold, selective_accuracy)
+    coverage, accuracy = crossed.selective
     return QuantizationResult(
         float_metrics=compute_metrics(float_probabilities, rows),
         int8_metrics=compute_metrics(probabilities, rows),
         agreement=float((float_probabilities.argmax(axis=1) == probabilities.argmax(axis=1)).mean()),
         temperature=temperature,
         uncalibrated_error=reliability_diagram(uncalibrated, rows.labels).expected_calibration_error,
-        calibrated_error=reliability_diagram(probabilities, rows.labels).expected_calibration_error,
-        min_confidence=card.min_confidence,
+        calibrated_error=crossed.expected_calibration_error,
+        min_confidence=threshold,
         coverage=coverage,
-        selective_accuracy=selective_accuracy,
+        selective_accuracy=accuracy,
         float_bytes=float_bytes,
         int8_bytes=int8_bytes,
     )

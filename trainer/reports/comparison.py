@@ -18,9 +18,12 @@ from edge.system.atomic_file import atomic_write
 from edge.system.native_output import suppress_native_output
 from edge.system.tflite import runtime
 from trainer import keras_file
-from trainer.data.dataset import Dataset
+from trainer.data import label_mapping
+from trainer.data.dataset import PUBLIC_TEST, Dataset
 from trainer.errors import TrainingError
-from trainer.evaluation.metrics import Metrics
+from trainer.evaluation.metrics import Metrics, compute_metrics
+from trainer.evaluation.paired_test import PairedDifference, compare_predictions
+from trainer.evaluation.prediction import open_model
 from trainer.quantization.quantize import convert_to_float, quantize
 from trainer.reports import plots
 
@@ -32,6 +35,8 @@ HEADER = (
     "backbone",
     "alpha",
     "input",
+    "head",
+    "trained layers",
     "epochs",
     "parameters",
     "float accuracy",
@@ -53,6 +58,8 @@ class ComparedRun:
     backbone: str
     alpha: float
     input_size: int  # pixels a side
+    head: str  # layers before the probabilities, see TrainingSettings.head
+    unfreeze: int | None  # layers of the backbone that were trained, from the end; None: all
     epochs: int  # finished ones of both phases
     parameters: int
     float_metrics: Metrics  # on PublicTest
@@ -70,6 +77,8 @@ class ComparedRun:
             self.backbone,
             f"{self.alpha:g}",
             str(self.input_size),
+            self.head,
+            "all" if self.unfreeze is None else str(self.unfreeze),
             str(self.epochs),
             f"{self.parameters:,}",
             f"{self.float_metrics.accuracy:.4f}",
@@ -81,6 +90,38 @@ class ComparedRun:
             f"{self.int8_ms:.2f}",
             f"{self.training_seconds:.0f}",
         )
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedFile:
+    """A model file on the PublicTest faces."""
+
+    path: Path
+    metrics: Metrics
+    difference: PairedDifference  # from the first file
+
+
+def compare_files(
+    files: Sequence[Path], dataset: Dataset, report_progress: Callable[[str], None] = lambda _: None
+) -> list[ComparedFile]:
+    """Return each of the .keras or .tflite `files` on the same PublicTest faces, against the first one.
+
+    Raises ModelError when a file is no model, DataError when labels differ or the data set lacks the split.
+    """
+    first = open_model(files[0], dataset)
+    rows = label_mapping.match_labels(dataset, first.labels, some=True).split(PUBLIC_TEST)
+    compared: list[ComparedFile] = []
+    baseline: NDArray[np.int64] | None = None
+    for path in files:
+        report_progress(f"evaluating {path} on {len(rows)} {PUBLIC_TEST} faces")
+        model = open_model(path, rows)
+        label_mapping.match_labels(rows, model.labels)
+        probabilities = model.predict(rows)
+        predicted = probabilities.argmax(axis=1)
+        baseline = predicted if baseline is None else baseline
+        difference = compare_predictions(predicted, baseline, rows.labels)
+        compared.append(ComparedFile(path, compute_metrics(probabilities, rows), difference))
+    return compared
 
 
 def compare_runs(
@@ -108,6 +149,8 @@ def compare_runs(
             backbone=settings["backbone"],
             alpha=settings["alpha"],
             input_size=settings["input_size"],
+            head=settings.get("head", "gap"),
+            unfreeze=settings["unfreeze"],
             epochs=epochs,
             parameters=parameters[number],
             float_metrics=results[number].float_metrics,

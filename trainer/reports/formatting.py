@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from trainer.evaluation.evaluate import Evaluation
     from trainer.evaluation.metrics import Metrics, SceneMetrics
     from trainer.quantization.quantize import QuantizationResult
+    from trainer.reports.comparison import ComparedFile
     from trainer.training.averaging import AverageResult
     from trainer.training.input_benchmark import InputSpeed
 
@@ -54,7 +55,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
     model = evaluation.model
     selective = format_selective(evaluation.min_confidence, *evaluation.coverage(model))
     calibration = (
-        f"expected calibration error {evaluation.calibration_error(model):.4f}, temperature that would fit these faces "
+        f"expected calibration error {evaluation.calibration_error(model):.4f} "
+        f"({evaluation.cross_fitted_error(model):.4f} cross-fitted), temperature that would fit these faces "
         f"{evaluation.fitted_temperature:.2f}"
     )
     parts = [
@@ -132,11 +134,28 @@ def format_quantization(result: QuantizationResult) -> str:
         f"{format_table(rows)}\n"
         f"agreement {100 * result.agreement:.1f} % of {after.n} faces; largest change: {name}, F1 {-f1_loss:+.3f}\n"
         f"temperature {result.temperature:.3f}: expected calibration error {errors}; {selective}"
+        " (both cross-fitted)"
     )
 
 
-def format_input_benchmark(result: InputSpeed) -> str:
-    """Return the two pairs of the input benchmark and their ratios."""
+def format_pairs(compared: Sequence[ComparedFile]) -> str:
+    """Return accuracy and macro-F1 of each file, and its paired difference from the first one with p."""
+    first = compared[0]
+    rows = [(first.metrics.split, "accuracy", "macro-F1", "difference", "95 % CI", "only it", "only first", "p")]
+    for each in compared:
+        cells = (str(each.path), f"{each.metrics.accuracy:.4f}", f"{each.metrics.macro_f1:.4f}")
+        if each is first:
+            rows.append((*cells, "", "", "", "", ""))
+            continue
+        pair, (low, high) = each.difference, each.difference.interval
+        measured = (f"{pair.difference:+.4f}", f"{low:+.4f} to {high:+.4f}", str(pair.better), str(pair.worse))
+        rows.append((*cells, *measured, f"{pair.p_value:.2g}"))
+    return (
+        f"{format_table(rows)}\n{first.difference.n} faces; only it, only first: faces that one of the two gets right; "
+        "p by McNemar's exact test"
+    )
+
+
 def format_average(result: AverageResult) -> str:
     """Return accuracy, macro-F1 and log loss of each member and of the mean of the weights."""
     rows = [(result.mean.split, "accuracy", "macro-F1", "loss")]
@@ -145,6 +164,8 @@ def format_average(result: AverageResult) -> str:
     return format_table(rows)
 
 
+def format_input_benchmark(result: InputSpeed) -> str:
+    """Return the two pairs of the input benchmark and their ratios."""
     rows = [
         ("", "ours", "baseline", "ratio"),
         (

@@ -88,6 +88,7 @@ def _variables(report: HtmlReport) -> dict[str, Any]:
         "is_fer2013": evaluation.dataset.class_names == FER2013_LABELS,
         "calibration_bins": CALIBRATION_BINS,
         "calibration_errors": [evaluation.calibration_error(model) for model in evaluation.models],
+        "cross_fitted_errors": [evaluation.cross_fitted_error(model) for model in evaluation.models],
         "selective": selective,
         "selective_accuracies": [f"{accuracy:.1%}" if coverage else "none" for coverage, accuracy in selective],
         "reliability": reliability_diagram(probabilities, labels),
@@ -105,7 +106,7 @@ def _svg_uri(figure: plots.Figure) -> str:
 
 
 def _png_uri(face: NDArray[np.uint8]) -> str:
-    """Return `face` (side, side) as a data URI."""
-    encoded, content = cv2.imencode(".png", face)
+    """Return `face` (side, side) gray or (side, side, 3) RGB as a data URI."""
+    encoded, content = cv2.imencode(".png", face[..., ::-1] if face.ndim == 3 else face)
     assert encoded
     return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"

@@ -187,7 +187,7 @@ def most_confident_mistakes(
 
 
 def enlarge(face: NDArray[np.uint8], min_side: int) -> NDArray[np.uint8]:
-    """Return `face` (side, side) enlarged by the smallest integer factor that gives at least `min_side` pixels."""
+    """Return `face` (side, side[, 3]) enlarged by the smallest integer factor that gives at least `min_side` pixels."""
     side = face.shape[0]
     factor = -(-min_side // side)
     larger = cv2.resize(face, (side * factor, side * factor), interpolation=cv2.INTER_CUBIC) if factor > 1 else face
@@ -200,7 +200,7 @@ def contact_sheet(
     """Draw `images` row by row, without rescaling.
 
     Args:
-        images: gray (side, side) uint8, all of one size, at least one.
+        images: (side, side) gray or (side, side, 3) RGB uint8, all of one size, at least one.
         columns: images per row.
         title: above everything.
         left: a text on the left of each row.
@@ -216,7 +216,7 @@ def contact_sheet(
     inset = (column_width - SHEET_GAP_PIXELS - side) // 2
     for number, image in enumerate(images):
         y, x = y0 + number // columns * row_height, x0 + number % columns * column_width + inset
-        canvas[y : y + side, x : x + side] = image[..., np.newaxis]
+        canvas[y : y + side, x : x + side] = image if image.ndim == 3 else image[..., np.newaxis]
     figure = _new_figure(width / DOTS_PER_INCH, len(canvas) / DOTS_PER_INCH, layout=None)
     axis = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(len(canvas), 0))
     axis.axis("off")

@@ -49,7 +49,7 @@ def average(
         TrainingError: fewer than two members, other networks, input sizes, labels or resolutions.
         ModelError: a member is not a Keras model. DataError: a split is missing, or the labels differ.
     """
-    paths = [path / "best.keras" if path.is_dir() else path for path in members]
+    paths = [model_file(path) for path in members]
     if len(set(paths)) < 2:
         raise TrainingError(f"{len(set(paths))} model to average; name at least two run folders or .keras files")
     if out in paths:
@@ -75,6 +75,11 @@ def average(
     with atomic_path(out) as partial:
         keras_file.save(mean, partial, metadata)
     return AverageResult(metrics, compute_metrics(predict_keras(mean, rows, metadata.effective_resolution), rows))
+
+
+def model_file(path: Path) -> Path:
+    """Return the best model of the run folder `path`, or `path` itself, a .keras file."""
+    return path / "best.keras" if path.is_dir() else path
 
 
 def require_same_network(model: Any, path: Path, first: Any, first_path: Path) -> None:

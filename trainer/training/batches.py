@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.inference.preprocess import resample
 from trainer.data.augmentation import augment
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, as_inputs
 from trainer.training import targets
 from trainer.training.class_balance import learned_frequencies, oversampled_rows
 from trainer.training.settings import TrainingSettings
@@ -51,7 +51,7 @@ class TrainingBatches(keras.utils.PyDataset):
         return max(1, len(self._dataset) // self._settings.batch_size)  # an incomplete batch is dropped
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], Any]:
-        """Return (batch, size, size, 1) pixels and (batch, classes) targets; with FER+ a pair of targets."""
+        """Return (batch, size, size, channels) pixels and (batch, classes) targets; with FER+ a pair of targets."""
         settings = self._settings
         with self._idle_workers:
             rng = np.random.default_rng((settings.seed, self.epoch))
@@ -60,7 +60,7 @@ class TrainingBatches(keras.utils.PyDataset):
             rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
             rng = np.random.default_rng((settings.seed, self.epoch, step))
             faces = [augment(self._dataset.faces[row], settings.input_size, settings.augmentation, rng) for row in rows]
-            pixels = np.stack(faces)[..., np.newaxis]  # (batch, size, size, 1)
+            pixels = as_inputs(faces)
             batch_targets = [target[rows] for target in self._targets]  # each (batch, ...)
             if settings.mixup:
                 weight = np.float32(rng.beta(settings.mixup, settings.mixup))
@@ -83,12 +83,11 @@ def mix(batch: NDArray[Any], weight: np.float32) -> NDArray[np.float32]:
 
 
 def model_inputs(dataset: Dataset, size: int) -> NDArray[np.uint8]:
-    """Return (n, size, size, 1) uint8: each face as the device gives it to the model, without augmentation."""
-    faces = [resample(face, effective_resolution=dataset.side, size=size) for face in dataset.faces]
-    return np.stack(faces)[..., np.newaxis]
+    """Return (n, size, size, channels) uint8: each face as the device gives it to the model, without augmentation."""
+    return as_inputs([resample(face, effective_resolution=dataset.side, size=size) for face in dataset.faces])
 
 
 def statistics_inputs(training: Dataset, size: int) -> NDArray[np.uint8]:
-    """Return (n, size, size, 1) inputs for the statistics of batch normalization, evenly from the Training rows."""
+    """Return (n, size, size, channels) inputs, evenly from `training`, for the statistics of batch normalization."""
     rows = np.linspace(0, len(training) - 1, min(len(training), STATISTICS_FACES), dtype=np.int64)
     return model_inputs(training.take(rows), size)

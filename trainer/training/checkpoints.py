@@ -25,6 +25,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from edge.inference.model_file import GRAY, RGB
 from edge.system.atomic_file import atomic_path, atomic_write
 from trainer import keras_file
 from trainer.data.dataset import Dataset
@@ -131,8 +132,9 @@ class RunDirectory:
         Without its optimizer, which is three times its size, and without FER+'s head, which is for training alone.
         """
         with atomic_path(path) as temporary:
+            color = GRAY if dataset.channels == 1 else RGB
             inference_model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-            metadata = KerasMetadata(dataset.class_names, dataset.side, class_frequencies)
+            metadata = KerasMetadata(dataset.class_names, dataset.side, class_frequencies, color)
             keras_file.save(inference_model, temporary, metadata)
 
     def add_epoch(self, row: Mapping[str, Any]) -> None:

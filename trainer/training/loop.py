@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import FileError
+from edge.inference.model_file import RGB
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.data.ferplus import FERPLUS_COLUMNS
 from trainer.errors import TrainingError
@@ -29,6 +30,8 @@ from trainer.training.losses import label_loss
 from trainer.training.settings import HEAD, TrainingSettings
 from trainer.training.targets import one_hot, soft_targets
 from trainer.training.teachers import teacher_predictions
+
+SGD_MOMENTUM = 0.9  # Sutskever et al., ICML 2013
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ def train(
         TrainingError: the folder has a run already, has none to resume or one with other settings, or it cannot be
             written; a class to balance has no Training faces. DataError: a split is missing.
     """
+    if (settings.color == RGB) != (dataset.channels == 3):
+        raise TrainingError(f"{dataset.source}: was not read in {settings.color}, the color of the settings")
     everything, validation = dataset.split(TRAINING), dataset.split(PUBLIC_TEST)
     rows, labels = label_targets(settings, everything)
     training = everything.take(rows)
@@ -160,6 +165,9 @@ def build_model(settings: TrainingSettings, classes: int, *, initial_weights: bo
         weights="none" if of_a_run else weights,
         momentum=settings.batch_norm_momentum,
         dropout=settings.dropout,
+        channels=3 if settings.color == RGB else 1,
+        flatten=settings.flattens,
+        dense=settings.dense_units,
     )
     if of_a_run:
         network.load_weights(model, Path(weights))
@@ -185,11 +193,19 @@ def compile_model(
     # A frozen backbone also uses ImageNet's batch statistics: with those of the batch a head learns well in training
     # and fails in validation.
     network.unfreeze(model, 0 if phase == HEAD else settings.unfreeze)
-    optimizer = keras.optimizers.AdamW(
+    kind, options = {
+        "adamw": (keras.optimizers.AdamW, {"weight_decay": settings.weight_decay}),
+        "sgd": (
+            keras.optimizers.SGD,
+            {"weight_decay": settings.weight_decay, "momentum": SGD_MOMENTUM, "nesterov": True},
+        ),
+        "adam": (keras.optimizers.Adam, {}),
+    }[settings.optimizer]
+    optimizer = kind(
         settings.head_learning_rate if phase == HEAD else learning_rate_schedule(settings, steps),
-        weight_decay=settings.weight_decay,
         use_ema=True,
         ema_momentum=settings.ema_momentum,
+        **options,
     )
     # Weight decay is for kernels; on scales and offsets it works against batch normalization (He et al., CVPR 2019).
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])

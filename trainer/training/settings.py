@@ -20,7 +20,16 @@ MIN_INPUT_SIZE = 16  # pixels a side
 Precision = Literal["float32", "mixed_bfloat16"]
 Balance = Literal["none", "oversample", "weights", "logit-adjusted"]
 FerPlusClean = Literal["none", "drop", "soften"]
-_CHOICES = {"precision": get_args(Precision), "balance": get_args(Balance), "ferplus_clean": get_args(FerPlusClean)}
+Color = Literal["gray", "rgb"]
+Optimizer = Literal["adamw", "sgd", "adam"]
+MAX_DENSE_UNITS = 65_536
+_CHOICES = {
+    "precision": get_args(Precision),
+    "balance": get_args(Balance),
+    "ferplus_clean": get_args(FerPlusClean),
+    "optimizer": get_args(Optimizer),
+    "color": get_args(Color),
+}
 
 
 def _setting(default: Any, help_: str, **spec: Any) -> Any:
@@ -68,12 +77,24 @@ class TrainingSettings:
         reason="48-pixel faces enlarged twice: leaves 3 x 3 feature maps to pool, at a fifth of the cost of 224.",
         low=MIN_INPUT_SIZE,
     )
+    color: Color = _setting(  # noqa: RUF009
+        "gray",
+        "Input of the network: gray, or rgb for color images of any size.",
+        reason="FER2013 is gray, and gray is a third of the pixels that a device converts and crops.",
+    )
     progressive_sizes: str = _setting(
         "",
         "Smaller input sizes at first, with the number of fine-tuning epochs at each: 64:20,96:20; then --input-size.",
         metavar="SIZE:EPOCHS,...",
         reason="Small images cost less: the network learns most at them, and the last epochs fit it to its own size.",
         unset="always --input-size",
+    )
+    head: str = _setting(
+        "gap",
+        "Layers before the probabilities: gap (global average pooling) or flatten, then the units of dense layers with "
+        "ReLU and dropout: 256,128 or flatten,256.",
+        metavar="[gap|flatten,]INT,...",
+        reason="Pooled features need no more: dense layers add weights that a small data set cannot fill.",
     )
     unfreeze: int | None = _setting(
         None,
@@ -98,7 +119,7 @@ class TrainingSettings:
     )
     head_learning_rate: float = _setting(3e-3, "Learning rate of the head epochs.", above=0)
     warmup_epochs: float = _setting(0.5, "Epochs of learning rate warm-up.", low=0)
-    weight_decay: float = _setting(1e-2, "AdamW weight decay of the kernels.", low=0)
+    weight_decay: float = _setting(1e-2, "Weight decay of the kernels, with adamw and sgd.", low=0)
     ema_momentum: float = _setting(
         0.998,
         "Momentum of the exponential moving average of the weights, per step.",
@@ -123,6 +144,11 @@ class TrainingSettings:
     )
     mixup: float = _setting(
         0.0, "Mixup: both parameters of the Beta distribution (Zhang et al. 2018), usually 0.2; 0 disables it.", low=0
+    )
+    optimizer: Optimizer = _setting(  # noqa: RUF009
+        "adamw",
+        "adamw, sgd with Nesterov momentum, or adam without weight decay.",
+        reason="sgd needs a --learning-rate some 50 times as high.",
     )
     balance: Balance = _setting(  # noqa: RUF009
         "none",
@@ -157,6 +183,12 @@ class TrainingSettings:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(choices)}")
+        _ = self.dense_units  # raises
+        if self.flattens and self.progressive_sizes:
+            raise TrainingError(
+                f"head is {self.head!r}, expected one without flatten where progressive_sizes is set: flattened "
+                "features have another number at each size"
+            )
         if sum(epochs for _, epochs in self._early_sizes()) >= self.epochs:
             raise TrainingError(
                 f"progressive_sizes is {self.progressive_sizes!r}, expected fewer than the {self.epochs} epochs of "
@@ -167,6 +199,23 @@ class TrainingSettings:
     def total_epochs(self) -> int:
         """Epochs of both phases."""
         return self.head_epochs + self.epochs
+
+    @property
+    def flattens(self) -> bool:
+        """Whether the head takes the feature maps as they are, in place of their mean over all positions."""
+        return self.head.split(",")[0].strip() == "flatten"
+
+    @property
+    def dense_units(self) -> tuple[int, ...]:
+        """Units of each dense layer of the head. Raises TrainingError for another form."""
+        first, *others = (part.strip() for part in self.head.split(","))
+        units = others if first in ("gap", "flatten") else [first, *others]
+        if not all(x.isascii() and x.isdecimal() and len(x) < 6 and 1 <= int(x) <= MAX_DENSE_UNITS for x in units):
+            raise TrainingError(
+                f"head is {self.head!r}, expected gap or flatten, and units of dense layers, 1 to {MAX_DENSE_UNITS}: "
+                "256,128 or flatten,256"
+            )
+        return tuple(map(int, units))
 
     @property
     def stages(self) -> tuple[Stage, ...]:

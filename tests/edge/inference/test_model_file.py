@@ -165,6 +165,8 @@ def test_damaged_archive_is_refused_or_read_correctly(path, valid):
         ({"input_size": "48"}, ("input_size is '48'", "an integer")),
         ({"input_size": 48.0}, ("input_size is 48.0",)),
         ({"input_size": 4}, ("input_size is 4",)),
+        ({"color": "bgr"}, ("color is 'bgr'", "gray or rgb")),
+        ({"color": ["rgb"]}, ("color is ['rgb']",)),
         ({"effective_resolution": 4096}, ("effective_resolution is 4096",)),
         ({"crop_padding": "wide"}, ("crop_padding is 'wide'",)),
         ({"crop_padding": True}, ("crop_padding is True",)),

@@ -7,7 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.inference.preprocess import FLIP_PADDING, MAX_TRAINED_ROLL, crop, flip_crop, model_input, resample
+from edge.inference.preprocess import (
+    FLIP_PADDING,
+    MAX_TRAINED_ROLL,
+    as_rgb,
+    center_square,
+    crop,
+    flip_crop,
+    model_input,
+    resample,
+)
 from edge.types import Box
 
 # Each pixel differs from its neighbors: 3 gray levels a column and 5 a row.
@@ -117,3 +126,19 @@ def test_only_a_clear_tilt_is_turned_upright(roll, turned):
 def test_tilted_face_in_a_very_long_image_is_turned():
     image = np.zeros((40_000, 50), np.uint8)
     assert crop(image, Box(5, 39_000, 40, 40), padding=0.1, roll=20.0).shape == (48, 48)
+
+
+@pytest.mark.parametrize(("padding", "flip", "roll", "size"), [(0.0, False, 0.0, 48), (0.4, True, 25.0, 96)])
+def test_channels_of_a_color_image_are_processed_as_gray_ones(padding, flip, roll, size):
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    options = {"padding": padding, "effective_resolution": 32, "size": size, "flip": flip, "roll": roll}
+    face = model_input(image, Box(50, 20, 45, 45), **options)
+    channels = [model_input(np.ascontiguousarray(image[..., i]), Box(50, 20, 45, 45), **options) for i in range(3)]
+    assert np.array_equal(face, np.stack(channels, axis=-1))
+    assert center_square(image) == center_square(image[..., 0])
+
+
+def test_color_is_turned_from_bgr_to_rgb_and_gray_repeated():
+    face = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    assert np.array_equal(as_rgb(face), face[..., [2, 1, 0]])
+    assert np.array_equal(as_rgb(RAMP[:8, :8]), np.stack([RAMP[:8, :8]] * 3, axis=-1))

@@ -9,7 +9,9 @@ from trainer.evaluation.calibration import (
     ReliabilityDiagram,
     apply_temperature,
     coverage_curve,
+    cross_fit,
     fit_temperature,
+    fit_threshold,
     reliability_diagram,
 )
 
@@ -130,3 +132,52 @@ def test_equal_confidences_pass_a_threshold_together():
 def test_coverage_and_accuracy_at_a_threshold(threshold, expected):
     curve = coverage_curve(*two_classes([0.75, 0.625, 0.5, 0.75], [True, False, False, True]))
     assert curve.at(threshold) == pytest.approx(expected)
+
+
+# --- cross-fitting --------------------------------------------------------------------------------------------------
+
+
+def test_cross_fitting_calibrates_rows_that_were_not_fitted():
+    probabilities, labels = calibrated(5_000)
+    sharpened = apply_temperature(probabilities, 0.7)
+    result = cross_fit(sharpened, labels, 0.5)
+    assert result.probabilities == pytest.approx(apply_temperature(sharpened, 1 / 0.7), abs=0.05)
+    assert result.expected_calibration_error < 0.03
+    assert reliability_diagram(sharpened, labels).expected_calibration_error > 0.05
+
+
+def test_rows_of_a_fold_do_not_decide_their_own_temperature():
+    probabilities, labels = calibrated(200)
+    before = cross_fit(probabilities, labels, 0.5).probabilities
+    for row in (0, 77, 199):
+        other = labels.copy()
+        other[row] = probabilities[row].argmin()  # all but impossible: every fit with this row changes
+        after = cross_fit(probabilities, other, 0.5).probabilities
+        assert np.array_equal(after[row], before[row])
+        assert not np.array_equal(after, before)
+
+
+def test_threshold_is_the_smallest_that_reaches_the_accuracy():
+    probabilities, labels = two_classes([0.9, 0.8, 0.7, 0.6], [True, True, False, False])
+    assert fit_threshold(probabilities, labels, 1.0) == pytest.approx(0.8)
+    assert fit_threshold(probabilities, labels, 0.6) == pytest.approx(0.7)
+    assert fit_threshold(probabilities, labels, 0.5) == pytest.approx(0.6)
+    assert fit_threshold(probabilities, 1 - labels, 0.9) == 1.0
+
+
+def test_fitted_threshold_reaches_the_accuracy_on_other_rows():
+    probabilities, labels = calibrated(5_000)
+    coverage, accuracy = cross_fit(probabilities, labels, 0.5, selective_accuracy=0.7).selective
+    assert accuracy == pytest.approx(0.7, abs=0.03)
+    assert 0.1 < coverage < 0.9
+
+
+def test_fixed_threshold_is_the_same_in_each_fold():
+    probabilities, labels = calibrated(500)
+    result = cross_fit(probabilities, labels, 0.6)
+    assert result.selective == pytest.approx(coverage_curve(result.probabilities, labels).at(0.6))
+
+
+def test_fewer_rows_than_folds_are_not_fitted():
+    probabilities, labels = two_classes([0.9, 0.8, 0.7, 0.6], [True, True, False, False])
+    assert np.array_equal(cross_fit(probabilities, labels, 0.5).probabilities, probabilities)

@@ -64,6 +64,60 @@ def test_probabilities_are_float32_with_mixed_precision(network):
     assert {variable.dtype for variable in mixed.trainable_variables} == {"float32"}
 
 
+# --- heads ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def build_head(network):
+    def build(**head):
+        return network.build("small_cnn", 32, 5, alpha=0.25, weights="none", momentum=0.9, dropout=0.5, **head)
+
+    return build
+
+
+def kinds(model):
+    """Return the class and, of dense layers, the units of each layer after the backbone."""
+    layers = model.layers[[layer.name for layer in model.layers].index("backbone") + 1 :]
+    return [(type(layer).__name__, getattr(layer, "units", None)) for layer in layers]
+
+
+def test_default_head_is_global_average_pooling_alone(build_head):
+    assert kinds(build_head()) == [("GlobalAveragePooling2D", None), ("Dropout", None), ("Dense", 5)]
+
+
+def test_dense_layers_have_relu_and_dropout(build_head):
+    model = build_head(dense=(16, 8))
+    expected = [("Dropout", None), ("Dense", 16), ("Dropout", None), ("Dense", 8), ("Dropout", None), ("Dense", 5)]
+    assert kinds(model)[1:] == expected
+    hidden = [model.get_layer(name) for name in ("dense_1", "dense_2")]
+    assert [layer.activation.__name__ for layer in hidden] == ["relu", "relu"]
+    assert [layer.rate for layer in model.layers if hasattr(layer, "rate")] == [0.5] * 3
+
+
+def test_flattened_features_keep_their_positions(build_head):
+    model = build_head(flatten=True, dense=(8,))
+    assert kinds(model)[0] == ("Flatten", None)
+    assert model.get_layer("dense_1").kernel.shape == (2 * 2 * 64, 8)  # 32 px / 16
+
+
+def test_ferplus_head_shares_the_dense_layers(build_head, network):
+    model = network.with_ferplus_head(build_head(dense=(16, 8)), 10)
+    assert model.get_layer("ferplus").kernel.shape == (8, 10)
+    assert model.get_layer("ferplus").input is network.head(model).input
+
+
+def test_dense_head_is_trained_and_its_weights_are_copied(build_head, network, tmp_path):
+    source, path = build_head(dense=(16,)), tmp_path / "best.keras"
+    source.save(path)
+    network.unfreeze(source, 0)
+    assert trainable_layers(source) == ["dense_1", "probabilities"]
+    same, other = build_head(dense=(16,)), build_head(dense=(8,))
+    network.load_weights(same, path)
+    network.load_weights(other, path)
+    assert all(map(np.array_equal, same.get_weights(), source.get_weights()))
+    assert np.array_equal(other.get_layer("backbone").get_weights()[0], source.get_layer("backbone").get_weights()[0])
+
+
 # --- freezing -------------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from tests.support.small import DATA
 from trainer import keras_file
 from trainer.data.dataset import PUBLIC_TEST, TRAINING
 from trainer.errors import DataError, QuantizeError
-from trainer.evaluation.calibration import fit_temperature, reliability_diagram
+from trainer.evaluation.calibration import cross_fit, fit_temperature, fit_threshold, reliability_diagram
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.prediction import predict_tflite
 from trainer.quantization.quantize import convert_to_int8, find_float_ops, quantize, representative_faces
@@ -113,25 +113,24 @@ def test_the_temperature_of_the_card_calibrates_int8(quantized):
     out, result = quantized
     classifier = Classifier(out)
     assert classifier.card.temperature == result.temperature != 1
-    calibrated = predict_tflite(classifier, ROWS)
-    error = reliability_diagram(calibrated, ROWS.labels).expected_calibration_error
-    assert error == pytest.approx(result.calibrated_error, abs=1e-6)
     classifier.card = replace(classifier.card, temperature=1.0)
     uncalibrated = predict_tflite(classifier, ROWS)
     assert result.temperature == pytest.approx(fit_temperature(uncalibrated, ROWS.labels), abs=1e-3)
     error = reliability_diagram(uncalibrated, ROWS.labels).expected_calibration_error
     assert error == pytest.approx(result.uncalibrated_error, abs=1e-6)
+    crossed = cross_fit(uncalibrated, ROWS.labels, 0.5)
+    assert result.calibrated_error == crossed.expected_calibration_error
+    assert (result.coverage, result.selective_accuracy) == crossed.selective
 
 
-def test_coverage_is_measured_at_the_threshold_of_the_card(quantized):
-    out, result = quantized
+def test_the_threshold_is_fitted_to_the_selective_accuracy(run, quantized, tmp_path):
+    assert Classifier(quantized[0]).card.min_confidence == quantized[1].min_confidence == 0.5
+    out = tmp_path / "out.tflite"
+    result = quantize(run / "best.keras", DATA, out, samples=7, selective_accuracy=1.0)
     classifier = Classifier(out)
-    probabilities = predict_tflite(classifier, ROWS)
-    confident = probabilities.max(axis=1) >= classifier.card.min_confidence
-    correct = probabilities.argmax(axis=1) == ROWS.labels
-    assert classifier.card.min_confidence == result.min_confidence == 0.5
-    assert result.coverage == pytest.approx(confident.mean())
-    assert result.selective_accuracy == pytest.approx(correct[confident].mean())
+    assert classifier.card.min_confidence == result.min_confidence
+    threshold = fit_threshold(predict_tflite(classifier, ROWS), ROWS.labels, 1.0)
+    assert threshold - 1e-3 <= result.min_confidence <= threshold
 
 
 def test_crop_padding_and_threshold_go_into_the_card(run, tmp_path):

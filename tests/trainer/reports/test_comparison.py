@@ -2,18 +2,20 @@
 
 import csv
 import shutil
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from edge.inference.classifier import Classifier
+from tests.support import faces
 from tests.support.small import DATA
-from trainer import keras_file
+from trainer import cli, keras_file
 from trainer.data.dataset import PUBLIC_TEST
 from trainer.errors import TrainingError
 from trainer.evaluation.evaluate import evaluate
-from trainer.reports.comparison import HEADER, compare_runs, measure_latencies, write_comparison
+from trainer.reports.comparison import HEADER, compare_files, compare_runs, measure_latencies, write_comparison
 
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]
@@ -50,6 +52,7 @@ def rows(compared):
 def test_a_row_has_the_settings_and_measurements_of_a_run(rows, runs):
     row = rows[0]
     assert (row.name, row.backbone, row.alpha, row.input_size, row.epochs) == ("first", "tiny", 1.0, 32, 5)
+    assert row.cells()[4:6] == ("gap", "all")
     assert row.parameters == keras_file.load(runs[0] / "best.keras").count_params()
     assert row.training_seconds > 0
     evaluation = evaluate(runs[0] / "best.keras", DATA, PUBLIC_TEST)
@@ -103,3 +106,49 @@ def test_a_folder_that_is_not_a_run_is_named(settings_file, tmp_path):
         (tmp_path / "settings.json").write_text(settings_file)
     with pytest.raises(TrainingError, match=f"{tmp_path}: not a run with a finished epoch"):
         compare_runs([tmp_path], DATA)
+
+
+# --- paired difference ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def worse(run, tmp_path_factory):
+    """The model of the run with its first two outputs exchanged."""
+    path = tmp_path_factory.mktemp("worse") / "worse.keras"
+    model = keras_file.load(run / "best.keras")
+    head = model.get_layer("probabilities")
+    head.set_weights([weight[..., [1, 0, 2, 3, 4, 5, 6]] for weight in head.get_weights()])
+    metadata = keras_file.load_metadata(run / "best.keras")
+    assert metadata
+    keras_file.save(model, path, metadata)
+    return path
+
+
+def test_files_are_compared_with_the_first_one_on_the_same_faces(run, worse):
+    first, second = compare_files([run / "best.keras", worse], DATA)
+    assert (first.difference.better, first.difference.worse, first.difference.p_value) == (0, 0, 1.0)
+    assert second.difference.n == 28
+    assert second.difference.difference == pytest.approx(second.metrics.accuracy - first.metrics.accuracy)
+    assert second.difference.worse >= 6  # of the eight faces of the exchanged classes
+    assert second.difference.p_value < 0.05
+
+
+def test_command_prints_the_paired_difference_of_files(run, worse, tmp_path, monkeypatch, capsys):
+    table = faces.write_csv(tmp_path / "tiny.csv", DATA)
+    monkeypatch.setattr(sys, "argv", ["trainer", "compare", str(run / "best.keras"), str(worse), "--data", str(table)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    lines = capsys.readouterr().out.splitlines()
+    pair = compare_files([run / "best.keras", worse], DATA)[1].difference
+    assert lines[0].split()[:4] == ["PublicTest", "accuracy", "macro-F1", "difference"]
+    assert lines[2].split()[-3:] == [str(pair.better), str(pair.worse), f"{pair.p_value:.2g}"]
+    assert f"{pair.difference:+.4f}" in lines[2]
+
+
+def test_model_files_are_not_mixed_with_run_folders(run, worse, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["trainer", "compare", str(run), str(worse), "--data", "none.csv"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "model files are compared by themselves" in capsys.readouterr().err

@@ -78,7 +78,9 @@ def evaluation():
 def test_an_evaluation_has_calibration_and_selective_accuracy(evaluation):
     last = formatting.format_evaluation(evaluation).splitlines()[-1]
     # Confidence 90 % and correct, 60 % and wrong: gaps of 0.1 and 0.6.
-    assert last.startswith("expected calibration error 0.3500, temperature that would fit these faces 1.05;")
+    assert last.startswith(
+        "expected calibration error 0.3500 (0.3500 cross-fitted), temperature that would fit these faces 1.05;"
+    )
     assert last.endswith("at threshold 0.7: coverage 50.0 %, selective accuracy 100.0 %")
 
 
@@ -130,7 +132,7 @@ def test_quantization_names_agreement_and_the_largest_change():
 def test_quantization_ends_with_calibration_and_coverage():
     last = formatting.format_quantization(QUANTIZED).splitlines()[-1]
     assert last.startswith("temperature 0.812: expected calibration error 0.071 -> 0.012; ")
-    assert last.endswith("at threshold 0.5: coverage 82.5 %, selective accuracy 75.0 %")
+    assert last.endswith("at threshold 0.5: coverage 82.5 %, selective accuracy 75.0 % (both cross-fitted)")
 
 
 def test_crop_paddings_are_listed_with_the_best_one_marked():

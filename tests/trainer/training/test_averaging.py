@@ -31,7 +31,9 @@ def other(run, averaging, tmp_path_factory):
     model = keras_file.load(run / "best.keras")
     rng = np.random.default_rng(0)
     model.set_weights([w + rng.normal(0, 0.01, w.shape).astype(np.float32) for w in model.get_weights()])
-    keras_file.save(model, path, keras_file.load_metadata(run / "best.keras"))
+    metadata = keras_file.load_metadata(run / "best.keras")
+    assert metadata
+    keras_file.save(model, path, metadata)
     return path
 
 
@@ -76,6 +78,7 @@ def test_models_without_a_mean_write_nothing(broken, averaging, run, settings, t
 
     out, member = tmp_path / "mean.keras", tmp_path / "member.keras"
     metadata = keras_file.load_metadata(run / "best.keras")
+    assert metadata
     if broken == "network":
         keras_file.save(build_model(replace(settings, input_size=40), 7), member, metadata)
     elif broken == "labels":

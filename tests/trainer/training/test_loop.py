@@ -160,7 +160,9 @@ def test_fine_tuning_of_the_last_layers_keeps_the_others(model, loop, settings, 
     assert [name for name, layer in layers.items() if not equal(layer.variables, before[name])] == ["dense"]
 
 
-def test_weight_decay_applies_only_to_kernels(model, loop, settings):
+@pytest.mark.parametrize(("optimizer", "kernels"), [("adamw", 3), ("sgd", 3), ("adam", 0)])
+def test_weight_decay_applies_only_to_kernels(optimizer, kernels, model, loop, settings):
+    settings = replace(settings, optimizer=optimizer)
     loop.compile_model(model, settings, "head", 7)
     loop.compile_model(model, replace(settings, warmup_epochs=0), "fine-tune", 7)
     for variable in model.trainable_variables:
@@ -168,7 +170,15 @@ def test_weight_decay_applies_only_to_kernels(model, loop, settings):
     gradients = [np.zeros(variable.shape, np.float32) for variable in model.trainable_variables]
     model.optimizer.apply(gradients)  # without a gradient only weight decay changes a variable
     decayed = [variable for variable in model.trainable_variables if not np.all(np.asarray(variable) == 1)]
-    assert [variable.path.rpartition("/")[2] for variable in decayed] == ["kernel"] * 3
+    assert [variable.path.rpartition("/")[2] for variable in decayed] == ["kernel"] * kernels
+
+
+@pytest.mark.parametrize(("optimizer", "name"), [("adamw", "AdamW"), ("sgd", "SGD"), ("adam", "Adam")])
+def test_every_optimizer_averages_the_weights(optimizer, name, model, loop, settings):
+    loop.compile_model(model, replace(settings, optimizer=optimizer), "fine-tune", 7)
+    assert type(model.optimizer).__name__ == name
+    assert model.optimizer.use_ema
+    assert model.optimizer.ema_momentum == settings.ema_momentum
 
 
 def test_learning_rate_warms_up_and_decays_to_0(loop, settings):

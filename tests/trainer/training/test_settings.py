@@ -30,6 +30,13 @@ def test_every_setting_is_specified_but_data_and_augmentation():
         ("precision", "float16"),
         ("balance", "full"),
         ("ferplus_clean", "all"),
+        ("optimizer", "lion"),
+        ("color", "bgr"),
+        ("head", "256,gap"),
+        ("head", "mean"),
+        ("head", "gap,0"),
+        ("head", ""),
+        ("head", "99999"),
         ("keep_epochs", -1),
         ("progressive_sizes", "64"),
         ("progressive_sizes", "64:2:3"),
@@ -73,3 +80,23 @@ def test_run_of_one_size_has_two_stages():
         ("head", 96, 0, 0),
         ("fine-tune", 96, 0, 4),
     ]
+
+
+@pytest.mark.parametrize(
+    ("head", "flattens", "units"),
+    [
+        ("gap", False, ()),
+        ("flatten", True, ()),
+        ("256,128", False, (256, 128)),
+        ("gap, 64", False, (64,)),
+        ("flatten,256", True, (256,)),
+    ],
+)
+def test_head_names_pooling_and_dense_layers(head, flattens, units):
+    settings = TrainingSettings(head=head)
+    assert (settings.flattens, settings.dense_units) == (flattens, units)
+
+
+def test_flattened_head_has_one_input_size():
+    with pytest.raises(TrainingError, match=r"^head is 'flatten', expected one without flatten.*progressive_sizes"):
+        TrainingSettings(head="flatten", progressive_sizes="64:2")

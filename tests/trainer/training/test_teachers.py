@@ -10,8 +10,7 @@ from edge.errors import ModelError
 from edge.inference.classifier import Classifier
 from tests.support import faces
 from trainer.errors import TrainingError
-from trainer.evaluation.prediction import predict_tflite
-from trainer.training import teachers
+from trainer.evaluation.prediction import open_model, predict_tflite
 from trainer.training.teachers import prediction_key, teacher_predictions
 
 DATA = faces.tiny()
@@ -22,12 +21,11 @@ def opened(monkeypatch):
     """The paths of the models that were opened."""
     paths = []
 
-    def open_model(path, dataset):
+    def record(path, dataset):
         paths.append(path)
-        return original(path, dataset)
+        return open_model(path, dataset)
 
-    original = teachers.open_model
-    monkeypatch.setattr(teachers, "open_model", open_model)
+    monkeypatch.setattr("trainer.training.teachers.open_model", record)
     return paths
 
 
@@ -59,7 +57,7 @@ def test_key_changes_with_all_that_decides_the_predictions(changed, tmp_path, mo
         teacher.write_bytes(b"2")
     elif changed == "preprocessing":
         (tmp_path / "preprocess.py").write_text("# other")
-        monkeypatch.setattr(teachers.preprocess, "__file__", str(tmp_path / "preprocess.py"))
+        monkeypatch.setattr("edge.inference.preprocess.__file__", str(tmp_path / "preprocess.py"))
     elif changed == "labels":
         other = replace(DATA, class_names=DATA.class_names[::-1])
     else:

@@ -1,0 +1,78 @@
+"""Measure seconds per training step in float32 and in mixed_bfloat16, in turn, so that both see the same machine load.
+
+The batch is constant: the input pipeline is not part of the measurement. mixed_bfloat16 pays where the processor
+multiplies bfloat16 itself (AMX, AVX512-BF16), and on GPUs. Needs .venv-test, which scripts/test.sh makes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+import numpy as np
+
+from benchmarks.common import make_parser
+from trainer import keras_backend
+from trainer.training.settings import FINE_TUNE, Precision, TrainingSettings
+
+CLASSES = 7
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = make_parser("training_precision", __doc__)
+    parser.add_argument("--backbone", default="mobilenet_v2", metavar="NAME", help="as of trainer train")
+    parser.add_argument("--input-size", type=int, default=96, metavar="INT", help="as of trainer train (default: 96)")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="INT", help="as of trainer train (default: 64)")
+    parser.add_argument("--steps", type=int, default=3, metavar="INT", help="training steps a round (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="INT", help="rounds, in turn (default: 5)")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="seconds of processor time: less changed by other load"
+    )
+    options = parser.parse_args(arguments)
+    keras_backend.load()
+    from trainer.training.input_benchmark import time_interleaved
+
+    settings = TrainingSettings(
+        backbone=options.backbone,
+        input_size=options.input_size,
+        batch_size=options.batch_size,
+        weights="none",
+        ferplus_weight=0.0,
+    )
+    precisions = get_args(Precision)
+    functions = [make_steps(settings, precision, options.steps) for precision in precisions]
+    clock = time.process_time if options.processor_time else time.perf_counter
+    for function in functions:
+        function()  # traces the step
+    seconds = [total / options.steps for total in time_interleaved(*functions, rounds=options.rounds, clock=clock)]
+    for precision, one in zip(precisions, seconds, strict=True):
+        print(f"{precision}: {one:.3f} s a step (median of {options.rounds} rounds)")
+    print(f"{precisions[1]} / {precisions[0]}: {seconds[1] / seconds[0]:.2f}")
+
+
+def make_steps(settings: TrainingSettings, precision: str, steps: int) -> Callable[[], None]:
+    """Return a function that trains a network of `settings` for `steps` steps on one constant batch."""
+    import keras
+
+    from trainer.training.loop import build_model, compile_model
+
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        model = build_model(settings, CLASSES)
+        compile_model(model, settings, FINE_TUNE, steps)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (settings.batch_size, settings.input_size, settings.input_size, 1), np.uint8)
+    targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, settings.batch_size)]
+
+    def train() -> None:
+        for _ in range(steps):
+            model.train_on_batch(pixels, targets)
+
+    return train
+
+
+if __name__ == "__main__":
+    main()
