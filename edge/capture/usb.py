@@ -31,7 +31,7 @@ PREFERRED_FORMATS = ("MJPG", "YUYV")
 JPEG_HEADER_BYTES = 4096  # in which the size of a JPEG image is stated: a camera adds no thumbnail
 # YUYV's luma is 16 (black) to 235 (white), ITU-R BT.601. Stretched to 0 to 255 it is what OpenCV's conversion to color
 # and then to gray gives, within one gray level, but where a saturated color exceeds the range.
-FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+BLACK, WHITE = 16, 235
 
 Image = NDArray[np.uint8]
 
@@ -141,7 +141,10 @@ def _convert(image: Image, code: int) -> Image:
 
 
 def _full_range_luma(yuyv: Image) -> Image:
-    return cv2.LUT(cv2.extractChannel(yuyv, 0), FULL_RANGE).astype(np.uint8, copy=False)
+    pairs = yuyv.reshape(yuyv.shape[0], -1).view("<u2")
+    luma = pairs.astype(np.uint8)  # the lower bytes: a tenth of the instructions of cv2.extractChannel
+    contrast = 255 / (WHITE - BLACK)
+    return cv2.addWeighted(luma, contrast, luma, 0, -BLACK * contrast).astype(np.uint8, copy=False)
 
 
 def _decode_jpeg(content: Image, sent: _Format, mode: int) -> Image:

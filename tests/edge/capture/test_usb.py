@@ -124,7 +124,8 @@ def record_calls(function, calls):
 
 @pytest.mark.parametrize("fourcc", ["YUYV", "MJPG"])
 def test_color_is_made_once_and_only_if_asked_for(fourcc, connect_camera, monkeypatch):
-    made, sent = [], encode(scene(), fourcc)
+    made: list[int] = []
+    sent = encode(scene(), fourcc)
     for name in ("cvtColor", "imdecode"):
         monkeypatch.setattr(cv2, name, record_calls(getattr(cv2, name), made))
     connect_camera(fourcc, images=[sent])
@@ -201,6 +202,15 @@ def test_images_of_an_unexpected_shape_are_an_error(fourcc, shape, connect_camer
         CameraError, match=rf"^{DEVICE}: the camera sends {fourcc} images .*\({shape[0]}, .*uint8; expected"
     ):
         next(decoded_frames())
+
+
+def test_each_level_of_luma_is_stretched_to_the_full_range(connect_camera):
+    yuyv = np.full((480, 640, 2), 128, np.uint8)
+    yuyv[:256, :, 0] = np.arange(256)[:, np.newaxis]
+    connect_camera("YUYV", images=[yuyv])
+    levels = next(decoded_frames()).gray[:256, 7].astype(int)
+    assert (levels[:17].max(), levels[126], levels[235:].min()) == (0, 128, 255)
+    assert levels.tolist() == np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).tolist()
 
 
 def test_yuyv_may_come_as_one_flat_row(connect_camera):
