@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make one file with everything that a board needs to run this commit without internet:
 #
-#   scripts/bundle.sh --target arm64-py3.13 [--out DIR] [--model FILE] [--sign KEY]   writes DIR/emotion-edge-VERSION-TARGET.tar
+#   scripts/bundle.sh --target arm64-py3.13 [--out DIR] [--model MODEL] [--sign KEY]  writes DIR/emotion-edge-VERSION-TARGET.tar
 #   scripts/bundle.sh --sign KEY FILE...                                   signs bundles made before, or models: FILE.sig
 #   scripts/bundle.sh --lock [--target arm64-py3.13]                       pins the newest versions; see below
 #
@@ -14,6 +14,7 @@
 # newest versions that pyproject.toml and scripts/constraints.txt allow. After a package name, `# web` says which sink needs it
 # and `# board` that only bundles have it; the others are always installed. scripts/run.sh reads these files, too.
 #
+# MODEL is the one that the service runs: a name, such as fast for models/fast.tflite, or a file. The package has all of models/.
 # KEY is a private key of ssh-keygen, or a public one whose private key ssh-agent holds. See docs/deployment.md.
 # The last line on standard output is the file's path.
 set -euo pipefail
@@ -32,12 +33,17 @@ release_namespace=emotion-edge-release # a signature of a model is none of a rel
 model_namespace=emotion-edge-model
 
 usage() {
-    echo "usage: scripts/bundle.sh --target arm64-py3.13 [--out DIR] [--model FILE] [--sign KEY] | --sign KEY FILE... | --lock; ${1:-}" >&2
+    echo "usage: scripts/bundle.sh --target arm64-py3.13 [--out DIR] [--model MODEL] [--sign KEY] | --sign KEY FILE... | --lock; ${1:-}" >&2
     exit 2
 }
 
 # caller_path PATH: a path on the command line is relative to the caller's folder.
 caller_path() { (cd "$here" && realpath -m -- "$1"); }
+
+# model_path MODEL: a name of models/, or a path.
+model_path() {
+    if [[ $1 != */* ]] && [ -e "models/$1.tflite" ]; then realpath "models/$1.tflite"; else caller_path "$1"; fi
+}
 
 log() { echo "bundle.sh: $1" >&2; }
 
@@ -232,7 +238,7 @@ read_arguments() {
         case "$1" in
         --target) target=$2 ;;
         --out) out=$(caller_path "$2") ;;
-        --model) model=$(caller_path "$2") ;;
+        --model) model=$(model_path "$2") ;;
         --sign) key=$(caller_path "$2") ;;
         esac
         shift 2

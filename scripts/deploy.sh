@@ -5,7 +5,8 @@
 #
 #   --target T               arm64-py3.11, arm64-py3.13; by default each board is asked
 #   --bundle FILE            this bundle instead of one made of this commit
-#   --model FILE             only another model, for the code that runs there; FILE.sig, its signature, goes with it
+#   --model MODEL            only another model, for the code that runs there: a name, such as fast for models/fast.tflite, or a
+#                            FILE; FILE.sig, its signature, goes with it
 #   --sign KEY               sign what is made or the model with this private key; see docs/deployment.md
 #   --health-check SECONDS   for which a release has to run well before it counts as working (20)
 #   --rollback               back to the release that worked before
@@ -312,7 +313,11 @@ while [ $# -gt 0 ]; do
     case "$1" in
     --target) target=$2 ;;
     --bundle) given_bundle=$2 ;;
-    --model) model=$2 action=model ;;
+    --model)
+        model=$2 action=model
+        # As for edge run: a word is a name, if there is a model of that name.
+        if [[ $2 != */* ]] && [ -e "$scripts/../models/$2.tflite" ]; then model=$scripts/../models/$2.tflite; fi
+        ;;
     --sign) key=$2 ;;
     --health-check) health_seconds=$2 ;;
     esac

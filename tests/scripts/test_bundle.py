@@ -103,6 +103,14 @@ def test_a_target_without_a_lock_says_how_to_make_it(tmp_path):
     assert "make it with: scripts/bundle.sh --target arm64-py3.12 --lock" in result.stderr
 
 
+@pytest.mark.parametrize("model", ["emotion", shipped_model()], ids=["name", "file"])
+def test_a_model_is_a_name_or_a_file(tmp_path, model):
+    result = make("--target", "arm64-py3.12", "--model", model, "--out", tmp_path)
+    assert "no scripts/locks/arm64-py3.12.txt" in result.stderr  # the step after the model
+    result = make("--target", "arm64-py3.12", "--model", f"{model}s", "--out", tmp_path)
+    assert (result.returncode, f"{model}s: cannot be read" in result.stderr) == (78, True)
+
+
 def test_a_model_without_a_card_is_refused_before_downloads(tmp_path):
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(shipped_model().read_bytes()[:5000])

@@ -534,7 +534,7 @@ def test_a_model_alone_is_sent_and_rolled_back(kiosks, release, model):
     assert not list((kiosks["one"].root / "home").iterdir())
 
 
-@pytest.mark.parametrize("what", [["--rollback"], ["--model", __file__]])
+@pytest.mark.parametrize("what", [["--rollback"], ["--model", __file__], ["--model", "emotion"]])
 def test_rollback_and_model_need_an_installed_release(kiosks, what):
     result = kiosks.deploy(*what, "one")
     assert result.returncode == 1
