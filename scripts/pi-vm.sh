@@ -124,6 +124,7 @@ Host pi-vm
     HostKeyAlias pi-vm
     UserKnownHostsFile "$board/known_hosts"
     ServerAliveInterval 10
+    ServerAliveCountMax 12
     LogLevel ERROR
 END
 }

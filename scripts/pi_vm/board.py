@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PI_VM = ROOT / "scripts/pi-vm.sh"
 DEPLOY = ROOT / "scripts/deploy.sh"
 COMMAND_TIMEOUT_SECONDS = 600.0  # of whatever has no limit of its own: emulated, and on a busy machine
+CONNECT_TIMEOUT_SECONDS = 60  # of ssh: a busy machine takes 20 s for what a handshake computes
 POLL_SECONDS = 0.5  # between two checks of a condition: each one starts a few processes on the board
 
 
@@ -41,9 +42,9 @@ class Board:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         self.folder = cache / "emotion-edge/pi-vm/boards" / name  # kept until a fresh board is made
         # One connection for many commands: a handshake takes a second under emulation.
-        shared = f"-o ConnectTimeout=10 -o ControlMaster=auto -o ControlPath={self._sockets}/%C -o ControlPersist=60"
+        shared = f"-o ControlMaster=auto -o ControlPath={self._sockets}/%C -o ControlPersist=60"
         self._direct_ssh = f"ssh -F {self.folder}/ssh_config"
-        self.ssh = f"{self._direct_ssh} {shared}"
+        self.ssh = f"{self._direct_ssh} -o ConnectTimeout={CONNECT_TIMEOUT_SECONDS} {shared}"
 
     def __enter__(self) -> Self:
         if self._fresh:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/runtime.md"
 # Processor -> board, its clock in Hz. The clocks are the boards' highest, without throttling.
@@ -12,6 +12,12 @@ BOARDS = {"cortex-a72": ("Pi 4", 1.8e9), "cortex-a76": ("Pi 5", 2.4e9)}
 INSTRUCTIONS_PER_CYCLE = 0.8, 1.5  # assumed, of this mixture of SIMD kernels and Python; not measured on a board
 NOT_COUNTED = "-"
 STAGES = ("detect", "crop", "classify", "smooth", "capture", "sinks")
+SOURCES = ("luma", "yuyv", "mjpeg")
+# Of a Cortex-A72, instructions a second: of the loop by scene, and of the rest of the process with a source that is not
+# compressed.
+LOOP_GOALS = {"nobody": 0.08e9, "calm": 0.20e9, "one_face": 0.40e9, "two_faces": 0.70e9}
+MAX_BESIDE_LOOP = 0.10e9
+COMPRESSED = ("mjpeg",)
 
 Counts = Mapping[str, Mapping[str, float]]  # "scene source" -> stage -> instructions of a second
 
@@ -48,6 +54,100 @@ def boards(seconds: Mapping[str, Counts]) -> str:
             row += [f"{counts['process'] / 1e9:.3f}", f"{least:.0%} to {most:.0%}"]
         rows.append(row)
     return _table(header, rows)
+
+
+class Goal(NamedTuple):
+    """A limit, and what was counted, in instructions a second."""
+
+    scene: str  # and source
+    of: str
+    counted: float
+    limit: float
+
+    @property
+    def reached(self) -> bool:
+        return self.counted <= self.limit
+
+
+def goals_of(scenes: Mapping[str, Mapping[str, float]]) -> Iterator[Goal]:
+    """Yield the goals of the `scenes` that were counted on a Cortex-A72."""
+    for scene, counts in scenes.items():
+        name, _, source = scene.rpartition(" ")
+        if name in LOOP_GOALS:
+            yield Goal(_name(scene), "the loop", counts["loop"], LOOP_GOALS[name])
+        if source not in COMPRESSED:
+            yield Goal(_name(scene), "the process beside the loop", counts["process"] - counts["loop"], MAX_BESIDE_LOOP)
+
+
+def goals(scenes: Mapping[str, Mapping[str, float]]) -> str:
+    """Return what was counted on a Cortex-A72 beside its goal."""
+    rows = [
+        [
+            goal.scene,
+            goal.of,
+            f"{goal.counted / 1e6:.1f}",
+            f"{goal.limit / 1e6:.0f}",
+            "yes" if goal.reached else "**no**",
+        ]
+        for goal in goals_of(scenes)
+    ]
+    return _table(["scene, source", "instructions of", "10^6 a second", "goal", "reached"], rows)
+
+
+def before_and_now(before: Mapping[str, Mapping[str, float]], now: Mapping[str, Mapping[str, float]]) -> str:
+    """Return what each scene that was counted at both commits costs, in million instructions a second."""
+    stages = ("capture", "loop", "process")
+    rows = [
+        [
+            _name(scene),
+            *(f"{counts[scene][stage] / 1e6:.1f}" for stage in stages for counts in (before, now)),
+            *(f"{counts[scene].get('inferences', 0):.1f}" for counts in (before, now)),
+        ]
+        for scene in now
+        if scene in before
+    ]
+    header = [f"{stage}{when}" for stage in (*stages, "inferences") for when in (" before", " now")]
+    return _table(["A72: scene, source", *header], rows)
+
+
+def results(clips: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return how much the results for each clip differ between an emulated Cortex-A72 and x86-64."""
+    rows = [
+        [
+            clip,
+            str(found["frames"]),
+            str(found["face_results"]),
+            str(found["other_labels"]),
+            f"{max(found['label_delays'], default=0.0):g}",
+            f"{found['min_iou']:.2f}",
+            f"{found['mean_probability']:.4f}",
+        ]
+        for clip, found in clips.items()
+    ]
+    header = ["clip", "frames", "results", "labels that differ", "longest, s", "smallest IoU of boxes", "probabilities"]
+    return _table(header, rows)
+
+
+def of_arm64(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each table of docs/arm64.json."""
+    for processor, scenes in content["seconds"].items():
+        yield stages(processor, scenes)
+    yield boards(content["seconds"])
+    yield goals(content["seconds"]["cortex-a72"])
+    yield before_and_now(content["baseline"]["seconds"]["cortex-a72"], content["seconds"]["cortex-a72"])
+    yield facts(content)
+    yield results(content["results"])
+
+
+def facts(content: Mapping[str, Any]) -> str:
+    """Return at which commits was counted, and the most memory that a run takes."""
+    memory = content.get("memory")
+    rows = [
+        ["commit of the counts", content["commit"]],
+        ["commit of the counts before", content["baseline"]["commit"]],
+        ["most memory of a run, MB", NOT_COUNTED if memory is None else f"{memory['peak_resident_mb']:.0f}"],
+    ]
+    return _table(["fact", "value"], rows)
 
 
 def models(content: Mapping[str, Any]) -> str:

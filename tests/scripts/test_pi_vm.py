@@ -1,5 +1,6 @@
 """What can be tested without an emulated board: its commands, its camera's image, and the reports."""
 
+import importlib
 import json
 import os
 import re
@@ -232,7 +233,7 @@ def test_a_release_is_named_as_its_bundle():
 def test_equal_results_pass_and_missing_results_fail():
     ours = [line(0), line(1, face()), line(2, face(), face())]
     same = pi_vm_arm64.compare(ours, ours)
-    assert same == pi_vm_arm64.Difference(3, 3, 0, 0, (), 0, 0.0, 0.0)
+    assert same == pi_vm_arm64.Difference(3, 3, 0, 0, (), 0, 1.0, 0.0, 0.0)
     assert same.is_small
     assert not pi_vm_arm64.compare([line(0)], [line(0)]).is_small
 
@@ -240,7 +241,7 @@ def test_equal_results_pass_and_missing_results_fail():
 @pytest.mark.parametrize(
     ("other", "expected"),
     [
-        ([face(box=(10, 23, 100, 100))], {"max_pixels": 3}),
+        ([face(box=(30, 20, 100, 100))], {"max_pixels": 20, "min_iou": pytest.approx(8 / 12, abs=1e-4)}),
         ([face(happy=0.8)], {"mean_probability": pytest.approx(0.025), "max_probability": pytest.approx(0.1)}),
         ([], {"other_counts": 1, "face_results": 1}),
     ],
@@ -251,19 +252,24 @@ def test_each_kind_of_difference_is_reported_and_fails(other, expected):
     assert not found.is_small
 
 
-def test_a_label_may_come_a_second_later_but_not_three():
-    def labels(text):  # one face at 10 fps
-        return [{**line(index, face(label=label)), "time": index / 10} for index, label in enumerate(text)]
+def labels(text):
+    """Return the results for one face at 10 frames per second, with a label for each letter."""
+    return [{**line(index, face(label=label)), "time": index / 10} for index, label in enumerate(text)]
 
-    found = pi_vm_arm64.compare(labels("aaabbbbbbbbbbbbbcb"), labels("aaaaaaaaaaaaabbbbb"))
-    assert (found.other_labels, found.label_delays) == (11, (1.0, 0.1))
-    assert found.is_small
-    assert pi_vm_arm64.has_many_other_labels([found])
-    rare = pi_vm_arm64.compare(labels("a" * 600), labels("a" * 600))
-    assert not pi_vm_arm64.has_many_other_labels([found, rare])
-    late = pi_vm_arm64.compare(labels("a" + "b" * 40), labels("a" * 31 + "b" * 10))
-    assert late.label_delays == (3.0,)
-    assert not late.is_small
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "delays", "is_small"),
+    [
+        ("a" * 300 + "b" * 200, "a" * 304 + "b" * 196, (0.4,), True),
+        ("a" * 300 + "b" * 1000, "a" * 309 + "b" * 991, (0.9,), False),  # too long
+        ("a" * 10 + "b" * 90, "a" * 12 + "b" * 88, (0.2,), False),  # too many of all
+        ("aabb", "abbc", (0.1, 0.0), False),
+    ],
+)
+def test_a_label_may_come_a_little_later_and_seldom(ours, theirs, delays, is_small):
+    found = pi_vm_arm64.compare(labels(ours), labels(theirs))
+    assert found.label_delays == delays
+    assert found.is_small == is_small
 
 
 def test_results_of_other_frames_are_not_compared():
@@ -363,23 +369,80 @@ def test_seconds_are_counted_on_each_processor(monkeypatch):
     assert list(found) == ["cortex-a72", "a76"]
 
 
+class HereAsBoard(FakeBoard):
+    """A board whose commands are executed here, in the folder `home`."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self.home = home
+
+    def send(self, content: bytes, path: str) -> None:
+        (self.home / Path(path).name).write_bytes(content)
+
+    def run(self, command: str, limit: float) -> str:
+        return subprocess.check_output(command, shell=True, cwd=self.home, text=True, timeout=limit)
+
+
 @pytest.mark.slow
 def test_a_clip_is_processed_by_the_tree_here_and_on_the_board(tmp_path, monkeypatch):
-    class HereAsBoard(FakeBoard):
-        def send(self, content: bytes, path: str) -> None:
-            (tmp_path / Path(path).name).write_bytes(content)
-
-        def run(self, command: str, limit: float) -> str:
-            return subprocess.check_output(command, shell=True, cwd=tmp_path, text=True, timeout=limit)
-
     (tmp_path / "tree").symlink_to(ROOT)
     monkeypatch.setattr(pi_vm_arm64, "PYTHON", sys.executable)
-    monkeypatch.setattr(pi_vm_arm64, "release_board", lambda _: nullcontext(HereAsBoard()))
+    monkeypatch.setattr(pi_vm_arm64, "release_board", lambda _: nullcontext(HereAsBoard(tmp_path)))
     monkeypatch.setattr(pi_vm_arm64, "versions", lambda _: {name: version(name) for name in pi_vm_release.PACKAGES})
     monkeypatch.setattr(pi_vm_arm64, "CLIPS", {"short": pi_vm_arm64.Clip(faces=1, fps=10, frames=12)})
     difference = pi_vm_arm64.compare_clips(ROOT)[1]["short"]
     assert difference.face_results > 0
-    assert difference == pi_vm_arm64.Difference(12, difference.face_results, 0, 0, (), 0, 0.0, 0.0)
+    assert difference == pi_vm_arm64.Difference(12, difference.face_results, 0, 0, (), 0, 1.0, 0.0, 0.0)
+
+
+@pytest.mark.slow
+def test_the_most_memory_of_a_run_is_measured(tmp_path, monkeypatch):
+    (tmp_path / "tree").symlink_to(ROOT)
+    monkeypatch.setattr(pi_vm_arm64, "PYTHON", sys.executable)
+    monkeypatch.setattr(pi_vm_arm64, "MEMORY_FRAMES", 5)
+    monkeypatch.setattr(pi_vm_arm64, "release_board", lambda _: nullcontext(HereAsBoard(tmp_path)))
+    found = pi_vm_arm64.measure_memory(ROOT)
+    assert found["frames"] == 5
+    assert 50 < found["peak_resident_mb"] < 500
+
+
+def test_counts_name_their_commit_and_changes_to_it(tmp_path):
+    assert pi_vm_arm64.commit_of(tmp_path) == ""
+    git = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([*git, *command], check=True)
+    commit = pi_vm_arm64.commit_of(tmp_path)
+    assert re.fullmatch("[0-9a-f]{7,}", commit)
+    (tmp_path / "edge").mkdir()
+    (tmp_path / "edge/new.py").touch()
+    assert pi_vm_arm64.commit_of(tmp_path) == f"{commit}+"
+
+
+def scene_counts(**counts):
+    return {"loop": 60e6, "process": 70e6, "classify": 78e6, "inferences": 2.0, **counts}
+
+
+@pytest.mark.parametrize(
+    ("scene", "counts", "missed"),
+    [
+        ("nobody luma", {}, ""),
+        ("nobody luma", {"loop": 81e6, "process": 90e6}, "nobody, luma: 81.0 million .* the loop, goal 80"),
+        ("calm yuyv", {"loop": 199e6, "process": 301e6}, "calm, yuyv: 102.0 million .* beside the loop, goal 100"),
+        ("calm mjpeg", {"loop": 199e6, "process": 500e6}, ""),  # compressed
+        ("four_faces yuyv", {"loop": 900e6, "process": 990e6}, ""),  # no goal for its loop
+    ],
+)
+def test_what_exceeds_a_goal_is_named(scene, counts, missed):
+    found = pi_vm_arm64.missed_goals({"cortex-a72": {scene: scene_counts(**counts)}})
+    assert len(found) == bool(missed)
+    assert re.search(missed, "".join(found))
+
+
+def test_an_inference_must_cost_half_with_the_dot_product():
+    seconds = {processor: {"calm yuyv": scene_counts()} for processor in pi_vm_release.PROCESSORS}
+    assert "more than half" in "".join(pi_vm_arm64.missed_goals(seconds))
+    seconds["cortex-a76"]["calm yuyv"]["classify"] /= 2
+    assert pi_vm_arm64.missed_goals(seconds) == []
 
 
 def test_each_model_file_gets_its_own_count(tmp_path, monkeypatch):
@@ -418,6 +481,14 @@ def test_instructions_may_change_by_two_percent():
     assert pi_vm_arm64.changed_instructions({"process": 1_000_000, "smooth": 1000}, before) == ["detect: -100.0%"]
 
 
+def test_a_scene_that_was_not_counted_before_has_not_changed():
+    before = {"cortex-a72": {"calm yuyv": {"process": 1.00e6}}}
+    new = {"new": {"process": 1e6}}
+    found = {"cortex-a72": {"calm yuyv": {"process": 1.03e6}} | new, "cortex-a76": new}
+    changes = pi_vm_arm64.changed_seconds(found, before)
+    assert changes == ["cortex-a72, calm yuyv: instructions of process: +3.0% against arm64.json"]
+
+
 def test_figures_of_trained_models_survive_a_new_count():
     row = {"width": 1.0, "input_size": 128, "instructions": {}}
     found = {"models": [row | pi_vm_models.MEASURED]}
@@ -440,11 +511,19 @@ def test_a_board_is_a_translation_by_clock_and_ipc():
 
 # ---- the committed figures
 
+# Goals that the committed counts miss, which are older than the luma of USB cameras. The list only gets shorter.
+MISSED = [
+    "calm, yuyv: the loop",
+    "calm, yuyv: the process beside the loop",
+    "talking, yuyv: the process beside the loop",
+    "one face, yuyv: the process beside the loop",
+    "two faces, yuyv: the process beside the loop",
+    "four faces, yuyv: the process beside the loop",
+]
+
 
 def test_the_committed_counts_fit_together():
     committed = json.loads(pi_vm_arm64.COMMITTED.read_text())
-    assert set(committed["results"]) <= set(pi_vm_arm64.CLIPS)
-    assert "cortex-a72" in committed["seconds"]
     for scenes in committed["seconds"].values():
         assert set(scenes) <= set(pi_vm_arm64.SCENES)
         for counts in scenes.values():
@@ -452,10 +531,40 @@ def test_the_committed_counts_fit_together():
             assert stages <= counts["loop"] <= counts["process"]
 
 
+def test_the_committed_counts_reach_the_goals():
+    committed = json.loads(pi_vm_arm64.COMMITTED.read_text())
+    goals = pi_vm_tables.goals_of(committed["seconds"]["cortex-a72"])
+    assert [f"{goal.scene}: {goal.of}" for goal in goals if not goal.reached] == MISSED
+    assert not [text for text in pi_vm_arm64.missed_goals(committed["seconds"]) if "A76" in text]
+    assert committed["memory"]["peak_resident_mb"] <= pi_vm_arm64.MAX_RESIDENT_MB
+
+
+def test_the_committed_results_of_five_clips_are_within_bounds():
+    results = json.loads(pi_vm_arm64.COMMITTED.read_text())["results"]
+    assert list(results) == list(pi_vm_arm64.CLIPS)
+    assert all(pi_vm_arm64.Difference(**result).is_small for result in results.values())
+
+
 def test_runtime_md_has_the_tables_of_the_committed_counts():
     text = (ROOT / "docs/runtime.md").read_text()
-    seconds = json.loads(pi_vm_arm64.COMMITTED.read_text())["seconds"]
-    for processor, scenes in seconds.items():
-        assert pi_vm_tables.stages(processor, scenes) in text
-    assert pi_vm_tables.boards(seconds) in text
-    assert pi_vm_tables.models(json.loads(pi_vm_models.COMMITTED.read_text())) in text
+    for table in pi_vm_tables.of_arm64(json.loads(pi_vm_arm64.COMMITTED.read_text())):
+        assert table in text
+    costs = json.loads(pi_vm_models.COMMITTED.read_text())
+    assert pi_vm_tables.models(costs) in text
+    delegated = costs["operators"] - sum(costs["not_delegated"]["operators"].values())
+    assert f"{delegated} of the shipped model's {costs['operators']} operators" in text
+    outside, whole = costs["not_delegated"]["instructions"]["cortex-a72"], costs["shipped"]["cortex-a72"]
+    assert f"{round(outside, -3):,} of {whole / 1e6:.1f} million instructions, {100 * outside / whole:.2f} %" in text
+
+
+# ---- its modules
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT / "scripts/pi_vm").glob("*.py")))
+def test_each_module_is_imported_without_an_error(module):
+    importlib.import_module(f"pi_vm.{module}")
+
+
+def test_the_faults_need_nothing_but_python():
+    command = [sys.executable, "-S", "-c", "import pi_vm.e2e"]
+    subprocess.run(command, env={"PYTHONPATH": str(ROOT / "scripts")}, check=True)
