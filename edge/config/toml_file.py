@@ -185,7 +185,10 @@ def _setting_types() -> dict[str, ValueType]:
 
 def _to_toml(value: Any) -> str:
     """Return `value` in TOML syntax; dates and times as Python formats them."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:  # dotted keys nest without brackets
+        return "too deeply nested"
 
 
 def _example_section(name: str, spec: SettingSpec, default: object) -> str:

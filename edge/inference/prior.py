@@ -37,8 +37,9 @@ class Prior:
         for label, fraction in self.fractions.items():
             is_number = isinstance(fraction, int | float) and not isinstance(fraction, bool)
             if not (is_number and MIN_FREQUENCY <= fraction <= 1):
-                # An integer of TOML may have too many digits to be printed.
-                found = repr(fraction)[:40] if not isinstance(fraction, int) or abs(fraction) < 1e9 else "too large"
+                # An integer of TOML may have too many digits to be printed, a table too many tables in each other.
+                can_print = isinstance(fraction, str | float) or (isinstance(fraction, int) and abs(fraction) < 1e9)
+                found = repr(fraction)[:40] if can_print else "too large" if isinstance(fraction, int) else "no number"
                 raise SettingsError(
                     f"prior {self.source!r}: {label!r} is {found}, expected a fraction from {MIN_FREQUENCY:g} to 1"
                 )

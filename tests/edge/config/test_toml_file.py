@@ -141,6 +141,7 @@ def test_an_unreadable_file_is_named_with_the_way_to_make_one(tmp_path, name, re
     [
         ("sinks = " + "[" * 20_000, "too long or too deeply nested"),
         ("threads = " + "9" * 5000, "too long or too deeply nested"),
+        ("sinks = [{a" + ".a" * 5000 + " = 1}]", "too deeply nested"),
         ("threads = 1\nsinks = [\n" + '"console",\n' * 5000, r":2: 'sinks = \[' is not valid TOML"),
         ("#" * 100_001, "more than 100,000 bytes"),
     ],
