@@ -31,7 +31,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,12 +198,13 @@ def show(name: str, result: Result, base_fps: float) -> bool:
 
 def measure(name: str, seconds: float) -> Result:
     """Return what comes of a run that is attacked by `name`; "none": it is not."""
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         log, token = Path(folder, "log"), Path(folder, "token")
         token.write_text(TOKEN)
         sinks = ["--sink", f"web:0,token-file={token}", "--sink", "jsonl:/dev/null"]
         if name in BROKERS:
-            broker = HostileBroker(BROKERS[name]).__enter__()
+            broker = stack.enter_context(HostileBroker(BROKERS[name]))
             sinks += ["--sink", f"mqtt:127.0.0.1:{broker.port}"]
         with log.open("wb") as stderr:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -218,12 +219,12 @@ def measure(name: str, seconds: float) -> Result:
             if answers == "none" and time.monotonic() > middle:
                 answers = f"{get_status(target, '/api/result')}, {get_status(target, '/healthz')}"
             time.sleep(SAMPLE_SECONDS)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # before the attacking process is waited for
         attack.kill()
         attack.join()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        text = log.read_text(errors="replace")
-    rate = re.search(r"([\d.]+) frames per second", text)
+        text = log.read_bytes()
+    rate = re.search(rb"([\d.]+) frames per second", text)
     return Result(float(rate[1]) if rate else 0.0, 100 * cpu / seconds, memory, all_memory, len(text), answers)
 
 

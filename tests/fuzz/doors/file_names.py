@@ -26,7 +26,7 @@ from edge.capture.file_list import ListedFile, list_files
 from edge.errors import EmotionEdgeError
 from edge.sinks import registry as sinks
 from edge.system.log import PlainFormatter
-from edge.system.paths import MAX_PATH_BYTES, display_name, expand_path
+from edge.system.paths import MAX_PATH_BYTES, display_name, expand_path, file_problem
 from edge.types import RunInfo
 from tests.fuzz.door import Door
 from tests.support.fakes import face_result, frame_result
@@ -82,7 +82,7 @@ def receive(content: bytes) -> None:
             KINDS[len(content) % len(KINDS)](path)
     before = contents(place)
     problem = attempt(lambda: read(name))
-    attempt(lambda: app.check_model(name))
+    attempt(lambda: file_problem(expand_path(name)))
     files = listed(name)
     for spec in (f"jsonl:{name}", f"video:{name}", f"video:{name}.png", f"csv:{name}"):
         if is_inside(spec.partition(":")[2], place):
