@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug
+from edge.cli.common import Debug, show
 from edge.cli.options import Detector, Model, Threads
 from edge.config.models import find_model, packaged_models
 from edge.config.settings import RunSettings
@@ -82,7 +82,7 @@ def benchmark(
     )
     with StopSignals() as stopped:
         report = measure(settings, classifier, processor, quick=quick, baseline=baseline, stopped=stopped)
-    typer.echo(text(report))
+    show(text(report))
     if as_json:
         atomic_write(as_json, to_json(report))
     if min_fps is not None and report.loop.fps < min_fps:

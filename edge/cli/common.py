@@ -11,6 +11,7 @@ import typer
 
 from edge.errors import EmotionEdgeError
 from edge.system import log
+from edge.system.plain_text import escape_lines
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +28,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 _CommandLineError: Any = typer.BadParameter.__mro__[2]
 # Errors that are shown as one line. Anything else is a defect of the program.
 EXPECTED_ERRORS = (EmotionEdgeError, OSError, _CommandLineError)
+
+
+def show(text: str, *, err: bool = False) -> None:
+    """Print `text` on standard output, or on standard error, without anything that controls the terminal.
+
+    It may name files, devices and values that somebody else chose.
+    """
+    typer.echo(escape_lines(text), err=err)
 
 
 def new_app(name: str, description: str) -> typer.Typer:
@@ -79,7 +88,9 @@ def run_app(app: typer.Typer, name: str) -> None:
             error.show()  # without arguments, the "error" is the help
         else:
             command = error.ctx.command_path if getattr(error, "ctx", None) else name
-            _log.error("%s: error: %s (see '%s --help')", name, error.format_message().rstrip("."), command)
+            _log.error(
+                "%s: error: %s (see '%s --help')", name, " ".join(error.format_message().split()).rstrip("."), command
+            )
         sys.exit(int(error.exit_code))
     except Exception:
         if not log.stderr_is_journal():

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug
+from edge.cli.common import Debug, show
 from edge.errors import SettingsError
+from edge.system.paths import display_name
+from edge.system.plain_text import escape
 
 
 def config(
@@ -33,8 +35,8 @@ def config(
     elif check is not None:
         problems = toml_file.problems(check, app.NAME_CHECKS, app.FILE_CHECKS)
         if problems:
-            typer.echo("\n".join(problems), err=True)
+            show("\n".join(map(escape, problems)), err=True)
             raise typer.Exit(SettingsError.exit_status)
-        typer.echo(f"{check}: valid")
+        show(f"{display_name(check)}: valid")
     else:
         raise typer.BadParameter("expected --check FILE or --example")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug
+from edge.cli.common import Debug, show
 from edge.cli.options import Detector, Model, Threads
 from edge.config.models import find_model
 from edge.config.settings import RunSettings
@@ -41,6 +41,6 @@ def doctor(
         typer.echo(json.dumps(report, indent=1, ensure_ascii=False))
     else:
         width = min(max(shutil.get_terminal_size((100, 0)).columns, 80), 120)
-        typer.echo(text(facts, checks, width))
+        show(text(facts, checks, width))
     if status == "error":
         raise typer.Exit(1)

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug
+from edge.cli.common import Debug, show
 from edge.config.models import find_model, packaged_models
 from edge.config.settings import setting_specs
 from edge.inference import model_file
 from edge.system.bounded_read import read_at_most
+from edge.system.paths import display_name
 
 _model = setting_specs()["model"]
 
@@ -43,11 +44,11 @@ def info(
     content = read_at_most(path, model_file.MAX_MODEL_BYTES)
     digest = hashlib.sha256(content).hexdigest()  # as from sha256sum; the one in the card excludes the card itself
     if as_json:
-        facts = {"file": path.name, "bytes": len(content), "file_sha256": digest, **asdict(card)}
+        facts = {"file": display_name(path.name), "bytes": len(content), "file_sha256": digest, **asdict(card)}
         typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     lines = {
-        "file": path.name,
+        "file": display_name(path.name),
         "bytes": len(content),
         "name": card.name,
         "version": card.version,
@@ -67,9 +68,9 @@ def info(
         "models": f"{', '.join(packaged_models())}: names that --model takes",
     }
     for key, value in lines.items():
-        typer.echo(f"{key:12} {value}")
+        show(f"{key:12} {value}")
     for split, metrics in card.metrics.items():
         values = (
             f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in metrics.items()
         )
-        typer.echo(f"{split:12} {', '.join(values)}")
+        show(f"{split:12} {', '.join(values)}")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug
+from edge.cli.common import Debug, show
 
 
 def summary(
@@ -40,6 +40,6 @@ def summary(
     if as_json:
         typer.echo(json.dumps(to_dict(result), indent=1, ensure_ascii=False))
     else:
-        typer.echo(summary_text.text(result, min(max(shutil.get_terminal_size().columns, 72), 100)))
+        show(summary_text.text(result, min(max(shutil.get_terminal_size().columns, 72), 100)))
     if plot:
         atomic_write(plot, summary_plot.svg(result).encode())

@@ -15,6 +15,7 @@ from edge.errors import FileError, SourceNotFoundError, UsageError
 from edge.sinks import daily_log
 from edge.sinks.daily_log import Segment
 from edge.system.bounded_read import read_at_most
+from edge.system.paths import display_name
 
 EXAMPLE_DAY = date(2026, 11, 21)  # in messages
 MAX_LOG_BYTES = 100_000_000  # of a day; a face that comes, goes or changes adds 0.1 kB
@@ -111,7 +112,7 @@ def to_dict(summary: DaySummary) -> dict[str, Any]:
     """Return plain values; times in seconds."""
     return {
         "date": summary.day.isoformat(),
-        "file": str(summary.path),
+        "file": display_name(summary.path),
         "begin": summary.begin and summary.begin.isoformat(timespec="seconds"),
         "end": summary.end and summary.end.isoformat(timespec="seconds"),
         **_totals_to_dict(summary.totals),

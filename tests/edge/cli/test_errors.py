@@ -118,3 +118,40 @@ def test_debug_shows_the_traceback_of_an_error():
     assert result.returncode == 1
     assert "Traceback" in result.stderr
     assert "SourceNotFoundError" in result.stderr
+
+
+HOSTILE = "a\n<3>edge: \x1b[2J\x9b\u202e\u2028"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (HOSTILE,),
+        ("run", f"{HOSTILE}.mp4"),
+        ("run", f"--{HOSTILE}"),
+        ("run", "synthetic", "-s", HOSTILE),
+        ("run", "synthetic", "-s", f"jsonl:/dev/null/{HOSTILE}"),
+        ("run", "synthetic", "-s", f"mqtt:h,{HOSTILE}"),
+        ("run", "synthetic", "--cascade", f"{HOSTILE}.xml"),
+        ("run", "synthetic", "--config", f"{HOSTILE}.toml"),
+        ("run", "synthetic", "--prior", HOSTILE),
+        ("info", f"{HOSTILE}.tflite"),
+        ("config", "--check", f"{HOSTILE}.toml"),
+        ("summary", HOSTILE),
+    ],
+)
+def test_what_an_error_quotes_stays_on_one_printable_line(run_here, arguments):
+    result = run_here(*arguments)
+    assert result.returncode
+    line, end, rest = result.stderr.partition("\n")
+    assert line.isprintable()
+    assert (end, rest) == ("\n", "")
+
+
+def test_the_problems_of_a_configuration_are_printable(run_here, tmp_path):
+    path = tmp_path / "\x9b.toml"
+    path.write_text('"\\u001b[2J\\n" = 1\nthreads = "\\u009b\\u202e"\n')
+    result = run_here("config", "--check", path)
+    assert [line.isprintable() for line in result.stderr.splitlines()] == [True, True]
+    path.write_text("threads = 1\n")
+    assert run_here("config", "--check", path).stdout.rstrip("\n").isprintable()
