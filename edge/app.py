@@ -102,20 +102,13 @@ def run(settings: RunSettings) -> Summary:
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
     classifier = make_classifier(settings, live=live)
-    processor: FrameProcessor = (
-        FileProcessor(lambda images: make_processor(settings, classifier, images=images))
-        if files
-        else make_processor(settings, classifier, live=live)
-    )
+    processor = make_file_processor(settings, classifier) if files else make_processor(settings, classifier, live=live)
     stop_signals, left_out = StopSignals(), list[str]()
     image_worker = make_image_worker(settings)
     run_info = replace(
-        make_run_info(classifier, image_worker, live=live),
-        is_source=SourceFiles(files),
-        overwrite=settings.overwrite,
-        is_service="NOTIFY_SOCKET" in os.environ,
-        stopped=stop_signals,
+        make_run_info(classifier, image_worker, live=live), is_source=SourceFiles(files), stopped=stop_signals
     )
+    run_info = replace(run_info, overwrite=settings.overwrite, is_service="NOTIFY_SOCKET" in os.environ)
     sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
     rate_limits = settings.max_fps, (settings.idle_fps or None) if live else None
     notifier = _make_notifier(classifier, rate_limits)
@@ -210,6 +203,11 @@ class FileProcessor:
         before, now = asdict(self._inference_before), asdict(result.stats.inference)
         self._inference = InferenceStats(**{name: before[name] + now[name] for name in now})
         return replace(result, faces=faces, stats=replace(result.stats, inference=self._inference))
+
+
+def make_file_processor(settings: RunSettings, classifier: Classifier | ModelChoice) -> FrameProcessor:
+    """Return what turns each frame of several files into a result."""
+    return FileProcessor(lambda images: make_processor(settings, classifier, images=images))
 
 
 class ModelTrial:

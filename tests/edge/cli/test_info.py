@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge.config.models import shipped_model
+from edge.config.models import packaged_model, packaged_models, shipped_model
 from edge.errors import ModelError
 from edge.inference import model_file
 from edge.inference.classifier import Classifier
@@ -48,3 +48,13 @@ def test_model_that_cannot_run_is_refused_as_by_run(run_here, tmp_path):
     result = run_here("info", str(path))
     assert (result.returncode, result.stdout) == (78, "")
     assert result.stderr == f"edge: error: {of_run.value}\n"
+
+
+def test_a_model_is_shown_by_its_name(run_here):
+    result = run_here("info", "emotion")
+    assert (result.returncode, result.stdout) == (0, run_here("info", packaged_model()).stdout)
+    (models,) = [line for line in result.stdout.splitlines() if line.startswith("models ")]
+    assert all(name in models for name in packaged_models())
+    unknown = run_here("info", "emotoin")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "'emotoin'; the models are emotion" in unknown.stderr

@@ -173,6 +173,28 @@ def test_prior_changes_the_probabilities(run_here, portrait_file, tmp_path):
     assert frequent[card.labels[0]] > 10 * rare[card.labels[0]]
 
 
+def test_a_model_is_named_on_the_command_line_or_in_the_file(run_here, portrait_file, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('model = "emotion"\n')
+    default, by_flag, by_file = (
+        run_here("run", portrait_file, "-s", "jsonl", *options)
+        for options in ((), ("--model", "emotion"), ("--config", path))
+    )
+    assert default.stdout == by_flag.stdout == by_file.stdout != ""
+
+
+def test_an_unknown_model_lists_those_that_there_are(run_here, portrait_file, tmp_path):
+    result = run_here("run", portrait_file, "--model", "emotoin")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "no model is called 'emotoin'; the models are emotion" in result.stderr
+    path = tmp_path / "config.toml"
+    path.write_text('max_frames = 1\nmodel = "emotoin"\n')
+    result = run_here("run", portrait_file, "--config", path)
+    assert (result.returncode, result.stderr.count("\n")) == (78, 1)
+    assert f"{path}:2: model is" in result.stderr
+    assert "the models are emotion" in result.stderr
+
+
 def test_crops_in_the_configuration_file_take_effect(run_here, portrait_file, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("crops = true\n")
