@@ -69,12 +69,12 @@ def test_metrics_and_benchmark_tell_the_same_of_inferences(monkeypatch):
     inferences, reasons = added["inferences_total",], ("recent", "unchanged", "waiting")
     faces = inferences + sum(added["skipped_inferences_total", reason] for reason in reasons)
     assert faces == FACES * added["frames_total",] == FACES * loop.frames
-    told = loop.inference
-    assert told.per_second == pytest.approx(inferences / loop.seconds)
-    assert told.per_face_second == pytest.approx(inferences / loop.seconds / (faces / added["frames_total",]))
+    shown = loop.inference
+    assert shown.per_second == pytest.approx(inferences / loop.seconds)
+    assert shown.per_face_second == pytest.approx(inferences / loop.seconds / (faces / added["frames_total",]))
     for reason in reasons:
-        assert getattr(told, reason) == pytest.approx(added["skipped_inferences_total", reason] / faces)
-        assert getattr(told, reason) > 0
+        assert getattr(shown, reason) == pytest.approx(added["skipped_inferences_total", reason] / faces)
+        assert getattr(shown, reason) > 0
     ages = {each["result_age_seconds",] for each in sink.scrapes[1:]}  # of the oldest result of each frame
-    assert 1000 * ages.pop() == pytest.approx(told.age_ms.p99)
+    assert 1000 * ages.pop() == pytest.approx(shown.age_ms.p99)
     assert not ages
