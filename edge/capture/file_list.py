@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from edge.config.image_formats import READ_IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from edge.errors import CameraError, SourceNotFoundError, UsageError
-from edge.system.paths import display_name, expand_path
+from edge.system.paths import MAX_FOLDERS, display_name, expand_path
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -109,13 +109,22 @@ def _examine(path: Path, folder: Path) -> ListedFile:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files of `folder` and its subfolders, and the folders that are not read."""
-    unread: list[Path] = []
-    for name, folders, files in os.walk(folder, onerror=lambda error: unread.append(Path(error.filename))):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        links = [each for each in folders if Path(name, each).is_symlink()]
-        yield from (Path(name, each) for each in (*files, *links) if not each.startswith("."))
-    yield from unread
+    """Yield the files of `folder` and its subfolders, and the folders that are not read: links, too deep, unreadable."""
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as found:
+                entries = [each for each in found if not each.name.startswith(".")]
+        except OSError:
+            yield place
+            continue
+        may_enter = len(place.parts) - len(folder.parts) < MAX_FOLDERS
+        for entry in entries:
+            if may_enter and entry.is_dir(follow_symlinks=False):
+                waiting.append(place / entry.name)
+            else:
+                yield place / entry.name
 
 
 def _expand(pattern: str) -> Iterable[str]:

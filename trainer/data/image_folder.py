@@ -21,6 +21,7 @@ from trainer.errors import DataError
 _SYSTEM_NAMES = frozenset(
     {"__macosx", "@eadir", "#recycle", "#snapshot", "thumbs.db", "desktop.ini", "$recycle.bin", "lost+found"}
 )
+MAX_FOLDERS = 100  # in each other, from the root: each is compared with all around it
 
 
 def list_folder(folder: Path, empty: list[Path] | None = None) -> list[ImageFile]:
@@ -54,6 +55,8 @@ def _walk(folder: Path, around: tuple[Path, ...], empty: list[Path]) -> Iterator
     Args:
         around: the folder itself and those around it, up to the root, resolved.
     """
+    if len(around) > MAX_FOLDERS:
+        raise DataError(f"{folder}: more than {MAX_FOLDERS} folders in each other; name the folder of the classes")
     paths = _visible(folder)
     if not paths:
         empty.append(folder)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import subprocess
 
 import pytest
 
@@ -78,6 +79,24 @@ def test_bad_entries_of_a_folder_are_listed_with_their_reason(tmp_path):
     assert [word in reason for word, reason in zip(words, reasons, strict=True)] == [True] * 5
     assert reasons[0] == ""
     assert all(reasons[1:])
+
+
+@pytest.fixture
+def deep_folder(folder, monkeypatch):
+    """The same folder, with 1500 folders in each other: more than Python's limit of recursion."""
+    monkeypatch.chdir(folder)
+    for _ in range(1500):
+        os.mkdir("d")  # noqa: PTH102 (the whole path is too long)
+        os.chdir("d")
+    os.chdir(folder)
+    yield folder
+    subprocess.run(["rm", "-rf", folder / "d"], check=True)  # shutil.rmtree would need as much recursion
+
+
+def test_folders_in_each_other_without_end_are_left_out(deep_folder):
+    listed = names(deep_folder, recursive=True)
+    assert set(listed) >= {"frame2.jpg", "sub/deep/c.png", "/".join("d" * 201)}
+    assert names(deep_folder / "**" / "c.png") == ["sub/deep/c.png"]
 
 
 def test_a_named_fifo_is_refused_at_once(tmp_path):

@@ -10,6 +10,7 @@ from tests.support import faces
 from tests.trainer.data.formats import KAGGLE, TINY
 from trainer.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from trainer.data.loader import load_dataset
+from trainer.errors import DataError
 
 IMAGE = faces.encode(TINY.faces[0])
 
@@ -28,6 +29,13 @@ def test_hidden_files_and_folders_are_ignored(tmp_path):
     folder = faces.write_folder(tmp_path / "data", KAGGLE | hidden)
     (folder / ".git" / "objects").mkdir()
     assert faces.content(load_dataset(folder)) == faces.content(TINY)
+
+
+def test_folders_in_each_other_without_end_are_refused(tmp_path):
+    folder = faces.write_folder(tmp_path / "data", KAGGLE)
+    (folder / "train" / "happy" / "/".join("d" * 200)).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"^[^\n]*: more than 100 folders in each other; name the folder"):
+        load_dataset(folder)
 
 
 def test_jpeg_images_are_read(tmp_path):
