@@ -1,5 +1,6 @@
 """`.keras` files carry labels and effective resolution, and only fitting models are loaded."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def test_model_of_others_has_no_metadata(build, tmp_path):
         '{"labels": ["a", "a"], "effective_resolution": 48}',
         '{"labels": ["a"], "effective_resolution": 1e999}',
         '{"labels": ["a"], "effective_resolution": 0}',
+        '{"labels": ["a"], "effective_resolution": 48, "color": "bgr"}',
         "[" * 20_000,
     ],
     ids=lambda content: content[:60],
@@ -101,12 +103,23 @@ def test_mixed_precision_model_is_loaded_as_float32(build, tmp_path):
     assert all(map(np.array_equal, loaded.get_weights(), model.get_weights()))
 
 
+@pytest.mark.parametrize(("saved", "color"), [({"color": "rgb"}, "rgb"), ({"color": "gray"}, "gray"), ({}, "gray")])
+def test_color_of_the_input_is_read(saved, color, tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        values = {"labels": ["a", "b"], "effective_resolution": 48, **saved}
+        archive.writestr(keras_file.METADATA_MEMBER, json.dumps(values))
+    metadata = keras_file.load_metadata(path)
+    assert metadata
+    assert metadata.color == color
+
+
 @pytest.mark.keras
-@pytest.mark.parametrize("shape", [(32, 32, 3), (32, 48, 1), (None, None, 1), (1024,)])
-def test_other_input_than_square_gray_is_an_error(shape, build, tmp_path):
+@pytest.mark.parametrize("shape", [(32, 32, 2), (32, 48, 1), (None, None, 1), (1024,)])
+def test_other_input_than_square_images_is_an_error(shape, build, tmp_path):
     path = tmp_path / "model.keras"
     build(shape).save(path)
-    with pytest.raises(ModelError, match=r"model\.keras: its input is .*expected square gray"):
+    with pytest.raises(ModelError, match=r"model\.keras: its input is .*expected square images"):
         keras_file.load(path)
 
 
