@@ -54,7 +54,7 @@ def frames(argument: str) -> Generator[EncodedFrame, None, None]:
     capture = _open(path)
     start, index = time.monotonic(), 0
     try:
-        camera_format = _Format.of(capture)
+        camera_format = SentFormat.of(capture)
         while True:
             if not capture.grab():
                 problem = "stopped delivering" if index else "delivers no images"
@@ -63,7 +63,7 @@ def frames(argument: str) -> Generator[EncodedFrame, None, None]:
                     "another program uses it"
                 )
             arrived = time.monotonic()
-            decode_gray, color = _decoders(path, camera_format, capture.retrieve()[1])
+            decode_gray, color = make_decoders(path, camera_format, capture.retrieve()[1])
             yield EncodedFrame(decode_gray, color, arrived - start, index, arrived)
             index += 1
     finally:
@@ -94,12 +94,12 @@ def _open(path: str) -> cv2.VideoCapture:
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, IMAGE_WIDTH_PIXELS)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, IMAGE_HEIGHT_PIXELS)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # of frames: a longer queue delivers old ones
-    if _Format.of(capture).name in PREFERRED_FORMATS:
+    if SentFormat.of(capture).name in PREFERRED_FORMATS:
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # where that has no effect, color images come
     return capture
 
 
-class _Format(NamedTuple):
+class SentFormat(NamedTuple):
     """What a camera has agreed to send."""
 
     name: str  # FourCC
@@ -107,13 +107,15 @@ class _Format(NamedTuple):
     height: int
 
     @classmethod
-    def of(cls, capture: cv2.VideoCapture) -> _Format:
+    def of(cls, capture: cv2.VideoCapture) -> SentFormat:
         properties = (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         code, width, height = (int(capture.get(each)) for each in properties)
         return cls((code & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1"), width, height)
 
 
-def _decoders(path: str, sent: _Format, image: NDArray[Any] | None) -> tuple[Callable[[], Image], Callable[[], Image]]:
+def make_decoders(
+    path: str, sent: SentFormat, image: NDArray[Any] | None
+) -> tuple[Callable[[], Image], Callable[[], Image]]:
     """Return what makes the gray and the color image of what OpenCV has delivered.
 
     Raises CameraError if that is not an image of the format and size that the camera has agreed to send.
@@ -147,12 +149,14 @@ def _full_range_luma(yuyv: Image) -> Image:
     return cv2.addWeighted(luma, contrast, luma, 0, -BLACK * contrast).astype(np.uint8, copy=False)
 
 
-def _decode_jpeg(content: Image, sent: _Format, mode: int) -> Image:
+def _decode_jpeg(content: Image, sent: SentFormat, mode: int) -> Image:
     """Return the image in `content`, the bytes of a JPEG file. Raises ImageError if it is damaged."""
     header = read_header(content[:JPEG_HEADER_BYTES].tobytes())
     if (header.width, header.height) != (sent.width, sent.height):
         size = f"{header.width} x {header.height} pixels"
         raise ImageError(f"an image of {size}, expected {sent.width} x {sent.height}")
+    if header.buffer_bytes:
+        raise ImageError("a progressive JPEG image, which no camera sends: it may take seconds")
     try:
         decoded = cv2.imdecode(content, mode)
     except cv2.error:  # a limit of OpenCV

@@ -166,6 +166,7 @@ DAMAGED = {
     "no JPEG": np.zeros((1, 5000), np.uint8),
     "only a header": encode(scene(), "MJPG")[:, :20],
     "another size": encode(scene()[:240], "MJPG"),
+    "progressive": cv2.imencode(".jpg", scene(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].reshape(1, -1),
 }
 
 
