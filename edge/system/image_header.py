@@ -1,20 +1,19 @@
 """Reads size and decoding cost of an image from its header: JPEG, PNG, WebP, TIFF, BMP, PNM, GIF, AVIF.
 
 An image of some kilobytes can decode to gigabytes, or keep a decoder busy for hours. So nothing is decoded before its
-header has been read, and a format that is not in this module is refused. An AVIF stream may be larger than its header
-states: libavif, which decodes it, stops at 268 million pixels.
+header has been read, and a format that is not in this module is refused.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.errors import ImageError
-from edge.system.iso_boxes import find_boxes, read_brands
+from edge.system.avif_header import read_avif_header
+from edge.system.iso_boxes import read_brands
 
 FORMATS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "PNM", "GIF", "AVIF")
 
@@ -253,20 +252,10 @@ def _read_gif(content: bytes) -> ImageHeader:
 
 
 def _read_avif(content: bytes) -> ImageHeader:
-    """Read the properties of the items, ISO/IEC 23008-12: the image may be composed of tiles, and have a mask."""
-    file = io.BytesIO(content)
-
-    def properties(kind: str) -> list[bytes]:
-        return [box.read(file, 12) for box in find_boxes(file, f"meta/iprp/ipco/{kind}", 0, len(content))]
-
-    sizes = [struct.unpack_from(">II", each, 4) for each in properties("ispe")]
-    if not sizes:
-        raise ImageError("the AVIF image is damaged")
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
-    turns = [each[0] & 3 for each in properties("irot")]
-    flips = [each[0] & 1 for each in properties("imir")]
-    # Up to 16 bits for each of three components and a mask, and a copy in RGBA.
-    return ImageHeader("AVIF", width, height, 12 * width * height, 1, *turns[:1] or [0], *flips[:1])
+    header = read_avif_header(content)
+    # Three components of up to 16 bits in each stream, and in the image that tiles make up.
+    buffer_bytes = 6 * (header.stream_pixels + header.width * header.height)
+    return ImageHeader("AVIF", header.width, header.height, buffer_bytes, 1, header.quarter_turns, header.flip)
 
 
 _READERS: dict[str, Callable[[bytes], ImageHeader]] = {

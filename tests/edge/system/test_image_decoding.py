@@ -163,6 +163,24 @@ def test_orientation_turns_the_image_upright(image, kind, orientation):
     assert np.abs(decoded.astype(int) - expected).mean() < 2
 
 
+def test_avif_stream_that_is_larger_than_stated_is_refused():
+    content = bytearray(encode(np.zeros((4000, 6000, 3), np.uint8), "AVIF", speed=10))
+    at = content.index(b"ispe") + 8
+    content[at : at + 8] = struct.pack(">II", 64, 64)
+    with pytest.raises(
+        ImageError, match="the AVIF image has 6000 x 4000 pixels; the limit for this kind is 20 million"
+    ):
+        decode_image(bytes(content))
+
+
+def test_avif_whose_stream_states_no_single_size_is_refused(image):
+    content = bytearray(encode(image, "AVIF", speed=10))
+    at = content.index(b"mdat\x12\0\x0a") + 8  # the header of the sequence, after a delimiter
+    content[at] &= ~8  # no reduced_still_picture_header
+    with pytest.raises(ImageError, match="in a way that is not read; convert it to JPEG"):
+        decode_image(bytes(content))
+
+
 def test_gif_is_its_first_image(image):
     if opencv_lacks("GIF"):
         pytest.skip("OpenCV 4.11 reads no GIF")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from edge.errors import CameraError
 from edge.system.video_header import read_video_header
 from tests.fuzz.door import Door
 from tests.support.video_files import mp4, track
@@ -24,6 +25,8 @@ def receive(content: bytes) -> None:
     text = f"{header.container}{header.codec}{header.problem}"
     assert text.isprintable()
     assert len(text) < 200
+    if not header.container or header.problem:
+        raise CameraError(header.problem)
 
 
 DOOR = Door(
