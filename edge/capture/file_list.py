@@ -109,7 +109,7 @@ def _examine(path: Path, folder: Path) -> ListedFile:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files of `folder` and its subfolders, and the folders that are not read: links, too deep, unreadable."""
+    """Yield the files of `folder` and its subfolders, and the folders that are not read: links, too deep, no access."""
     waiting = [folder]
     while waiting:
         place = waiting.pop()
