@@ -18,6 +18,7 @@
 # The boards need ssh and sudo, nothing else; rsync, where both sides have it, resumes an interrupted transfer. The ssh
 # command and its options: EMOTION_EDGE_SSH="ssh -p 2222 -i key". scripts/install.sh is what runs on the board.
 # It stops at the first board that fails. A lost connection interrupts nothing that the board has begun: run it again.
+# For many boards, in batches, with those that are off: fleet/ansible, docs/fleet.md.
 #
 # Exit status: 0 success; 2 usage; 78 a board's configuration or the model is refused; 1 otherwise.
 set -euo pipefail

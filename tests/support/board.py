@@ -59,6 +59,7 @@ show)
     set -- $(wc -l <"$state/ticks")
     ticks=$1 active=active sub=running restarts=0 text='fps=14.9 faces=0 temperature_c=48'
     read -r good name how <"$home/releases/$(cat "$state/runs")/model.tflite"
+    [ ! -e "$state/how-$(cat "$state/runs")" ] || how=$(cat "$state/how-$(cat "$state/runs")") # on this board alone
     case $how in
     ends) active=failed sub=failed ;;
     restarts) restarts=$ticks ;;

@@ -1,0 +1,66 @@
+"""The fleet's files agree with the installer, with each other and with docs/fleet.md."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import board as boards
+from tests.support.fleet import PLAYBOOKS
+from tests.support.paths import ROOT
+
+ROLE = PLAYBOOKS / "roles" / "emotion_edge"
+PAGE = (ROOT / "docs" / "fleet.md").read_text()
+
+
+def read_board(board):
+    """Run what deploy.yml runs on a board."""
+    command = [sys.executable, ROLE / "files" / "read_board.py", board.home]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_the_playbooks_read_what_the_installer_has_written(tmp_path):
+    board = boards.Board(tmp_path, tmp_path / "tools")
+    assert read_board(board) == {"target": boards.TARGET, "current": "", "complete": []}
+    for name in ("1", "2", "3"):
+        (board.home / "releases" / name).mkdir(parents=True)
+    for name in ("1", "2"):
+        (board.home / "releases" / name / ".complete").touch()
+    (board.home / "current").symlink_to("releases/2")
+    assert read_board(board) == {"target": boards.TARGET, "current": "2", "complete": ["1", "2"]}
+
+
+def test_target_and_exit_statuses_are_those_of_the_installer():
+    installer = boards.INSTALLER.read_text()
+    assert '{"aarch64": "arm64"}.get(platform.machine(), platform.machine())' in installer
+    statuses = re.search(r"# Exit status: 2 usage, 78 .*, 1 otherwise", installer)
+    assert statuses, "the mapping in vars/main.yml is of other statuses"
+    named = re.findall(r'^  "(-?\d+)": ', (ROLE / "vars" / "main.yml").read_text(), re.MULTILINE)
+    assert sorted(named) == ["-9", "1", "2", "78"]
+    for line in (ROLE / "vars" / "main.yml").read_text().partition("exit_statuses:\n")[2].splitlines():
+        number, _, text = line.strip().replace('"', "").partition(": ")
+        assert f"| {number} | {text} |" in PAGE
+
+
+@pytest.mark.parametrize("playbook", sorted(PLAYBOOKS.glob("*.yml")), ids=lambda path: path.name)
+def test_every_playbook_is_documented(playbook):
+    assert f"| `{playbook.name}" in PAGE
+
+
+@pytest.mark.parametrize("role", sorted((PLAYBOOKS / "roles").iterdir()), ids=lambda path: path.name)
+def test_every_variable_of_a_role_is_described(role):
+    specification = (role / "meta" / "argument_specs.yml").read_text()
+    internal = {"home", "etc", "drop_ins", "incoming", "root"}  # of tests
+    names = re.findall(rf"^(?:# )?{role.name}_(\w+):", (role / "defaults" / "main.yml").read_text(), re.MULTILINE)
+    assert names
+    missing = [name for name in names if name not in internal and f"      {role.name}_{name}:" not in specification]
+    assert missing == []
+
+
+def test_the_retry_unit_runs_the_retry_list():
+    unit = (PLAYBOOKS / "systemd" / "emotion-edge-fleet-retry.service").read_text()
+    assert "deploy.yml --limit @inventory/boards.retry" in unit
+    assert "ConditionFileNotEmpty=/home/operator/emotion-edge/fleet/ansible/inventory/boards.retry" in unit
+    assert "'/boards.retry'" in (PLAYBOOKS / "vars" / "retry.yml").read_text()
