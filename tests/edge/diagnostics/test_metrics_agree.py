@@ -1,6 +1,7 @@
 """`/metrics` has what `edge benchmark` tells of inferences: rate per face, why others were left out, age of results."""
 
 from dataclasses import astuple
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,11 @@ class Processor:
         self.stats = InferenceStats(*(sum(pair) for pair in zip(astuple(self.stats), added, strict=True)))
         faces = tuple(face_result(track_id=number, age=number / 10) for number in range(FACES))
         return FrameResult(frame, faces, dict.fromkeys(STAGES, 0.01), RunStats(inference=self.stats))
+
+
+def make_processor(clock) -> Any:
+    """Return a Processor where a FrameProcessor is expected."""
+    return Processor(clock)
 
 
 class MetricsSink(SlowSink):
@@ -62,7 +68,8 @@ def test_metrics_and_benchmark_tell_the_same_of_inferences(monkeypatch):
 
     sink = MetricsSink(clock, state, scrape)
     recorder = StageRecorder(sink, 600)
-    run_loop(Processor(clock), iter([frame(index / 10, index) for index in range(FRAMES)]), [recorder])
+    processor = make_processor(clock)
+    run_loop(processor, iter([frame(index / 10, index) for index in range(FRAMES)]), [recorder])
     _, loop, _ = recorder.result(live=False)
     first, last = sink.scrapes[0], sink.scrapes[-1]
     added = {name: value - first[name] for name, value in last.items()}
@@ -70,6 +77,7 @@ def test_metrics_and_benchmark_tell_the_same_of_inferences(monkeypatch):
     faces = inferences + sum(added["skipped_inferences_total", reason] for reason in reasons)
     assert faces == FACES * added["frames_total",] == FACES * loop.frames
     shown = loop.inference
+    assert shown is not None
     assert shown.per_second == pytest.approx(inferences / loop.seconds)
     assert shown.per_face_second == pytest.approx(inferences / loop.seconds / (faces / added["frames_total",]))
     for reason in reasons:

@@ -45,13 +45,18 @@ class TimedClassifier:
         return f"{self.size} px"
 
 
+def timed_classifier(*arguments: Any, **options: Any) -> Any:
+    """Return a TimedClassifier where a Classifier is expected."""
+    return TimedClassifier(*arguments, **options)
+
+
 class Board:
     """A loop with one face, or none, on a board where one inference takes `fast` and `accurate` seconds."""
 
     def __init__(self, fast: float, accurate: float, *, face: bool = True, probabilities=(0.8, 0.8)) -> None:
         self.clock = FakeClock()
-        self.fast: Any = TimedClassifier(self.clock, fast, probabilities[0], size=8)
-        self.accurate: Any = TimedClassifier(self.clock, accurate, probabilities[1], size=16)
+        self.fast = timed_classifier(self.clock, fast, probabilities[0], size=8)
+        self.accurate = timed_classifier(self.clock, accurate, probabilities[1], size=16)
         self.choice = ModelChoice(self.fast, self.accurate, names=("fast", "emotion"), clock=self.clock)
         self.budget = InferenceBudget(self.clock)
         self.smoother = TemporalSmoother(FAKE_LABELS)
@@ -151,8 +156,7 @@ def test_a_model_that_disagrees_changes_the_label_once():
 
 def test_models_with_other_labels_are_refused():
     clock = FakeClock()
-    fast: Any = TimedClassifier(clock, 1)
-    accurate: Any = TimedClassifier(clock, 1)
+    fast, accurate = timed_classifier(clock, 1), timed_classifier(clock, 1)
     accurate.card.labels = ("cross", "calm")
     with pytest.raises(ModelError, match=r"fast has calm, cross; emotion has cross, calm; name one model"):
         ModelChoice(fast, accurate, names=("fast", "emotion"))
