@@ -72,10 +72,10 @@ def sweep(
     from trainer.reports.curves import write_curves
     from trainer.reports.formatting import format_table
     from trainer.reports.sweep_report import sweep_rows, write_sweep_report
-    from trainer.training.sweep import Sweep
+    from trainer.training.sweep import StudyRunner
 
     metric = options.study.metric
-    search = Sweep(options, dataset, folder, storage)
+    search = StudyRunner(options, dataset, folder, storage)
 
     def write_report() -> None:
         write_sweep_report(search.study.trials, metric, folder)

@@ -20,6 +20,7 @@ from typing import IO
 
 import keras
 import optuna
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from edge.errors import EmotionEdgeError, FileError
@@ -39,7 +40,7 @@ MAX_FAILED = 10  # trials in a row
 _log = logging.getLogger(__name__)
 
 
-class Sweep:
+class StudyRunner:
     """A study and the folder with the run folders of its trials.
 
     Args:
@@ -192,7 +193,7 @@ class Sweep:
 def _open_storage(storage: str) -> optuna.storages.BaseStorage:
     if "://" in storage:
         return optuna.storages.get_storage(storage)
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(storage))
+    return optuna.storages.JournalStorage(JournalFileBackend(storage))
 
 
 def _suggest(trial: Trial, name: str, parameter: Parameter) -> None:

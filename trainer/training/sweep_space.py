@@ -227,7 +227,8 @@ def _study(table: Mapping[str, Any]) -> StudySettings:
 
 def _settings(values: Mapping[str, Any]) -> TrainingSettings:
     """Return the training settings with `values`, by option. Raises TrainingError or SettingsError."""
-    ranges, given = {}, {}
+    ranges: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for option, value in values.items():
         table, _, name = option.rpartition(".")
         if table == AUGMENT:

@@ -35,9 +35,9 @@ from pathlib import Path
 from tests.support.small import DATA, add_tiny_backbone
 add_tiny_backbone()
 from trainer.training import sweep_space
-from trainer.training.sweep import Sweep
+from trainer.training.sweep import StudyRunner
 space, folder, trials = sweep_space.read(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
-Sweep(space, DATA, folder).run(trials, on_epoch=lambda run: print("epoch of", run.folder.name, flush=True))
+StudyRunner(space, DATA, folder).run(trials, on_epoch=lambda run: print("epoch of", run.folder.name, flush=True))
 """
 
 
@@ -55,11 +55,11 @@ def make_sweep(space_file, tmp_path):
 
     add_tiny_backbone()
     from trainer.training import sweep_space
-    from trainer.training.sweep import Sweep
+    from trainer.training.sweep import StudyRunner
 
     def make(text=SPACE, data=DATA, **options):
         space_file.write_text(text)
-        return Sweep(sweep_space.read(space_file), data, tmp_path / "study", **options)
+        return StudyRunner(sweep_space.read(space_file), data, tmp_path / "study", **options)
 
     return make
 
@@ -79,8 +79,7 @@ def start(space_file, tmp_path):
     yield start
     for process in processes:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def history(folder):
