@@ -1,7 +1,6 @@
 """Measure seconds per training step in float32 and in mixed_bfloat16, in turn, so that both see the same machine load.
 
-The batch is constant: the input pipeline is not part of the measurement. mixed_bfloat16 pays where the processor
-multiplies bfloat16 itself (AMX, AVX512-BF16), and on GPUs. Needs .venv-test, which scripts/test.sh makes.
+The batch is constant: the input pipeline is not part of the measurement. Needs .venv-test, which scripts/test.sh makes.
 """
 
 from __future__ import annotations

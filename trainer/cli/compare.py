@@ -59,15 +59,17 @@ def compare(
         raise UsageError("model files are compared by themselves; leave out run folders, --backbones and --out")
     keras_backend.load()
     from trainer.evaluation.prediction import uses_color
-    from trainer.reports.comparison import HEADER, compare_files, compare_runs, write_comparison
+    from trainer.reports.comparison import HEADER, compare_files, compare_runs, read_run, write_comparison
     from trainer.reports.curves import write_curves
     from trainer.reports.formatting import format_pairs, format_table
     from trainer.training.loop import train
 
     first = next(iter(runs or []), None)
     color = settings.color == RGB
+    if first and not files:
+        read_run(first)  # raises where the folder is no run
     if first:
-        color = uses_color(first / "best.keras" if first.is_dir() else first)
+        color = uses_color(first if files else first / "best.keras")
     dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=color)
     if files:
         typer.echo(format_pairs(compare_files(files, dataset, _log.info)))

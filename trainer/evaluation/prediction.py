@@ -49,9 +49,7 @@ def open_model(path: Path, dataset: Dataset) -> EvaluatedModel:
         card = classifier.card
         _require_channels(path, 3 if classifier.uses_color else 1, dataset)
         return EvaluatedModel(path, card.labels, card.input_size, lambda rows: predict_tflite(classifier, rows))
-    keras_file.require_format(path)
-    if path.suffix != ".keras":
-        raise ModelError(f"{path}: expected a .tflite or a .keras file")
+    _require_keras(path)
     model, metadata = keras_file.load(path), keras_file.load_metadata(path)
     _require_channels(path, int(model.input_shape[-1]), dataset)
     labels = metadata.labels if metadata else dataset.class_names
@@ -70,9 +68,16 @@ def uses_color(path: Path) -> bool:
     """Return whether the input of the model in the .tflite or .keras file `path` is in color. Raises ModelError."""
     if path.suffix == ".tflite":
         return model_file.load(path)[1].color == RGB
-    keras_file.require_format(path)
+    _require_keras(path)
     metadata = keras_file.load_metadata(path) if path.is_file() else None
     return metadata.color == RGB if metadata else int(keras_file.load(path).input_shape[-1]) == 3
+
+
+def _require_keras(path: Path) -> None:
+    """Raise ModelError for a file of another format than .keras."""
+    keras_file.require_format(path)
+    if path.suffix != ".keras":
+        raise ModelError(f"{path}: expected a .tflite or a .keras file")
 
 
 def _require_channels(path: Path, channels: int, dataset: Dataset) -> None:

@@ -131,7 +131,7 @@ def compare_runs(
 
     Raises TrainingError when a folder has no finished epoch, and what quantize raises.
     """
-    run_facts = [_read_run(folder) for folder in runs]
+    run_facts = [read_run(folder) for folder in runs]
     results, parameters = [], []
     contents: list[bytes] = []  # of each run the float and the int8 FlatBuffer
     for folder in runs:
@@ -164,7 +164,7 @@ def compare_runs(
     ]
 
 
-def _read_run(folder: Path) -> tuple[dict[str, Any], int, float]:
+def read_run(folder: Path) -> tuple[dict[str, Any], int, float]:
     """Return the settings of a run, its finished epochs and their seconds."""
     try:
         settings: dict[str, Any] = json.loads((folder / "settings.json").read_text())["settings"]

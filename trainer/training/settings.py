@@ -171,7 +171,7 @@ class TrainingSettings:
     )
     precision: Precision = _setting(  # noqa: RUF009
         "float32",
-        "Mixed precision is faster on GPUs and on processors with AMX or AVX512-BF16; weights stay float32.",
+        "Mixed precision for GPUs; weights stay float32. On a CPU measure it: python -m benchmarks.training_precision.",
     )
     seed: int = _setting(1, "Random seed.", low=0)
 

@@ -136,6 +136,7 @@ def test_a_second_model_with_other_labels_is_refused(tmp_path):
 SELECTIVE = {
     "prior",
     "expected_calibration_error",
+    "cross_fitted_calibration_error",
     "fitted_temperature",
     "min_confidence",
     "coverage",
