@@ -9,6 +9,7 @@ import typer
 
 from edge.cli.common import Debug
 from edge.errors import EmotionEdgeError
+from edge.inference.model_file import RGB
 from trainer import keras_backend
 from trainer.cli.options import (
     Classes,
@@ -66,7 +67,9 @@ def sweep(
         import optuna  # noqa: F401
     except ModuleNotFoundError as error:
         raise EmotionEdgeError("optuna is not installed; 'pip install emotion-edge[sweep]' installs it") from error
-    dataset = select_labels(load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid), label_set, classes)
+    is_color = options.color == RGB
+    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=is_color)
+    dataset = select_labels(dataset, label_set, classes)
     log_counts(dataset)
     keras_backend.load()
     from trainer.reports.curves import write_curves

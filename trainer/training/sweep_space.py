@@ -77,6 +77,11 @@ class SweepSpace:
         """Return the settings of a trial with `values`, by option. Raises TrainingError or SettingsError."""
         return _settings({**self.fixed, **values})
 
+    @property
+    def color(self) -> str:
+        """How the data is read: gray or rgb."""
+        return _settings(self.fixed).color
+
     def as_json(self) -> dict[str, Any]:
         """Return plain values, equal for equal spaces."""
         return {
@@ -116,6 +121,8 @@ def _parse(tables: Mapping[str, Any]) -> SweepSpace:
         raise SettingsError("the table search is empty; expected a line such as: mixup = { choices = [0.0, 0.2] }")
     if both := sorted(fixed.keys() & search.keys()):
         raise SettingsError(f"{both[0]} is in fixed and in search; leave one of them out")
+    if "color" in search:
+        raise SettingsError("search: color is how the data is read, once for all trials; put it into fixed")
     space = SweepSpace(fixed, search, _study(tables.get("study", {})))
     _settings(fixed)
     for name, parameter in search.items():  # each alone: what fits together is known only in a trial

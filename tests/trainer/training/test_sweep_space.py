@@ -86,6 +86,10 @@ def test_teacher_may_be_a_choice(tmp_path):
         ("[search]\ndropout = { low = 0.1, high = 1.5 }", "dropout is 1.5, expected 0 to 1"),
         ("[search]\naugment.zoom = { low = 0.1, high = 1.5 }", "augmentation: zoom is 1.5, expected 0 to 0.9"),
         ('[search]\nbalance = { choices = ["none", "some"] }', "balance is 'some', expected none or oversample"),
+        (
+            '[search]\ncolor = { choices = ["gray", "rgb"] }',
+            "search: color is how the data is read, once for all trials",
+        ),
         ("[fixed]\nmixup = 0.1\n[search]\nmixup = { low = 0.1, high = 0.4 }", "mixup is in fixed and in search"),
         ("[search]\nmixup = { low = 0.1, high = 0.4 }\n[study]\nmetrc = 1", "study: unknown key 'metrc'; the keys are"),
         (
