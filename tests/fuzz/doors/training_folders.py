@@ -38,7 +38,7 @@ def receive(content: bytes) -> None:
         name, _, target = (os.fsdecode(part.strip(b"\0")) for part in line.partition(LINK))
         path = Path(os.path.normpath("/" + name.lstrip("/")))  # .. cannot lead out of the folder
         path = top() / path.relative_to("/")
-        with suppress(OSError, ValueError):  # no file name of the system, or it is there already
+        with suppress(OSError, ValueError, RecursionError):  # no file name of the system, or it is there already
             path.parent.mkdir(parents=True, exist_ok=True)
             if target:
                 path.symlink_to(target if ".." in target else target.lstrip("/"))
