@@ -1,4 +1,4 @@
-"""Measure seconds per training step in float32 and in mixed_bfloat16, in turn, so that both see the same machine load.
+"""Measure seconds per training step in float32 and in mixed_bfloat16, interleaved, so that both see the same machine load.
 
 The batch is constant: the input pipeline is not part of the measurement. Needs .venv-test, which scripts/test.sh makes.
 """
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--input-size", type=int, default=96, metavar="INT", help="as of trainer train (default: 96)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="INT", help="as of trainer train (default: 64)")
     parser.add_argument("--steps", type=int, default=3, metavar="INT", help="training steps a round (default: 3)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="INT", help="rounds, in turn (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="INT", help="rounds, interleaved (default: 5)")
     parser.add_argument(
         "--processor-time", action="store_true", help="seconds of processor time: less changed by other load"
     )
