@@ -31,24 +31,30 @@ MIN_STANDARD_DEVIATION = 1.0  # gray levels; a patch with less is uniform
 def extract_patch(gray: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     """Return the face in `box` of `gray` (height, width) with a border, (PATCH_PIXELS, PATCH_PIXELS)."""
     square = crop(gray, box, BORDER_PIXELS / FACE_PIXELS)
-    factor = square.shape[0] / PATCH_PIXELS
-    patch = downscale(square, factor)
-    if patch.shape != (PATCH_PIXELS, PATCH_PIXELS):  # subsampling may have rounded
-        patch = cv2.resize(patch, (PATCH_PIXELS, PATCH_PIXELS)).astype(np.uint8, copy=False)
-    return patch
+    return downscale(square, square.shape[0] / PATCH_PIXELS)
 
 
 def face_change(before: NDArray[np.uint8], patch: NDArray[np.uint8]) -> float:
     """Return the largest difference of a cell between two patches of a face, in standard deviations; from 0."""
-    face = before[BORDER_PIXELS:-BORDER_PIXELS, BORDER_PIXELS:-BORDER_PIXELS]
+    face = _face(before)
     _, _, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(patch, face, cv2.TM_CCOEFF_NORMED))
-    change = _normalized_cells(patch[y : y + FACE_PIXELS, x : x + FACE_PIXELS]) - _normalized_cells(face)
-    return float(np.abs(change).max())
+    return _largest_difference(face, patch[y : y + FACE_PIXELS, x : x + FACE_PIXELS])
 
 
 def has_changed(before: NDArray[np.uint8], patch: NDArray[np.uint8]) -> bool:
-    """Return whether the face looks different in two patches."""
-    return face_change(before, patch) > CHANGE_THRESHOLD
+    """Return whether the face looks different in two patches; they are aligned only where they differ as they are."""
+    return _largest_difference(_face(before), _face(patch)) > CHANGE_THRESHOLD < face_change(before, patch)
+
+
+def _face(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `patch` without its border."""
+    return patch[BORDER_PIXELS:-BORDER_PIXELS, BORDER_PIXELS:-BORDER_PIXELS]
+
+
+def _largest_difference(face: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Return the largest difference of a cell of two faces (FACE_PIXELS, FACE_PIXELS), in standard deviations."""
+    change = _normalized_cells(face) - _normalized_cells(other)
+    return cv2.norm(change, cv2.NORM_INF)
 
 
 def _normalized_cells(face: NDArray[np.uint8]) -> NDArray[np.float32]:

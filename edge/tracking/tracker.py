@@ -19,14 +19,21 @@ from edge.tracking.template_matching import extract_template, match_template
 from edge.types import Box, Detection, Track
 
 REDETECT_SECONDS = 0.1  # between two detections near a face that is tracked by its template
+# The same for a face that was found well and whose template has at least STEADY_CORRELATION: one that sways has 0.99,
+# one that grows, turns or is covered soon less. With 0.9 the boxes of growing faces were late, and labels worse.
+REDETECT_SECONDS_STEADY = 0.3
+STEADY_CORRELATION = 0.98
 REDETECT_PADDING = 0.5  # of the face's side: how far around the face such a detection searches
 REDETECT_STEPS = 3  # of the cascade's scale, down and up: the face sizes that it searches for
 COMPARE_FRACTION = 0.5  # of the score that confirms a track: with less, other rolls of the head are tried as well
+CLEARLY_BETTER = 2.0  # times the last score, of a detection in a tile that changes the roll of a track
 PROFILE_PADDING = 0.3  # the same for a head in profile
 SIZE_HALF_LIFE_SECONDS = 0.1  # of a detection's size in the average: the cascade's sizes vary more than faces do
+SIZE_HALF_LIFE_SECONDS_STEADY = 0.3  # the same for a face that looks as it did when it was last detected
 MATCH_IOU = 0.3  # from which a detection belongs to a track
 DUPLICATE_IOU = 0.6  # above which two tracks are one face; a face half hidden by another overlaps it less
 MAX_LOST_SECONDS = 1.0  # for which a face that is matched by its template but no longer detected is tracked
+MAX_LOST_SECONDS_NEW = 0.3  # the same for one with fewer than MIN_HITS detections: most false positives have one
 MAX_LOST_SECONDS_AT_BORDER = 5.0  # the same for a face of which the border cuts off MIN_CUT or more: few are detected
 MIN_CUT = 0.1  # of the face's side
 TRACK_BUFFER_SECONDS = 2.0  # for which a lost face keeps its identity
@@ -45,6 +52,8 @@ class _TrackState:
     searched_at: float  # seconds, of the last detection near it, successful or not
     hits: int  # successful detections
     scored: bool  # whether one of them reached the detector's confirm_score
+    score: float = 0.0  # of the last one
+    is_steady: bool = False  # whether it was found well and still looks the same
     roll: float = 0.0  # degrees, of the last detection
     is_frontal: bool = True  # whether the last detection was of the front of the face
 
@@ -113,12 +122,22 @@ class Tracker:
         Other faces that the detection near it finds are collected in `nearby`, for tracks that are close to this one.
         They start no track: in foliage or text one false positive would lead to the next without end.
         """
-        alike = [found for found in detections if found.roll == state.roll or not self._detector.rolls]
+        least = max(self._detector.confirm_score, CLEARLY_BETTER * state.score)  # of a detection with another roll
+        alike = [
+            found
+            for found in detections
+            if found.roll == state.roll or not self._detector.rolls or found.score >= least
+        ]
         detection = self._take_match(state, state.box, alike) or self._take_match(state, state.box, nearby)
         if detection in detections:
             detections.remove(detection)
-        matched = match_template(gray, state.box, state.template) if detection is None else None
-        due = detection is None and (matched is None or now - state.searched_at >= REDETECT_SECONDS)
+        match = match_template(gray, state.box, state.template) if detection is None else None
+        matched = match.box if match else None
+        if match is not None:
+            found_well = state.score >= self._detector.confirm_score and state.detected_at == state.searched_at
+            state.is_steady = found_well and state.hits >= MIN_HITS and match.correlation >= STEADY_CORRELATION
+        interval = REDETECT_SECONDS_STEADY if state.is_steady else REDETECT_SECONDS
+        due = detection is None and (matched is None or now - state.searched_at >= interval)
         if due:
             nearby += self._detect_near(state, matched or state.box, gray)
             detection = self._take_match(state, matched or state.box, nearby)
@@ -149,9 +168,9 @@ class Tracker:
         if not (state.confirmed or state.hits >= MIN_HITS - 1) or not state.is_frontal:
             return detections
         # A head between two rolls is found by both searches: the better one is kept. Not for a track that never had a
-        # high score: the other rolls would keep a false positive alive.
+        # high score, or has few detections: the other rolls would keep a false positive alive.
         weak = not any(found.score >= COMPARE_FRACTION * detector.confirm_score for found in detections)
-        if state.scored and (state.roll or weak):
+        if state.scored and state.hits >= MIN_HITS and (state.roll or weak):
             others = {0.0, *detector.rolls} - {state.roll} if detector.rolls else ()
             for roll in sorted(others):
                 detections += detector.detect(gray, area, smallest, largest, detector.sparse_window, roll)
@@ -165,9 +184,10 @@ class Tracker:
         The identity is that of the face lost nearest to it a moment ago, or a new one.
         """
         box = detection.box
-        state.roll = detection.roll
+        state.roll, state.score = detection.roll, detection.score
         if state.hits:
-            weight = 0.5 ** (max(0.0, now - state.detected_at) / SIZE_HALF_LIFE_SECONDS)
+            half_life = SIZE_HALF_LIFE_SECONDS_STEADY if state.is_steady else SIZE_HALF_LIFE_SECONDS
+            weight = 0.5 ** (max(0.0, now - state.detected_at) / half_life)
             side = round(state.box.width**weight * box.width ** (1 - weight))
             box = Box(round(box.x + (box.width - side) / 2), round(box.y + (box.height - side) / 2), side, side)
         state.box, state.template = box, extract_template(gray, box)
@@ -220,4 +240,6 @@ def _max_lost_seconds(state: _TrackState, shape: tuple[int, ...]) -> float:
     height, width = shape
     inside = state.box.clipped(width, height)
     is_cut = min(inside.width, inside.height) <= (1 - MIN_CUT) * state.box.width
-    return MAX_LOST_SECONDS_AT_BORDER if is_cut else MAX_LOST_SECONDS
+    if is_cut:
+        return MAX_LOST_SECONDS_AT_BORDER
+    return MAX_LOST_SECONDS if state.hits >= MIN_HITS else MAX_LOST_SECONDS_NEW

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
+import cv2
 import numpy as np
 import pytest
 
 from edge.capture.synthetic import SyntheticScene
-from edge.inference.face_change import CHANGE_THRESHOLD, PATCH_PIXELS, extract_patch, face_change
+from edge.inference.face_change import CHANGE_THRESHOLD, PATCH_PIXELS, extract_patch, face_change, has_changed
 from edge.types import Box
 
 SCENE = SyntheticScene()
@@ -38,12 +41,22 @@ def test_patch_has_one_size_for_every_face(side):
 )
 def test_light_noise_and_motion_are_no_change(later):
     assert face_change(patch(), patch(**later)) < CHANGE_THRESHOLD
+    assert not has_changed(patch(), patch(**later))
 
 
 @pytest.mark.parametrize("before", SCENE.emotions)
 def test_every_other_emotion_is_a_change(before):
     for emotion in set(SCENE.emotions) - {before}:
-        assert face_change(patch(before), patch(emotion, seed=1)) > CHANGE_THRESHOLD, emotion
+        assert has_changed(patch(before), patch(emotion, seed=1)), emotion
+
+
+def test_patches_are_aligned_only_where_they_differ(monkeypatch):
+    align = Mock(side_effect=cv2.matchTemplate)
+    monkeypatch.setattr(cv2, "matchTemplate", align)
+    assert not has_changed(patch(), patch(seed=1))
+    assert not align.called
+    assert has_changed(patch(), patch("surprise", seed=1))
+    assert align.called
 
 
 def test_mouth_alone_is_a_change():

@@ -1,12 +1,20 @@
 """Template matching: a face is located to a few hundredths of its side, and lost when it is gone."""
 
 from itertools import product
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
 import pytest
 
-from edge.tracking.template_matching import MATCH_RADIUS, TEMPLATE_PIXELS, extract_template, match_template
+from edge.tracking.template_matching import (
+    HIGH_CORRELATION,
+    MATCH_RADIUS,
+    TEMPLATE_PIXELS,
+    Match,
+    extract_template,
+    match_template,
+)
 from edge.types import Box
 from tests.support.images import draw_faces
 
@@ -15,9 +23,10 @@ def moved(box: Box, dx: int, dy: int) -> Box:
     return Box(box.x + dx, box.y + dy, box.width, box.height)
 
 
-def distance(box: Box | None, expected: Box) -> float:
-    """Return the distance of `box` from where it should be, in sides of it."""
-    assert box is not None
+def distance(match: Match | None, expected: Box) -> float:
+    """Return the distance of `match` from where it should be, in sides of the face."""
+    assert match is not None
+    box = match.box
     assert (box.width, box.height) == (expected.width, expected.height)
     return float(np.hypot(box.x - expected.x, box.y - expected.y)) / box.width
 
@@ -40,8 +49,8 @@ def test_large_face_is_matched_to_a_fraction_of_a_template_pixel():
         there = moved(box, shift, -shift)
         match = match_template(draw_faces(("sad", there)), box, template)
         assert match is not None
-        assert abs(match.x - there.x) <= 2
-        assert abs(match.y - there.y) <= 2
+        assert abs(match.box.x - there.x) <= 2
+        assert abs(match.box.y - there.y) <= 2
 
 
 @pytest.mark.parametrize("side", [30, 47, 110])
@@ -50,8 +59,10 @@ def test_match_of_a_static_face_does_not_drift(side):
     image = draw_faces(("neutral", box))
     template, there = extract_template(image, box), box
     for _ in range(60):
-        there = match_template(image, there, template) or Box(0, 0, 1, 1)
-    assert distance(there, box) <= 0.04
+        match = match_template(image, there, template)
+        assert match is not None
+        there = match.box
+    assert distance(match, box) <= 0.04
 
 
 def test_face_that_turns_blurs_or_is_lit_is_matched():
@@ -67,6 +78,29 @@ def test_face_that_turns_blurs_or_is_lit_is_matched():
         np.clip(image + noise, 0, 255),
     ):
         assert distance(match_template(changed.astype(np.uint8), box, template), box) < 0.1
+
+
+def test_correlation_tells_the_same_face_from_a_changed_one():
+    box = Box(220, 130, 200, 200)
+    template = extract_template(draw_faces(("neutral", box)), box)
+    same, other = (match_template(draw_faces((label, box)), box, template) for label in ("neutral", "surprise"))
+    assert same is not None
+    assert other is not None
+    assert same.correlation > 0.99 > other.correlation
+
+
+def test_the_complete_radius_is_searched_only_if_a_nearer_match_is_poor(monkeypatch):
+    box, search = Box(220, 130, 100, 100), Mock(side_effect=cv2.matchTemplate)
+    template = extract_template(draw_faces(("happy", box)), box)
+    monkeypatch.setattr(cv2, "matchTemplate", search)
+    for shift, searches in ((4, 1), (-30, 2)):
+        search.reset_mock()
+        there = moved(box, shift, 0)
+        match = match_template(draw_faces(("happy", there)), box, template)
+        assert distance(match, there) < 0.05
+        assert match is not None
+        assert match.correlation >= HIGH_CORRELATION
+        assert search.call_count == searches
 
 
 def test_face_that_is_gone_has_no_match():
@@ -124,8 +158,8 @@ def test_leaving_face_is_followed_until_its_center_has_left(dx, dy):
         match = match_template(draw_faces(("happy", out)), there, template)
         if match is None:
             break
-        there = match
-        assert distance(there, out) < 0.3
+        there = match.box
+        assert distance(match, out) < 0.3
         assert 0 <= there.x + 50 < 640
         assert 0 <= there.y + 50 < 480
     assert match is None
@@ -142,7 +176,7 @@ def test_any_box_and_image_give_a_box_or_none(shape):
         template = extract_template(before, Box(x, y, side, side))
         assert min(template.shape) >= 1
         match = match_template(after, Box(x, y, side, side), template)
-        assert match is None or (match.width, match.height) == (side, side)
+        assert match is None or (match.box.width, match.box.height) == (side, side)
 
 
 def test_image_that_becomes_smaller_has_no_match():

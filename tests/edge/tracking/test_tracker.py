@@ -11,8 +11,10 @@ from edge.detection.tile_scheduler import FULL_SCAN_SECONDS_IDLE, FULL_SCAN_SECO
 from edge.inference.preprocess import crop
 from edge.tracking.tracker import (
     MAX_LOST_SECONDS,
+    MAX_LOST_SECONDS_NEW,
     MIN_HITS,
     REDETECT_SECONDS,
+    REDETECT_SECONDS_STEADY,
     REIDENTIFY_RADIUS,
     SIZE_HALF_LIFE_SECONDS,
     TRACK_BUFFER_SECONDS,
@@ -197,8 +199,17 @@ def test_face_that_turns_away_is_tracked_for_a_limited_time(turning):
     played = play(tracker, 2 * MAX_LOST_SECONDS, static(("happy", RIGHT)), 1.0)
     times = [now for now, tracks in played if id_at(tracks, RIGHT) == 1]
     assert times[0] == 1
-    assert MAX_LOST_SECONDS - REDETECT_SECONDS - 2 / FPS <= times[-1] - 1 <= MAX_LOST_SECONDS
+    assert MAX_LOST_SECONDS - REDETECT_SECONDS_STEADY - 2 / FPS <= times[-1] - 1 <= MAX_LOST_SECONDS
     assert len(times) == pytest.approx((times[-1] - 1) * FPS + 1)  # without a gap
+
+
+def test_face_found_once_is_forgotten_sooner():
+    detector = FakeDetector((RIGHT, CONFIRM_SCORE))
+    tracker, image = fake_tracker(detector), static(("happy", RIGHT))
+    tracker.update(image(0), 0.0)
+    detector.faces = []
+    times = [now for now, tracks in play(tracker, 1, image, 1 / FPS) if tracks]
+    assert MAX_LOST_SECONDS_NEW - 2 / FPS <= times[-1] <= MAX_LOST_SECONDS_NEW
 
 
 def test_face_that_turns_away_and_moves_is_tracked(turning):
@@ -206,14 +217,14 @@ def test_face_that_turns_away_and_moves_is_tracked(turning):
     play(tracker, 1, static(("happy", RIGHT)))
     detector.faces = []
     moving = lambda seconds: draw_faces(("happy", moved(RIGHT, -120 * seconds)))  # noqa: E731
-    for now, tracks in play(tracker, MAX_LOST_SECONDS - 0.2, moving, 1.0):
+    for now, tracks in play(tracker, MAX_LOST_SECONDS - REDETECT_SECONDS_STEADY - 0.1, moving, 1.0):
         assert id_at(tracks, moved(RIGHT, -120 * (now - 1))) == 1
 
 
 def test_face_that_turns_back_in_time_keeps_its_identity(turning):
     tracker, detector = turning
     play(tracker, 1, static(("happy", RIGHT)))
-    away = MAX_LOST_SECONDS - 0.3
+    away = MAX_LOST_SECONDS - REDETECT_SECONDS_STEADY - 0.1
     for number in range(3):
         detector.faces = []
         play(tracker, away, static(("happy", RIGHT)), 1.0 + number)
@@ -253,7 +264,7 @@ def test_head_in_profile_is_followed_and_not_frontal():
     detector.faces, detector.profiles = [], [moved(RIGHT, 5)]
     away = play(tracker, 3 * MAX_LOST_SECONDS, image, 1.0)
     assert [ids(tracks) for _, tracks in away] == [[1]] * len(away)
-    assert not any(tracks[0].is_frontal for now, tracks in away if now > 1 + REDETECT_SECONDS)
+    assert not any(tracks[0].is_frontal for now, tracks in away if now > 1 + REDETECT_SECONDS_STEADY)
     detector.faces, detector.profiles = [(RIGHT, CONFIRM_SCORE)], []
     back = play(tracker, 1, image, 1 + 3 * MAX_LOST_SECONDS)
     assert all(tracks[0].is_frontal and ids(tracks) == [1] for _, tracks in back[4:])
@@ -433,14 +444,39 @@ def test_smallest_face_is_larger_in_a_wider_image(detector, width):
 
 
 @pytest.mark.parametrize("fps", [10, 30, 90])
-def test_static_face_is_detected_again_at_a_fixed_interval(fps):
-    detector, image = FakeDetector((RIGHT, CONFIRM_SCORE)), draw_faces(("happy", RIGHT))
+@pytest.mark.parametrize(
+    ("swing", "interval"), [(0, REDETECT_SECONDS_STEADY), (15, REDETECT_SECONDS)], ids=["static", "tilting"]
+)
+def test_face_is_detected_again_at_an_interval(fps, swing, interval):
+    detector = FakeDetector((RIGHT, CONFIRM_SCORE))
     tracker = fake_tracker(detector)
-    tracker.update(image, 0.0)
+    images = [draw_faces(("happy", RIGHT, swing * (number - 1))) for number in range(3)]
+    tracker.update(images[0], 0.0)
     detector.windows.clear()
     seconds = MAX_TILE_AGE_SECONDS - 1
-    play(tracker, seconds, lambda _: image, 1 / fps, fps)
-    assert len(detector.windows) == pytest.approx(seconds / REDETECT_SECONDS, rel=0.4)
+    play(tracker, seconds, lambda now: images[int(20 * now) % 3], 1 / fps, fps)
+    assert detector.windows.count(SPARSE) == pytest.approx(seconds / interval, rel=0.4)
+
+
+@pytest.mark.parametrize(("hits", "turned"), [(1, False), (MIN_HITS - 1, False), (MIN_HITS, True)])
+def test_other_rolls_are_searched_after_some_detections(hits, turned):
+    class Tilting(FakeDetector):
+        rolls = (TILT, -TILT)
+
+        def detect(self, gray, area=None, min_size=0.0, max_size=None, window=WINDOW_PIXELS, roll=0.0):
+            searched.add((window, roll))
+            return super().detect(gray, area, min_size, max_size, window, roll)
+
+    searched: set[tuple[float, float]] = set()
+    detector, image = Tilting((RIGHT, CONFIRM_SCORE)), draw_faces(("happy", RIGHT))
+    tracker = fake_tracker(detector)
+    for number in range(hits):
+        tracker.update(image, 10 + 2 * number * REDETECT_SECONDS)
+    assert (SPARSE, TILT) not in searched
+    detector.faces.clear()
+    for number in range(hits, hits + 5):
+        tracker.update(image, 10 + 2 * number * REDETECT_SECONDS)
+    assert ((SPARSE, TILT) in searched) == turned
 
 
 @pytest.mark.parametrize(
