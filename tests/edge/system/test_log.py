@@ -95,7 +95,7 @@ def test_other_libraries_are_shown_from_warning_on(configured, capsys):
 
 
 @pytest.mark.parametrize("formatter", [log.PlainFormatter(), log.JournalFormatter()])
-def test_what_a_message_quotes_cannot_forge_a_line_or_control_a_terminal(formatter):
+def test_what_a_message_quotes_stays_on_its_line(formatter):
     quoted = "a\n<3>edge: error: forged \x1b[2J\x9b\u202e\ud800\u2028b"
     record = logging.LogRecord("edge.x", logging.INFO, "file", 1, "%s: left out", (quoted,), None)
     line = formatter.format(record)
