@@ -48,7 +48,7 @@ def write(spec: str, kill_at: int) -> int:
         return trace
 
     write_all = os.write
-    os.write = lambda file, content: write_all(file, content[:PART_BYTES])
+    os.write = lambda file, content: write_all(file, bytes(content)[:PART_BYTES])
     csv.WRITE_INTERVAL_SECONDS = 1e-9  # type: ignore[assignment] # each frame is written
     live = spec.startswith("csv:")
     threading.settrace(trace)
@@ -62,7 +62,7 @@ def write(spec: str, kill_at: int) -> int:
                 )
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type] # None ends it
+        threading.settrace(None)
     return last
 
 

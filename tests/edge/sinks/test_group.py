@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,10 +186,11 @@ def test_an_error_of_closing_does_not_hide_the_run_s_error(calls):
         raise KeyError
 
 
-class FileSink:
+class FileSink(FailingSink):
     """A sink that writes to `output`."""
 
     def __init__(self, output):
+        super().__init__([], "file")
         self.output = output
 
 
@@ -220,5 +222,5 @@ def test_sinks_of_different_files_and_of_one_device_are_opened(tmp_path):
 
 @pytest.mark.parametrize("spec", ["jsonl:{}/a", "video:{}/a.png", "video:{}", "csv:{}", "csv:{},days=2"])
 def test_each_sink_of_a_file_names_it(tmp_path, spec):
-    output = registry.find(spec.format(tmp_path))(RunInfo(live=True)).output
-    assert output == Path(spec.format(tmp_path).partition(":")[2].partition(",")[0])
+    sink: Any = registry.find(spec.format(tmp_path))(RunInfo(live=True))
+    assert sink.output == Path(spec.format(tmp_path).partition(":")[2].partition(",")[0])

@@ -68,5 +68,6 @@ def start(program):
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process
