@@ -162,7 +162,8 @@ class Board:
     def is_complete(self, name: str) -> bool:
         """Whether everything that the unit starts is there and works."""
         folder = self.home / "releases" / name
-        edge = subprocess.run([folder / "venv" / "bin" / "edge", "info", folder / "model.tflite"], check=False)
+        command = [folder / "venv" / "bin" / "edge", "info", folder / "model.tflite"]
+        edge = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
         named = (folder / "environment").read_text().strip() == f"EMOTION_EDGE_MODEL={folder / 'model.tflite'}"
         return edge.returncode == 0 and named and (folder / "install.sh").exists()
 

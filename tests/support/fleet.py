@@ -90,14 +90,16 @@ class Fleet:
         """The release that each board runs."""
         return [board.runs for board in self.boards]
 
-    def make_bundle(self, release: str, how: str = "runs", short_timeouts: bool = False) -> Path:
+    def make_bundle(self, release: str, how: str = "runs", watchdog: int | None = None) -> Path:
         """Pack a bundle of `release`; see tests.support.board for `how`.
 
         Args:
-            short_timeouts: the unit's, so that a board on which the release hangs is known as such after a second.
+            watchdog: seconds; a board on which the release hangs is known as such after one and a half times as long.
         """
-        place = bundle(self.folder / "bundles", release, "hangs" if short_timeouts else how)
-        (place / "model.tflite").write_text(f"good calm {how}\n")
+        place = bundle(self.folder / "bundles", release, how)
+        if watchdog is not None:
+            service = place / "systemd" / "emotion-edge.service"
+            service.write_text(f"[Service]\nTimeoutStartSec=60\nWatchdogSec={watchdog}\n# {release}")
         return packed(seal(place))
 
     def set_behavior(self, name: str, release: str, how: str) -> None:
