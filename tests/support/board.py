@@ -162,8 +162,9 @@ class Board:
     def is_complete(self, name: str) -> bool:
         """Whether everything that the unit starts is there and works."""
         folder = self.home / "releases" / name
-        command = [folder / "venv" / "bin" / "edge", "info", folder / "model.tflite"]
-        edge = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        edge = subprocess.run(
+            [folder / "venv" / "bin" / "edge", "info", folder / "model.tflite"], stdout=subprocess.DEVNULL, check=False
+        )
         named = (folder / "environment").read_text().strip() == f"EMOTION_EDGE_MODEL={folder / 'model.tflite'}"
         return edge.returncode == 0 and named and (folder / "install.sh").exists()
 
