@@ -54,7 +54,7 @@ def table(tmp_path):
 
 def test_commands_are_the_documented_ones():
     expected = {"train", "sweep", "average", "evaluate", "quantize", "compare", "crop-padding", "benchmark-input"}
-    assert set(COMMANDS) == expected | {"preview"}
+    assert set(COMMANDS) == expected | {"launch", "preview"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from edge.cli.common import new_app, run_app
-from trainer.cli import average, benchmark_input, compare, crop_padding, evaluate, preview, quantize, sweep, train
+from trainer.cli import (
+    average,
+    benchmark_input,
+    compare,
+    crop_padding,
+    evaluate,
+    launch,
+    preview,
+    quantize,
+    sweep,
+    train,
+)
 
 app = new_app(
     "trainer",
     "Train a facial emotion classifier, evaluate it, and convert it to a full-int8 .tflite file for a Raspberry Pi.",
 )
 app.command()(train.train)
+app.command()(launch.launch)
 app.command()(sweep.sweep)
 app.command()(average.average)
 app.command()(evaluate.evaluate)

@@ -14,6 +14,7 @@ from trainer.data.augmentation import augment
 from trainer.data.dataset import Dataset, as_inputs
 from trainer.training import targets
 from trainer.training.class_balance import learned_frequencies, oversampled_rows
+from trainer.training.distribution import process_share
 from trainer.training.settings import TrainingSettings
 
 WORKER_THREADS = 2
@@ -51,21 +52,33 @@ class TrainingBatches(keras.utils.PyDataset):
         return max(1, len(self._dataset) // self._settings.batch_size)  # an incomplete batch is dropped
 
     def __getitem__(self, step: int) -> tuple[NDArray[np.uint8], Any]:
-        """Return (batch, size, size, channels) pixels and (batch, classes) targets; with FER+ a pair of targets."""
+        """Return (n, size, size, channels) pixels and (n, classes) targets, with FER+ a pair: this process' part."""
         settings = self._settings
         with self._idle_workers:
             rng = np.random.default_rng((settings.seed, self.epoch))
             oversample, labels = settings.balance == "oversample", self._dataset.labels
             order = oversampled_rows(labels, rng) if oversample else rng.permutation(len(labels))
             rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            rng = np.random.default_rng((settings.seed, self.epoch, step))
-            faces = [augment(self._dataset.faces[row], settings.input_size, settings.augmentation, rng) for row in rows]
+            own = np.arange(len(rows))[process_share(len(rows))]
+            partners = len(rows) - 1 - own  # what mixup mixes each face with
+            places = np.union1d(own, partners) if settings.mixup else own
+            faces = [
+                augment(
+                    self._dataset.faces[rows[place]],
+                    settings.input_size,
+                    settings.augmentation,
+                    np.random.default_rng((settings.seed, self.epoch, step, place)),
+                )
+                for place in places
+            ]
             pixels = as_inputs(faces)
-            batch_targets = [target[rows] for target in self._targets]  # each (batch, ...)
+            batch_targets = [target[rows[places]] for target in self._targets]  # each (places, ...)
             if settings.mixup:
+                rng = np.random.default_rng((settings.seed, self.epoch, step))
                 weight = np.float32(rng.beta(settings.mixup, settings.mixup))
-                pixels = np.rint(mix(pixels, weight)).astype(np.uint8)
-                batch_targets = [mix(target, weight) for target in batch_targets]
+                pairs = np.searchsorted(places, own), np.searchsorted(places, partners)
+                pixels = np.rint(mix(pixels, *pairs, weight)).astype(np.uint8)
+                batch_targets = [mix(target, *pairs, weight) for target in batch_targets]
             return pixels, batch_targets[0] if len(batch_targets) == 1 else tuple(batch_targets)
 
     def close(self) -> None:
@@ -77,9 +90,11 @@ class TrainingBatches(keras.utils.PyDataset):
             self._idle_workers.acquire()
 
 
-def mix(batch: NDArray[Any], weight: np.float32) -> NDArray[np.float32]:
-    """Return `weight` times each row of `batch` plus 1 - `weight` times the row at the same place from the end."""
-    return (weight * batch + (1 - weight) * batch[::-1]).astype(np.float32)
+def mix(
+    batch: NDArray[Any], rows: NDArray[np.int64], partners: NDArray[np.int64], weight: np.float32
+) -> NDArray[np.float32]:
+    """Return `weight` times the `rows` (n,) of `batch` plus 1 - `weight` times its rows `partners` (n,)."""
+    return (weight * batch[rows] + (1 - weight) * batch[partners]).astype(np.float32)
 
 
 def model_inputs(dataset: Dataset, size: int) -> NDArray[np.uint8]:

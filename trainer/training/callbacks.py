@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import keras
@@ -16,7 +17,8 @@ from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import compute_metrics
 from trainer.training.batches import TrainingBatches, model_inputs, statistics_inputs
 from trainer.training.checkpoints import Progress, RunDirectory
-from trainer.training.ema import ema_weights
+from trainer.training.distribution import copy_weights, on_own_device, process_count, process_index
+from trainer.training.ema import averaged_weights, ema_weights
 from trainer.training.settings import Stage, TrainingSettings
 
 
@@ -36,6 +38,7 @@ class EpochEvaluator(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._batches, self._on_epoch = batches, on_epoch
+        self._copy: keras.Model | None = None
         self._settings, self._stage, self._run, self._progress = settings, stage, run, progress
         self._validation, self._inputs = validation, model_inputs(validation, settings.input_size)
         self._statistics_inputs = statistics_inputs(training, settings.input_size)
@@ -46,14 +49,18 @@ class EpochEvaluator(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         progress = self._progress
-        with ema_weights(self.model, self._statistics_inputs):
-            metrics = compute_metrics(self._predict(), self._validation)
+        if process_index():  # the first process evaluates and writes
+            progress.epochs = epoch + 1
+            return
+        averages = averaged_weights(self.model)
+        with self._evaluated_model() as model, ema_weights(model, self._statistics_inputs, averages):
+            metrics = compute_metrics(self._predict(model), self._validation)
             is_best = metrics.accuracy > progress.best
             files = [self._run.best] if is_best else []
             if epoch >= self._settings.total_epochs - self._settings.keep_epochs:
                 files.append(self._run.epoch_file(epoch + 1))
             for file in files:
-                self._run.save_model(file, self.model, self._validation, self._batches.class_frequencies())
+                self._run.save_model(file, model, self._validation, self._batches.class_frequencies())
         progress.epochs, progress.best = epoch + 1, max(progress.best, metrics.accuracy)
         progress.seconds += time.monotonic() - self._started
         output = f"{self.model.output_names[0]}_" if self._settings.ferplus_weight else ""
@@ -79,14 +86,26 @@ class EpochEvaluator(keras.callbacks.Callback):
             flush=True,
         )
 
-    def _predict(self) -> NDArray[np.float32]:
-        """Return (n, classes) probabilities of the validation faces.
+    @contextmanager
+    def _evaluated_model(self) -> Iterator[keras.Model]:
+        """Give the model, or where several processes share it a copy of this process' own."""
+        if process_count() == 1:
+            yield self.model
+            return
+        with on_own_device():
+            if self._copy is None:
+                self._copy = keras.models.clone_model(self.model)
+            copy_weights(self.model, self._copy)
+            yield self._copy
+
+    def _predict(self, model: keras.Model) -> NDArray[np.float32]:
+        """Return (n, classes) probabilities of the validation faces by `model`.
 
         The last batch is filled up with copies: several devices cannot share a smaller one.
         """
         batch_size, n = self._settings.batch_size, len(self._inputs)
         padded = np.pad(self._inputs, ((0, -n % batch_size), (0, 0), (0, 0), (0, 0)), mode="edge")
-        outputs = self.model.predict(padded, batch_size=batch_size, verbose=0)
+        outputs = model.predict(padded, batch_size=batch_size, verbose=0)
         probabilities: NDArray[np.float32] = (outputs[0] if self._settings.ferplus_weight else outputs)[:n]
         return probabilities
 

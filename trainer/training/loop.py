@@ -25,6 +25,7 @@ from trainer.training.batches import TrainingBatches
 from trainer.training.callbacks import EpochEvaluator, Interruption, StopOnInterrupt
 from trainer.training.checkpoints import Progress, RunDirectory, settings_content
 from trainer.training.class_balance import require_every_class
+from trainer.training.distribution import process_count, process_index
 from trainer.training.doubtful_labels import find_doubtful, softened_targets
 from trainer.training.losses import label_loss
 from trainer.training.settings import HEAD, TrainingSettings
@@ -69,7 +70,8 @@ def train(
     settings = settings.for_dataset(dataset)
     run = RunDirectory(folder)
     content = settings_content(settings, training, validation)
-    progress = run.resume(content) if resume else run.begin()
+    is_first = process_index() == 0  # of several processes it alone writes
+    progress = run.resume(content) if resume else run.begin() if is_first else Progress()
     if progress.epochs >= settings.total_epochs:
         return run.best
     for stage in settings.stages:
@@ -79,12 +81,14 @@ def train(
     stage = next(stage for stage in settings.stages if stage.end > progress.epochs)
     model = build_model(stage.adapt(settings), len(dataset.class_names), initial_weights=not progress.epochs)
     if settings.teachers:
+        if process_count() > 1:
+            raise TrainingError("--teacher does not work in several processes; train in one, on all its devices")
         cache = teacher_cache or run.teachers
         _log_teachers(settings.teachers, teacher_predictions(settings.teachers, validation, cache), validation)
         labels = soft_targets(
             labels, teacher_predictions(settings.teachers, everything, cache), settings.distill_weight
         )
-    if not resume:
+    if not resume and is_first:
         run.save_settings(content)  # only now: a run that cannot start leaves nothing behind
     _train_stages(model, settings, run, progress, training, validation, labels[rows], on_epoch)
     return run.best
@@ -145,7 +149,7 @@ def _train_stages(
                     initial_epoch=progress.epochs,
                     epochs=stage.end,
                     shuffle=False,
-                    verbose=1 if sys.stdout.isatty() else 2,
+                    verbose=0 if process_index() else 1 if sys.stdout.isatty() else 2,
                     callbacks=[evaluator, StopOnInterrupt(interruption)],
                 )
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from tests.support.paths import ROOT
+from tests.trainer.training.test_launcher import free_port_pair
 from trainer.errors import TrainingError
+from trainer.training.launcher import Group
 
 pytestmark = pytest.mark.keras
 
@@ -25,24 +27,29 @@ from trainer.training.loop import train
 from trainer.training.settings import TrainingSettings
 used = use_all_devices(16)
 settings = TrainingSettings(
-    backbone=backbone, input_size=32, weights="none", epochs=2, batch_size=16, learning_rate=3e-3, ema_momentum=0.8
+    backbone=backbone, input_size=32, weights="none", epochs=2, batch_size=16, learning_rate=3e-3, ema_momentum=0.8,
+    mixup=float(sys.argv[2])
 )
 train(settings, DATA.take(np.arange(len(DATA) - 8)), Path(sys.argv[1]))
 print("devices", used, len(jax.devices()))
 """
 
 
-def train_on(devices, folder):
+def train_on(devices, folder, mixup="0.0"):
     """Train on `devices` virtual devices; return the last line of output and the history."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    command = [sys.executable, "-c", PROGRAM, str(folder), mixup]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()[-1], history(folder)
+
+
+def history(folder):
     with (folder / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     keys = ("loss", "accuracy", "val_loss", "val_accuracy")
-    return done.stdout.splitlines()[-1], np.array([[float(row[key]) for key in keys] for row in rows])
+    return np.array([[float(row[key]) for key in keys] for row in rows])
 
 
 @pytest.mark.slow
@@ -50,6 +57,41 @@ def test_two_devices_give_the_result_of_one(tmp_path):
     output_one, one = train_on(1, tmp_path / "one")
     output_two, two = train_on(2, tmp_path / "two")
     assert (output_one, output_two) == ("devices 1 1", "devices 2 2")
+    assert one.shape == (3, 4)
+    assert two == pytest.approx(one, abs=2e-3)
+
+
+def train_in_processes(count, folder, arguments=()):
+    """Train in `count` processes with a device each; return the history. The port is a free one."""
+    port = free_port_pair()
+    flags = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
+    command = [sys.executable, "-c", PROGRAM, str(folder), *arguments]
+    processes = [
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=flags | Group("127.0.0.1", port, count, process).environment,
+        )
+        for process in range(count)
+    ]
+    try:
+        outputs = [process.communicate(timeout=500)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * count, outputs
+    return history(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mixup", ["0.0", "0.2"])
+def test_two_processes_give_the_result_of_one(mixup, tmp_path):
+    _, one = train_on(1, tmp_path / "one", mixup)
+    two = train_in_processes(2, tmp_path / "two", [mixup])
     assert one.shape == (3, 4)
     assert two == pytest.approx(one, abs=2e-3)
 
