@@ -366,7 +366,8 @@ def test_mqtt_messages(results, run_info, temperature):
         kind, payload = topic_kind(message.topic), message.payload.decode()
         check_payload(kind, payload)
         is_sample = kind == "BASE/results" and not json.loads(payload)["changed"]
-        assert (message.qos, message.retain) == (0 if is_sample else 2, topics()[kind]["retained"] == "yes"), payload
+        qos = 0 if is_sample or kind == "BASE/metrics" else 2
+        assert (message.qos, message.retain) == (qos, topics()[kind]["retained"] == "yes"), payload
     payloads = [json.loads(each.payload) for each in messages if each.topic.endswith("/results")]
     assert {each["changed"] for each in payloads} == {True, False}
     assert [each["source_name"] for each in payloads if "source_name" in each] == ["portrait.png"]

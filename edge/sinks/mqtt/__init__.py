@@ -3,6 +3,7 @@
     BASE/availability   online or offline, retained; the broker publishes offline itself when the connection breaks
     BASE/state          JSON, retained: the faces that are present and the figures of the run; on change and every 30 s
     BASE/results        JSON: all probabilities; every change, and samples between changes
+    BASE/metrics        JSON: counters since the start, for monitoring; every 30 s
 
 Labels, probabilities and boxes, never an image. A thread of its own talks to the broker: no frame waits for it, and a
 broker that is absent, slow or hostile does not end the run. Of a time without broker, the newest state and the last 100
@@ -12,7 +13,7 @@ changes are kept.
     credentials.py        user, password, certificates
     faces_snapshot.py     the faces that are present, and whether they changed
     publish_queue.py      what is to be published, in which order; bounded
-    payloads.py           the JSON of both topics
+    payloads.py           the JSON of the topics
     discovery.py          Home Assistant's discovery
     packet_guard.py       what a broker may send
     session.py            one connection

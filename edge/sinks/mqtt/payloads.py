@@ -1,4 +1,4 @@
-"""The JSON payloads of both topics; docs/mqtt.md and docs/contract.md describe them."""
+"""The JSON payloads of the topics; docs/mqtt.md and docs/contract.md describe them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge.sinks import serialize
+from edge.sinks.face_statistics import FaceStatistics
 from edge.sinks.mqtt.faces_snapshot import FacesSnapshot
+from edge.types import RunStats
 
 STATE_FACE_KEYS = ("track_id", "label", "confidence", "since")
 
@@ -38,6 +40,29 @@ def encode_state(snapshot: FacesSnapshot, run_figures: Mapping[str, Any]) -> byt
             "confidence": round(labeled.confidence, 4) if labeled else None,
             "faces": [{key: face[key] for key in STATE_FACE_KEYS} for face in _face_dicts(snapshot)],
             **run_figures,
+        }
+    )
+
+
+def encode_metrics(stats: RunStats, faces: FaceStatistics, board: Mapping[str, Any]) -> bytes:
+    """Return the payload of the topic `metrics`: numbers only, with the names that they have at /metrics of `web`.
+
+    Args:
+        board: further metrics; None: not available.
+    """
+    return _encode(
+        {
+            "frames_total": stats.frames,
+            "skipped_frames_total": stats.skipped,
+            "inferences_total": stats.inference.classified,
+            "process_fps": round(stats.fps, 1),
+            "labeled_faces_total": faces.labeled,
+            "uncertain_faces_total": faces.uncertain,
+            "face_width_pixels_sum": faces.width.sum,
+            "face_width_pixels_count": faces.width.count,
+            "face_brightness_ratio_sum": round(faces.brightness.sum, 4),
+            "face_brightness_ratio_count": faces.brightness.count,
+            **board,
         }
     )
 

@@ -8,14 +8,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from edge import __version__
 from edge.errors import SinkError
+from edge.sinks.face_statistics import FaceStatistics
 from edge.sinks.mqtt import discovery, payloads
 from edge.sinks.mqtt.faces_snapshot import ChangeDetector, FacesSnapshot
 from edge.sinks.mqtt.options import MqttOptions
-from edge.system import machine
+from edge.system import machine, process
 from edge.types import FrameResult, RunInfo, RunStats
 
 MAX_CHANGES = 100  # that wait while the broker is away: some minutes, in less than 1 MB
@@ -35,7 +37,7 @@ class Message(NamedTuple):
 
 
 class PublishQueue:
-    """Announcements first, then changes in their order, then the newest state, then the newest sample.
+    """Announcements first, then changes in their order, then the newest state and metrics, then the newest sample.
 
     Bounded: in a live run the oldest change is dropped when MAX_CHANGES wait; in a run of files `add` waits.
 
@@ -62,15 +64,17 @@ class PublishQueue:
         self._changed = threading.Condition()  # also the lock of all below
         self._detector = ChangeDetector()
         self._stats, self._last_frame_at = RunStats(), clock()
+        self._face_statistics = FaceStatistics(run.labels)
         self._announcements: deque[Message] = deque()
         self._changes: deque[FacesSnapshot] = deque()
         self._sample: FacesSnapshot | None = None
         self._sample_due = float("-inf")  # on the source's clock
         self._latest = FacesSnapshot(wall_clock(), 0.0, (0, 0), ())
         self._clock_offset = float("inf")  # seconds since 1970 at time 0 of the source
-        self._state_pending = False
+        self._state_pending = self._metrics_pending = False
         self._state_due = self._announce_due = float("inf")
         self._temperature: float | None = None
+        self._board: dict[str, Any] = {}  # further metrics of the board
         self._dropped = 0
 
     @property
@@ -94,6 +98,7 @@ class PublishQueue:
         with self._changed:
             now = self._clock()
             self._stats, self._last_frame_at = result.stats, now
+            self._face_statistics.add(result)
             offset = self._wall_clock() - max(0.0, now - frame.captured_at) - frame.time
             if abs(offset - self._clock_offset) > CLOCK_TOLERANCE_SECONDS:  # else the time of a label would jitter
                 self._clock_offset = offset
@@ -108,8 +113,8 @@ class PublishQueue:
             return True
 
     def announce(self) -> None:
-        """Queue what a new connection begins with: discovery, availability, state."""
-        self._temperature = self._read_temperature()
+        """Queue what a new connection begins with: discovery, availability, state, metrics."""
+        self._temperature, self._board = self._read_temperature(), _read_board()
         options = self._options
         messages = [self._availability_message("online")]
         if options.discovery:
@@ -125,7 +130,8 @@ class PublishQueue:
             messages.insert(0, Message(config_topic, config, options.qos, retain=True))
         with self._changed:
             self._announcements = deque(messages)
-            self._announce_due, self._state_pending = float("inf"), True
+            self._announce_due = float("inf")
+            self._state_pending = self._metrics_pending = True
             self._state_due = self._clock() + SECOND_STATE_SECONDS
 
     def announce_soon(self) -> None:
@@ -140,9 +146,10 @@ class PublishQueue:
         if now >= self._announce_due:
             self.announce()
         if now >= self._state_due:
-            self._temperature = self._read_temperature()
+            self._temperature, self._board = self._read_temperature(), _read_board()
             with self._changed:
-                self._state_due, self._state_pending = now + STATE_INTERVAL_SECONDS, True
+                self._state_due = now + STATE_INTERVAL_SECONDS
+                self._state_pending = self._metrics_pending = True
         with self._changed:
             if now - self._last_frame_at >= FRAME_TIMEOUT_SECONDS:
                 self._stats = replace(self._stats, fps=0.0)
@@ -168,6 +175,11 @@ class PublishQueue:
                     "model": self._run.model,
                 }
                 return Message(f"{topic}/state", payloads.encode_state(self._latest, figures), qos, retain=True)
+            if self._metrics_pending:
+                self._metrics_pending = False
+                board = {"cpu_temperature_celsius": self._temperature, **self._board}
+                metrics = payloads.encode_metrics(self._stats, self._face_statistics, board)
+                return Message(f"{topic}/metrics", metrics, 0, retain=False)  # the next one follows in 30 s
             sample, self._sample = self._sample, None
             return Message(f"{topic}/results", payloads.encode_results(sample), 0, retain=False) if sample else None
 
@@ -212,3 +224,15 @@ class PublishQueue:
 
     def _availability_message(self, payload: str) -> Message:
         return Message(f"{self._options.topic}/availability", payload.encode(), self._options.qos, retain=True)
+
+
+def _read_board() -> dict[str, Any]:
+    """Return metrics of the board and of this process; None: not available. May take tenths of a second."""
+    free_mb, throttling, age = machine.disk_free_mb(Path()), machine.throttling(), process.seconds_since_start()
+    now = time.time()
+    return {
+        "throttled": None if throttling is None else int(bool(throttling["now"])),
+        "disk_free_bytes": None if free_mb is None else round(free_mb * 1e6),
+        "time_seconds": round(now, 3),
+        "process_start_time_seconds": None if age is None else round(now - age, 2),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edge import __version__
@@ -21,6 +22,7 @@ class BoardStatus:
     temperature: float | None = None  # degrees C
     throttling: dict[str, list[str]] | None = None  # "now" and "since_boot", see edge.system.machine
     resident_mb: float | None = None  # memory of this process
+    disk_free_mb: float | None = None  # of the working folder, where sinks with relative paths write
 
 
 class HealthMonitor:
@@ -39,7 +41,12 @@ class HealthMonitor:
         if now - self._read_at >= BOARD_INTERVAL_SECONDS:
             self._read_at = now
             self.board = await run_in_thread(
-                lambda: BoardStatus(machine.cpu_temperature(), machine.throttling(), process.resident_mb()),
+                lambda: BoardStatus(
+                    machine.cpu_temperature(),
+                    machine.throttling(),
+                    process.resident_mb(),
+                    machine.disk_free_mb(Path()),
+                ),
                 native=False,
             )
 

@@ -31,6 +31,7 @@ def make_registry(context: WebContext) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(RunCollector(context.run_state))
     registry.register(FaceCollector(context.run_state))
+    registry.register(FaceStatisticsCollector(context.run_state))
     registry.register(BoardCollector(context.health))
     registry.register(ClientCollector({"events": context.event_clients, "mjpeg": context.mjpeg_clients}))
     ProcessCollector(registry=registry)  # Prometheus' standard process_... metrics
@@ -95,8 +96,30 @@ class FaceCollector(Collector):
         yield probability
 
 
+class FaceStatisticsCollector(Collector):
+    """The faces of all frames: what drift shows in."""
+
+    def __init__(self, state: RunState) -> None:
+        self._statistics = state.face_statistics
+
+    def collect(self) -> Iterator[Metric]:
+        statistics = self._statistics
+        text = "Faces with this label; a face counts once in each frame."
+        labeled = CounterMetricFamily("emotion_edge_labeled_faces", text, labels=["label"])
+        for label, count in statistics.labeled.items():
+            labeled.add_metric([label], count)
+        yield labeled
+        text = "Uncertain faces; a face counts once in each frame."
+        yield CounterMetricFamily("emotion_edge_uncertain_faces", text, statistics.uncertain)
+        for name, text, histogram in (
+            ("face_width_pixels", "Width of a face in pixels of the frame.", statistics.width),
+            ("face_brightness_ratio", "Mean brightness of a face, 0 black to 1 white.", statistics.brightness),
+        ):
+            yield HistogramMetricFamily(f"emotion_edge_{name}", text, histogram.buckets(), histogram.sum)
+
+
 class BoardCollector(Collector):
-    """Temperature and throttling of the board, as last read, and the versions that are running."""
+    """Temperature, throttling and disk of the board, as last read, its clock, and the versions that are running."""
 
     def __init__(self, health: HealthMonitor) -> None:
         self._health = health
@@ -112,6 +135,10 @@ class BoardCollector(Collector):
             for state in THROTTLING_STATES:
                 throttled.add_metric([state], float(state in board.throttling["now"]))
             yield throttled
+        if board.disk_free_mb is not None:
+            text = "Free space of the file system of the run's working folder."
+            yield _gauge("disk_free_bytes", text, board.disk_free_mb * 1e6)
+        yield _gauge("time_seconds", "The board's clock, in seconds since 1970.", time.time())
         build = {"version": self._health.version, "model": self._health.model, "python": platform.python_version()}
         yield InfoMetricFamily("emotion_edge_build", "Versions that are running.", build)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from edge.sinks import serialize
+from edge.sinks.face_statistics import FaceStatistics, Histogram
 from edge.types import FaceResult, FrameResult, RunStats
 
 TIMELINE_SECONDS = 300
@@ -21,23 +20,6 @@ STALE_SECONDS = 15.0  # without a frame; the lowest frame rate that a run can be
 BUCKET_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 # The stage `classify` is timed in every frame, also if no face is due. No inference is faster than this.
 MIN_INFERENCE_SECONDS = 20e-6
-
-
-class Histogram:
-    """Counts durations in seconds by BUCKET_SECONDS."""
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(BUCKET_SECONDS) + 1)  # above the bound before, up to this one; the last: the rest
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(BUCKET_SECONDS, seconds)] += 1
-        self.sum += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Return (upper bound, number of durations up to it), as Prometheus expects it."""
-        bounds = [*(f"{bound:g}" for bound in BUCKET_SECONDS), "+Inf"]
-        return [(bound, float(count)) for bound, count in zip(bounds, accumulate(self._counts), strict=True)]
 
 
 @dataclass(slots=True)
@@ -100,7 +82,8 @@ class RunState:
         self._result: tuple[float, int, tuple[FaceResult, ...]] | None = None  # the source's time, frame index, faces
         self._result_with_image: FrameResult | None = None
         self.stats = RunStats()
-        self.detection, self.inference, self.latency = Histogram(), Histogram(), Histogram()
+        self.detection, self.inference, self.latency = (Histogram(BUCKET_SECONDS) for _ in range(3))
+        self.face_statistics = FaceStatistics(labels)
 
     def record(self, result: FrameResult, now: float) -> None:
         """Take a result that was complete at `now`, monotonic seconds."""
@@ -115,6 +98,7 @@ class RunState:
                 self._seconds.append(Second(number, dict.fromkeys(self.labels, 0.0)))
             self._seconds[-1].add(result, max(0, result.stats.skipped - self.stats.skipped), latency)
             self.stats = result.stats
+            self.face_statistics.add(result)
             self.latency.observe(latency)
             if "detect" in result.timings:
                 self.detection.observe(result.timings["detect"])

@@ -81,7 +81,7 @@ def test_without_discovery_all_topics_are_below_the_base(broker, subscriber):
         sink.write(change(1))
         subscriber.wait_for("/state", '"count":1')
     subscriber.wait_for("/availability", "offline")
-    names = ("availability", "state", "results")
+    names = ("availability", "state", "results", "metrics")
     assert {message.topic for message in subscriber.received} == {f"{BASE_TOPIC}/{name}" for name in names}
 
 

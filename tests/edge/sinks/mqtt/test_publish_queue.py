@@ -117,6 +117,25 @@ def test_state_is_repeated_with_figures_and_temperature():
     assert states[-1][1]["skipped"] == 599
 
 
+def test_metrics_come_with_the_regular_states_only():
+    clock = FakeClock()
+    queue = make_queue(",rate=0", clock=clock, read_temperature=lambda: 48.5)
+    queue.announce()
+    published = []
+    for tick in range(400):  # 40 s; the label changes in each frame
+        clock.now = tick / 10
+        queue.add(frame_result(face_result(("calm", "cross", None)[tick % 3]), index=tick, time=clock.now))
+        queue.queue_due()
+        published += [(clock.now, metrics) for metrics in take_all(queue, "/metrics")]
+    metrics = published[-1][1]
+    assert [time for time, _ in published] == pytest.approx([0, 5, 35], abs=0.2)
+    assert metrics["labeled_faces_total"] == {"calm": 117, "cross": 117}
+    assert metrics["uncertain_faces_total"] == 117
+    assert metrics["face_width_pixels_count"] == metrics["face_brightness_ratio_count"] == 351
+    assert metrics["face_width_pixels_sum"] == 351 * face_result().box.width
+    assert metrics["cpu_temperature_celsius"] == 48.5
+
+
 def test_live_run_drops_the_oldest_changes_and_counts_them():
     queue = make_queue()
     for number in range(1, MAX_CHANGES + 4):

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -121,6 +122,24 @@ def test_metrics_are_in_the_text_format_of_prometheus(client):
     assert metrics["emotion_edge_camera_fps"][0][1] == pytest.approx(skipped + processed)
     assert metrics["process_resident_memory_bytes"][0][1] > 10e6
     assert metrics["process_start_time_seconds"][0][1] > 0
+
+
+def test_metrics_count_the_faces_of_all_frames(client):
+    for index, label in enumerate(("cross", None, "cross")):
+        client.sink.write(nth_result(index, face_result(label)))
+    metrics = client.metrics()
+    assert metrics["emotion_edge_labeled_faces_total"] == [({"label": "calm"}, 0), ({"label": "cross"}, 2)]
+    assert metrics["emotion_edge_uncertain_faces_total"] == [({}, 1)]
+    assert metrics["emotion_edge_face_width_pixels_sum"] == [({}, 3 * face_result().box.width)]
+    assert metrics["emotion_edge_face_brightness_ratio_count"] == [({}, 3)]
+
+
+def test_metrics_have_the_clock_and_the_free_disk(client, monkeypatch):
+    monkeypatch.setattr("edge.system.machine.disk_free_mb", lambda _: 512.5)
+    before = time.time()
+    metrics = client.metrics()
+    assert metrics["emotion_edge_disk_free_bytes"] == [({}, 512.5e6)]
+    assert before <= metrics["emotion_edge_time_seconds"][0][1] <= time.time()
 
 
 def test_metrics_of_the_board_are_left_out_if_unavailable(client, monkeypatch):
