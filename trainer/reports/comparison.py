@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge.system.atomic_file import atomic_write
 from edge.system.native_output import suppress_native_output
+from edge.system.plain_text import to_cell
 from edge.system.tflite import runtime
 from trainer import keras_file
 from trainer.data import label_mapping
@@ -209,7 +210,9 @@ def as_csv(rows: Sequence[ComparedRun]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
-    writer.writerows([cell.replace(",", "") for cell in row.cells()] for row in rows)
+    for row in rows:
+        name, *cells = row.cells()
+        writer.writerow([to_cell(name), *(cell.replace(",", "") for cell in cells)])
     return text.getvalue()
 
 

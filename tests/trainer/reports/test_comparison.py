@@ -3,6 +3,7 @@
 import csv
 import shutil
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from trainer import cli, keras_file
 from trainer.data.dataset import PUBLIC_TEST
 from trainer.errors import TrainingError
 from trainer.evaluation.evaluate import evaluate
-from trainer.reports.comparison import HEADER, compare_files, compare_runs, measure_latencies, write_comparison
+from trainer.reports.comparison import HEADER, as_csv, compare_files, compare_runs, measure_latencies, write_comparison
 
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]
@@ -86,6 +87,11 @@ def test_csv_has_a_line_per_run_with_plain_numbers(rows, tmp_path):
     assert float(lines[0]["int8 accuracy"]) == pytest.approx(rows[0].int8_metrics.accuracy, abs=1e-4)
     assert int(lines[0]["parameters"]) == rows[0].parameters
     assert int(lines[0]["int8 bytes"]) == rows[0].int8_bytes
+
+
+def test_a_name_in_csv_is_no_formula(rows):
+    line = as_csv([replace(rows[0], name="=1+1,2")]).splitlines()[1]
+    assert next(csv.reader([line]))[0] == "'=1+1,2"
 
 
 def test_markdown_has_the_same_number_of_cells_in_each_line(rows, tmp_path):
