@@ -93,6 +93,15 @@ FILE_CHECKS: dict[str, Callable[[RunSettings], object]] = {
 def run(settings: RunSettings) -> Summary:
     """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
     from edge.capture.file import read_files
+def describe_privacy(path: Path) -> str:
+    """Return what the settings in the file at `path` keep, send and show of people. Raises SettingsError if invalid."""
+    from edge.config import toml_file
+    from edge.diagnostics import privacy
+
+    settings = RunSettings(**toml_file.read(path, NAME_CHECKS))
+    return privacy.describe({spec: sink_registry.find(spec)(RunInfo()) for spec in settings.sinks})
+
+
     from edge.capture.frame_rate import FrameRateLimiter
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup

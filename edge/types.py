@@ -131,10 +131,20 @@ class Sink(Protocol):
     """A destination for results: opened when entered, closed when left, whatever happened.
 
     A sink with a true attribute `reopens` may be entered again after a failure without losing anything. One that writes
-    a file or into a folder has its path as the attribute `output`: two sinks of a run must not have the same.
+    a file or into a folder has its path as the attribute `output`: two sinks of a run must not have the same. A method
+    `disclose() -> Disclosure` tells what it keeps, sends and shows; without it, that is unknown.
     """
 
     def __enter__(self) -> Self: ...
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What a sink does with results, each a line for people; empty: nothing. `edge config --privacy` prints them."""
+
+    kept: tuple[str, ...] = ()  # on this device: what, where, how long
+    sent: tuple[str, ...] = ()  # from this device: what, to whom
+    shown: tuple[str, ...] = ()  # what, to whom
+
 
     def write(self, result: FrameResult) -> None:
         """Take one result and return at once; a sink that may block hands its items to a BackgroundWriter."""

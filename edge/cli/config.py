@@ -17,10 +17,14 @@ def config(
     check: Annotated[
         Path | None, typer.Option(metavar="FILE", help="List every problem of this file, with its line.")
     ] = None,
+    privacy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Print what this file's settings keep on the device, send, and show."),
+    ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check a configuration file, or print an example.
+    """Check a configuration file, print what it keeps, sends and shows of people, or print an example.
 
     'edge run --config' and the service read such a file. Exit status: 78 if the file is invalid.
 
@@ -32,6 +36,8 @@ def config(
 
     if example:
         typer.echo(toml_file.example(), nl=False)
+    elif privacy is not None:
+        show(app.describe_privacy(privacy))
     elif check is not None:
         problems = toml_file.problems(check, app.NAME_CHECKS, app.FILE_CHECKS)
         if problems:
@@ -39,4 +45,4 @@ def config(
             raise typer.Exit(SettingsError.exit_status)
         show(f"{display_name(check)}: valid")
     else:
-        raise typer.BadParameter("expected --check FILE or --example")
+        raise typer.BadParameter("expected --check FILE, --privacy FILE or --example")

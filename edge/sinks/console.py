@@ -17,7 +17,7 @@ from typing import Self, TextIO
 from edge.errors import SinkError, UsageError
 from edge.sinks.active_faces import ActiveFaces
 from edge.sinks.background_writer import BackgroundWriter
-from edge.types import FaceResult, FrameResult, RunInfo
+from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
 STATUS_INTERVAL_SECONDS = 0.1  # between two updates of the status line; more often is not visible
 BAR_CHARACTERS = 10  # of a bar of 100 %
@@ -36,6 +36,13 @@ class Sink:
         self._labels: dict[int, str | None] = {}  # track id -> the label that was printed last
         self._active_faces = ActiveFaces()
         self._status_time = float("-inf")
+
+    def disclose(self) -> Disclosure:
+        line = "a line for each face that comes, changes its label or goes: time in the run, label, probability"
+        return Disclosure(
+            kept=(f"as a service, in the system's journal, as long as it keeps lines: {line}",),
+            shown=(f"in the terminal: {line}",),
+        )
 
     def __enter__(self) -> Self:
         if self._owns_stream:

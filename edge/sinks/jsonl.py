@@ -26,7 +26,7 @@ from edge.sinks import serialize
 from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.output_file import check_not_source
 from edge.system.paths import display_name, expand_path
-from edge.types import FaceResult, FrameResult, RunInfo
+from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
 JSONL_FILE_MODE = 0o666  # less the umask, as of any file
 MAX_LINE_BYTES = 10_000_000  # a face takes 400
@@ -54,6 +54,12 @@ class Sink:
         self._replaces = run.overwrite  # until the file was opened once
         self._writer = BackgroundWriter(self._name, self._write_line, live=run.live)
         self._file = -1
+
+    def disclose(self) -> Disclosure:
+        line = "a line for each frame: its time, and the box, label and probabilities of each face"
+        if self._path is None:
+            return Disclosure(sent=(f"to standard output, which is the system's journal for the service: {line}",))
+        return Disclosure(kept=(f"in {display_name(self._path)}, until you delete it: {line}",))
 
     def __enter__(self) -> Self:
         if self._path is None:

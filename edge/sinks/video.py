@@ -35,8 +35,8 @@ from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.output_file import at_start_time, check_new, numbered
 from edge.system.atomic_file import PartialFile, atomic_write, remove_left_files
 from edge.system.native_output import suppress_native_output
-from edge.system.paths import expand_path, native_name
-from edge.types import FrameResult, RunInfo
+from edge.system.paths import display_name, expand_path, native_name
+from edge.types import Disclosure, FrameResult, RunInfo
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP90"}  # those that OpenCV's wheels can write
 FOLDER_NAME = "video.mp4"  # of the videos of `video:FOLDER`, to which the time is added
@@ -81,6 +81,10 @@ class Sink:
             finish_timeout=VIDEO_FINISH_SECONDS,
             unit="images",
         )
+
+    def disclose(self) -> Disclosure:
+        where = f"in {display_name(self._path)}, until you delete it"
+        return Disclosure(kept=(f"{where}: IMAGES of the faces, with boxes, labels and probabilities",))
 
     def __enter__(self) -> Self:
         native_name(self._path)

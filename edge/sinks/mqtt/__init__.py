@@ -30,7 +30,7 @@ from edge.errors import SinkError, UsageError
 from edge.sinks.mqtt import credentials
 from edge.sinks.mqtt.options import parse
 from edge.sinks.mqtt.publish_queue import PublishQueue
-from edge.types import FrameResult, RunInfo
+from edge.types import Disclosure, FrameResult, RunInfo
 
 try:
     from edge.sinks.mqtt.broker_connection import BrokerConnection
@@ -50,6 +50,18 @@ class Sink:
         self._options, self._run = parse(argument), run
         self._queue: PublishQueue | None = None
         self._connection: BrokerConnection | None = None
+
+    def disclose(self) -> Disclosure:
+        options = self._options
+        protection = "encrypted" if options.tls else "NOT ENCRYPTED"
+        line = (
+            f"to the broker {options.address}, {protection}, below {options.topic}: labels, probabilities and boxes of "
+            "the faces, times, figures of the run; no image. The broker keeps the last state, and decides who may read"
+        )
+        lines = [line]
+        if options.discovery:
+            lines.append(f"to the broker, below {options.discovery}: name and model of the board")
+        return Disclosure(sent=tuple(lines))
 
     def __enter__(self) -> Self:
         """Start to connect. Raises SettingsError naming a file that cannot be used."""

@@ -24,7 +24,7 @@ from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
 from edge.sinks.web.address import listen, parse_address, reachable_address
 from edge.system.paths import expand_path
-from edge.types import FrameResult, RunInfo
+from edge.types import Disclosure, FrameResult, RunInfo
 
 try:
     from edge.sinks.web.authentication import Authenticator, load_token
@@ -73,6 +73,22 @@ class Sink:
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+
+    def disclose(self) -> Disclosure:
+        address, options = self.address, self._options
+        if "insecure" in options:
+            readers = "to EVERYBODY who can connect" if not address.is_loopback else "to every user of this device"
+        else:
+            readers = "to programs on this device" if address.is_loopback else "to whoever has the token"
+        lines = [
+            f"{readers}, at {address}: labels, probabilities and boxes of the faces, health and counters of the run"
+        ]
+        lines += [f"{readers}, at {address}: the camera's IMAGE, not encrypted"] if "image" in options else []
+        photo = "a photo that a visitor uploads is analyzed in memory, and discarded"
+        return Disclosure(
+            kept=("in memory, for 5 minutes: mean probabilities of each second",),
+            sent=tuple(lines) if "no-photo" in options else (*lines, f"{readers}: the result for their photo; {photo}"),
+        )
 
     def __enter__(self) -> Self:
         token = load_token(self._options.get("token-file"))

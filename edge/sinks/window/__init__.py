@@ -34,7 +34,7 @@ from edge.errors import SinkError, UsageError
 from edge.sinks.window import display
 from edge.sinks.window.messages import DisplayOptions
 from edge.sinks.window.process import WindowProcess
-from edge.types import FrameResult, RunInfo
+from edge.types import Disclosure, FrameResult, RunInfo
 
 IMAGE_SECONDS = 2.0  # that each image of a folder is shown
 
@@ -73,6 +73,10 @@ class Sink:
         self._process: WindowProcess | None = None
         self._opened_before = False
         self._begin: float | None = None  # time 0 of a video on the monotonic clock
+
+    def disclose(self) -> Disclosure:
+        image = "the camera's IMAGE, with" if self._options.image else "no image;"
+        return Disclosure(shown=(f"on the screen, to everybody in front of it: {image} labels and probabilities",))
 
     def __enter__(self) -> Self:
         if self._opened_before and not display.is_available():

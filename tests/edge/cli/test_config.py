@@ -1,4 +1,4 @@
-"""`edge config` checks a configuration file and prints an example."""
+"""`edge config` checks a configuration file, says what it keeps, sends and shows, and prints an example."""
 
 import re
 
@@ -61,4 +61,19 @@ def test_the_example_is_printed(run_here):
 def test_without_an_option_it_is_a_usage_error(run_here):
     result = run_here("config")
     assert result.returncode == 2
-    assert "--check FILE or --example" in result.stderr
+    assert "--check FILE, --privacy FILE or --example" in result.stderr
+
+
+def test_privacy_is_that_of_the_sinks_of_the_file(run_here, file):
+    file.write_text('sinks = ["console", "jsonl:a.jsonl"]\n')
+    result = run_here("config", "--privacy", file)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "  jsonl:a.jsonl: in a.jsonl" in result.stdout
+    assert not file.with_name("a.jsonl").exists(), "it opens nothing"
+
+
+def test_privacy_of_an_invalid_file_is_refused(run_here, file):
+    file.write_text('sinks = ["console"]\nthreads = 0\n')
+    result = run_here("config", "--privacy", file)
+    assert (result.returncode, result.stdout) == (78, "")
+    assert f"{file}:2: threads" in result.stderr

@@ -1,0 +1,92 @@
+"""`edge config --privacy`: what each sink says that it keeps, sends and shows."""
+
+import pytest
+
+from edge.diagnostics import privacy
+from edge.errors import UsageError
+from edge.sinks import registry
+from edge.types import Disclosure, RunInfo
+
+ANY_ARGUMENT = {"csv": ":a.csv", "daylog": ":log", "video": ":a.mp4", "mqtt": ":nas"}
+
+
+def disclosure(spec):
+    try:
+        return registry.find(spec)(RunInfo()).disclose()
+    except UsageError as error:
+        if "pip install" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_each_sink_says_something(name):
+    found = disclosure(name + ANY_ARGUMENT.get(name, ""))
+    assert found != Disclosure()
+
+
+@pytest.mark.parametrize(
+    ("spec", "part", "words"),
+    [
+        ("console", "kept", ("system's journal", "label")),
+        ("console", "shown", ("terminal",)),
+        ("jsonl", "sent", ("standard output", "probabilities")),
+        ("jsonl:a.jsonl", "kept", ("in a.jsonl, until you delete it", "probabilities")),
+        ("csv:b.csv", "kept", ("in b.csv, until you delete it", "probabilities", "name of the source file")),
+        ("daylog:log", "kept", ("in log", "30 days", "20 MB", "time of day")),
+        ("daylog:log,days=7,max-mb=3", "kept", ("7 days", "3 MB")),
+        ("video:v.mp4", "kept", ("in v.mp4, until you delete it", "IMAGES")),
+        ("window", "shown", ("the camera's IMAGE", "everybody")),
+        ("window:no-image", "shown", ("no image", "everybody")),
+        (
+            "mqtt:nas,topic=shop/1",
+            "sent",
+            ("nas:1883", "NOT ENCRYPTED", "below shop/1", "no image", "keeps the last state"),
+        ),
+        ("mqtt:nas,tls", "sent", ("nas:8883, encrypted",)),
+        ("mqtt:nas,discovery=homeassistant", "sent", ("below homeassistant", "model of the board")),
+        ("web", "sent", ("programs on this device, at 127.0.0.1:8080", "labels")),
+        ("web:0.0.0.0:8080", "sent", ("to whoever has the token", "photo")),
+        ("web:0.0.0.0:8080,insecure", "sent", ("EVERYBODY who can connect",)),
+        ("web:image", "sent", ("the camera's IMAGE",)),
+        ("web", "kept", ("in memory, for 5 minutes",)),
+    ],
+)
+def test_sinks_say_what_where_and_to_whom(spec, part, words):
+    text = "\n".join(getattr(disclosure(spec), part))
+    assert [word for word in words if word not in text] == []
+
+
+@pytest.mark.parametrize(
+    "spec", ["jsonl", "jsonl:a", "csv:a.csv", "daylog:log", "window:no-image", "mqtt:nas,tls", "web"]
+)
+def test_no_image_is_mentioned_where_none_leaves_memory(spec):
+    found = disclosure(spec)
+    assert "IMAGE" not in " ".join((*found.kept, *found.sent, *found.shown))
+
+
+def test_photos_are_only_mentioned_where_they_are_accepted():
+    assert "photo" in " ".join(disclosure("web").sent)
+    assert "photo" not in " ".join(disclosure("web:no-photo").sent)
+
+
+class SilentSink:
+    """A sink of a user, without `disclose`."""
+
+
+class KeepingSink:
+    def disclose(self):
+        return Disclosure(kept=("in a drawer",))
+
+
+def test_the_text_has_each_part_and_says_nothing_where_nothing_is():
+    kept, sent, shown, notes = privacy.describe({"drawer:1": KeepingSink()}).split("\n\n")
+    assert kept == "Kept on this device:\n  drawer:1: in a drawer"
+    assert (sent, shown) == ("Sent from this device:\n  nothing", "Shown:\n  nothing")
+    assert "at work and in education" in notes
+
+
+def test_a_sink_that_discloses_nothing_is_unknown_and_not_harmless():
+    kept, sent, shown, _ = privacy.describe({"./mine.py": SilentSink(), "drawer": KeepingSink()}).split("\n\n")
+    for part in (kept, sent, shown):
+        assert f"  ./mine.py: {privacy.UNKNOWN}" in part.splitlines()
