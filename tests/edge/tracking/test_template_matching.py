@@ -89,7 +89,7 @@ def test_correlation_tells_the_same_face_from_a_changed_one():
     assert same.correlation > 0.99 > other.correlation
 
 
-def test_the_complete_radius_is_searched_only_if_a_nearer_match_is_poor(monkeypatch):
+def test_a_poor_near_match_extends_the_search_radius(monkeypatch):
     box, search = Box(220, 130, 100, 100), Mock(side_effect=cv2.matchTemplate)
     template = extract_template(draw_faces(("happy", box)), box)
     monkeypatch.setattr(cv2, "matchTemplate", search)
