@@ -59,12 +59,13 @@ class Cost(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser("sink_cost", __doc__)
-    parser.add_argument("sinks", nargs="*", metavar="SINK", help="default: console, jsonl, csv and video")
+    parser.add_argument("sinks", nargs="*", metavar="SINK", help="default: all that write to the console or to files")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=120)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout_of_sinks() as output:
-        specs = options.sinks or ["console", f"jsonl:{folder}/out", f"csv:{folder}/log", f"video:{folder}/out.mp4"]
+        files = ("jsonl:{}/out", "csv:{}/out.csv", "daylog:{}/log", "video:{}/out.mp4")
+        specs = options.sinks or ["console", *(each.format(folder) for each in files)]
         frames = synthetic_frames(options.frames)
         rounds: dict[str, list[tuple[Cost, Cost]]] = {spec: [] for spec in specs}
         for _ in range(options.rounds):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,14 @@ class InferenceRequest:
     waited: float = 0.0  # seconds since the face became due
 
 
+class FilePosition(NamedTuple):
+    """Where a frame is in the files that a run reads."""
+
+    time: float  # seconds since the beginning of its own file
+    index: int  # position in its own file from 0
+    share: float  # of all files, by their size, that is read, 0 to 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One image of a camera."""
@@ -82,6 +90,7 @@ class Frame:
     captured_at: float = field(default_factory=monotonic)  # seconds, monotonic clock
     search_image: NDArray[np.uint8] | None = None  # a smaller gray image of the same view, where the camera has one
     is_image: bool = False  # an image file, unrelated to the frames before and after
+    file: FilePosition | None = None  # None: a camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,15 @@ class FrameResult:
     stats: RunStats = RunStats()
 
 
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What a sink does with results, each a line for people; empty: nothing. `edge config --privacy` prints them."""
+
+    kept: tuple[str, ...] = ()  # on this device: what, where, how long
+    sent: tuple[str, ...] = ()  # from this device: what, to whom
+    shown: tuple[str, ...] = ()  # what, to whom
+
+
 class Sink(Protocol):
     """A destination for results: opened when entered, closed when left, whatever happened.
 
@@ -136,15 +154,6 @@ class Sink(Protocol):
     """
 
     def __enter__(self) -> Self: ...
-
-@dataclass(frozen=True, slots=True)
-class Disclosure:
-    """What a sink does with results, each a line for people; empty: nothing. `edge config --privacy` prints them."""
-
-    kept: tuple[str, ...] = ()  # on this device: what, where, how long
-    sent: tuple[str, ...] = ()  # from this device: what, to whom
-    shown: tuple[str, ...] = ()  # what, to whom
-
 
     def write(self, result: FrameResult) -> None:
         """Take one result and return at once; a sink that may block hands its items to a BackgroundWriter."""

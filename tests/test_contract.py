@@ -140,6 +140,7 @@ def test_described_keys_are_required_but_for_few():
             "metrics",
             "data",
             "version",
+            "color",
         },
         "trainer_evaluate.json": {"scenes", "corruptions", "ferplus_majority", "flip_tta", "compare_to"},
     }
@@ -170,11 +171,12 @@ def edge(*arguments: object, command: Any = cli.app) -> str:
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory) -> Path:
-    """A folder with lines.jsonl, and daily logs in log/, of one run of the live synthetic camera."""
+    """A folder with lines.jsonl, faces.csv, and daily logs in log/, of one run of the live synthetic camera."""
     folder: Path = tmp_path_factory.mktemp("run")
     edge(
         *("run", "synthetic", "--max-frames", FRAMES),
-        *("--sink", f"jsonl:{folder / 'lines.jsonl'}", "--sink", f"csv:{folder / 'log'}"),
+        *("--sink", f"jsonl:{folder / 'lines.jsonl'}", "--sink", f"csv:{folder / 'faces.csv'}"),
+        *("--sink", f"daylog:{folder / 'log'}"),
     )
     return folder
 
@@ -207,6 +209,17 @@ def test_jsonl(frames):
     assert list(face) == names("Documents", "key")
     _, card = model_file.load(shipped_model())
     assert tuple(face["probabilities"]) == card.labels
+
+
+def test_table_of_faces(run_folder):
+    header, *lines = (run_folder / "faces.csv").read_text().splitlines()
+    _, card = model_file.load(shipped_model())
+    fixed = [name for row in table("Table of faces", "column") for name in code(row["column"])]
+    assert header.split(",") == [*fixed, *card.labels]
+    rows = list(csv.DictReader([header, *lines]))
+    probability = published_schemas()["face_row.json"]["additionalProperties"]
+    check("face_row.json", *rows)
+    assert all(re.fullmatch(probability["pattern"], row[label]) for row in rows for label in card.labels)
 
 
 def test_day_log(run_folder):

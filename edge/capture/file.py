@@ -24,7 +24,7 @@ from edge.system.bounded_read import read_at_most
 from edge.system.image_decoding import decode_image
 from edge.system.paths import display_name, native_name
 from edge.system.video_header import explain_undecodable
-from edge.types import Frame
+from edge.types import FilePosition, Frame
 
 IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
 VIDEO_INTERVAL_SECONDS = 3.0  # between two videos: longer than a face is kept that is out of sight
@@ -71,26 +71,41 @@ def read_files(files: Sequence[ListedFile], left_out: list[str]) -> Generator[Fr
     Raises CameraError if no file can be read.
     """
     begin, first_index = 0.0, 0
-    for file in files:
+    sizes = [size_of(file) for file in files]
+    total, read = max(1, sum(sizes)), 0
+    for file, size in zip(files, sizes, strict=True):
         problem, end, index = file.problem, begin, first_index - 1
         try:
             if not problem:
-                for frame in _image_frames(file.path) if file.is_image else _video_frames(file.path):
+                for frame, share in _image_frames(file.path) if file.is_image else _video_frames(file.path):
                     end = begin + frame.time + (IMAGE_INTERVAL_SECONDS if file.is_image else VIDEO_INTERVAL_SECONDS)
                     index = first_index + frame.index
                     yield replace(
-                        frame, time=begin + frame.time, index=index, source_name=file.name, is_image=file.is_image
+                        frame,
+                        time=begin + frame.time,
+                        index=index,
+                        source_name=file.name,
+                        is_image=file.is_image,
+                        file=FilePosition(frame.time, frame.index, (read + size * share) / total),
                     )
         except EmotionEdgeError as error:
             if len(files) == 1:
                 raise
             problem = str(error).removeprefix(f"{display_name(file.path)}: ")
-        begin, first_index = end, index + 1
+        begin, first_index, read = end, index + 1, read + size
         if problem:
             left_out.append(file.name)
             _log.warning("edge: %s: left out (%s)", file.name, problem)
     if len(left_out) == len(files):
         raise CameraError(f"none of {len(files)} files can be read, see the reasons above")
+
+
+def size_of(file: ListedFile) -> int:
+    """Return the bytes of `file` that are to be read; 0: it is left out."""
+    try:
+        return 0 if file.problem else file.path.stat().st_size
+    except OSError:
+        return 0
 
 
 def is_text(path: Path) -> bool:
@@ -104,7 +119,8 @@ def is_text(path: Path) -> bool:
         raise CameraError(f"{display_name(path)}: cannot be read ({error.strerror})") from error
 
 
-def _image_frames(path: Path) -> Generator[Frame, None, None]:
+def _image_frames(path: Path) -> Generator[tuple[Frame, float], None, None]:
+    """Yield the image at `path`, and the share of the file that has been read, 0 to 1."""
     try:
         color = decode_image(read_at_most(path, MAX_IMAGE_FILE_BYTES))
     except OSError as error:
@@ -113,10 +129,11 @@ def _image_frames(path: Path) -> Generator[Frame, None, None]:
         raise CameraError(
             f"{display_name(path)}: does not decode as an image ({error}); check that it is a complete image file"
         ) from error
-    yield _make_frame(color, 0.0, 0)
+    yield _make_frame(color, 0.0, 0), 1.0
 
 
-def _video_frames(path: Path) -> Generator[Frame, None, None]:
+def _video_frames(path: Path) -> Generator[tuple[Frame, float], None, None]:
+    """Yield the frames of the video at `path`, each with the share of the file that has been read, 0 to 1."""
     if is_text(path):  # FFmpeg would render it as a video of letters
         raise CameraError(f"{display_name(path)}: a text file; name a video, an image or a folder of images")
     capture = cv2.VideoCapture(native_name(path))
@@ -140,7 +157,8 @@ def _video_frames(path: Path) -> Generator[Frame, None, None]:
                 now = last_time + (failed + 1) / fps
             index += max(failed, round((now - last_time) * fps) - 1) + 1 if failed else 1
             last_time, failed = now, 0
-            yield _make_frame(color.astype(np.uint8, copy=False), now, index)
+            share = min(1.0, (index + 1) / frame_count) if frame_count > 0 else 0.0
+            yield _make_frame(color.astype(np.uint8, copy=False), now, index), share
         if index < 0:
             raise CameraError(f"{display_name(path)}: no frame could be decoded ({explain_undecodable(path)})")
     finally:

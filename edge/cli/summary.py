@@ -14,11 +14,11 @@ from edge.cli.common import Debug, show
 
 def summary(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder of the daily logs, as in the sink csv:FOLDER.")
+        Path, typer.Argument(metavar="FOLDER", help="Folder of the daily logs, as in the sink daylog:FOLDER.")
     ],
     day: Annotated[
         str | None,
-        typer.Option("--date", metavar="YYYY-MM-DD", help="Day to summarize.", show_default="the last daily logged"),
+        typer.Option("--date", metavar="YYYY-MM-DD", help="Day to summarize.", show_default="the last day logged"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; times are in seconds.")] = False,
     plot: Annotated[
@@ -26,7 +26,7 @@ def summary(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Summarize a day that the sink csv has logged.
+    """Summarize a day that the sink daylog has logged.
 
     Shows the number of faces, how long each emotion lasted, and the emotions by hour.
     """

@@ -78,8 +78,9 @@ class RunSettings:
     sinks: tuple[str, ...] = field(
         default=DEFAULT_SINKS,
         metadata=_spec(
-            "Where to send results: console, jsonl or jsonl:FILE, csv:FOLDER, window, mqtt:HOST, web, video:FILE "
-            "(.mp4, .avi, .webm, .png, .jpg), or the path of a Python file with a class Sink. Details: docs/sinks.md.",
+            "Where to send results: console, jsonl or jsonl:FILE, csv:FILE.csv, daylog:FOLDER, window, mqtt:HOST, web, "
+            "video:FILE (.mp4, .avi, .webm, .png, .jpg), or the path of a Python file with a class Sink. Details: "
+            "docs/sinks.md.",
             "SINK",
             reason="Of these only video stores images of faces; window shows them, and web does with web:image. The "
             "console of a service is the journal.",
@@ -226,8 +227,8 @@ class RunSettings:
         default=False,
         metadata=_spec(
             "Let sinks replace files that this run did not write.",
-            reason="Without it, video ends with an error if its file exists, and jsonl:FILE goes on in its own file. A "
-            "file that is read is never replaced.",
+            reason="Without it, video ends with an error if its file exists; jsonl:FILE and csv:FILE.csv continue their "
+            "own. A file that is read is never replaced.",
         ),
     )
     reconnect: bool = field(

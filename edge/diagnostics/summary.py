@@ -1,4 +1,4 @@
-"""The summary of a day that the sink csv has logged (edge/sinks/daily_log.py), as values and as JSON.
+"""The summary of a day that the sink daylog has logged (edge/sinks/daily_log.py), as values and as JSON.
 
 summary_text.py shows it on a terminal, summary_plot.py draws it.
 """
@@ -96,7 +96,7 @@ def _select_day(folder: Path, requested: str | None) -> date:
     except ValueError:
         raise UsageError(f"--date is {requested!r}, expected a date such as {EXAMPLE_DAY}") from None
     if not folder.is_dir():
-        raise SourceNotFoundError(f"{folder}: no such folder; name the one that the run's sink csv:FOLDER writes to")
+        raise SourceNotFoundError(f"{folder}: no such folder; name the one that the run's sink daylog:FOLDER writes to")
     logged = daily_log.logged_days(folder)
     if not logged:
         example = daily_log.log_path(Path(), EXAMPLE_DAY).name

@@ -1,193 +1,135 @@
-"""Keeps a daily log, without images: `csv:FOLDER`, options `days=30` and `max-mb=20`. Only for a live camera.
+"""Writes a table with a row for each face and frame: `csv:FILE.csv`, for spreadsheets and data frames.
 
-There is one file for each day, emotions-2026-11-21.csv (edge/sinks/daily_log.py); `edge summary FOLDER` evaluates it. A
-segment is logged when a face changes its label or leaves, and is split every WRITE_INTERVAL_SECONDS: all lines of an
-interval are one write, followed by fsync. So a power failure costs the last interval, and an SD card gets at most one
-write in each, none while no face is present. Of more than `days` files the oldest are deleted, only files with this
-sink's names. When a day has reached `max-mb`, the rest of it is not logged. A face that is present all day takes 1 MB.
+    time,frame,file,track_id,x,y,width,height,label,confidence,calm,cross
+    12.4800,312,clip.mp4,1,214,96,120,120,calm,0.8731,0.8731,0.1269
 
-Durations come from the monotonic clock, dates from the wall clock when a line is written: a board without a
-battery-backed clock logs wrong dates until its clock is set, but always correct durations.
+docs/contract.md describes the columns; the last ones are the model's labels, in its order. Rows of a frame are one
+write of complete lines. A file that exists is continued if its header is the same, as the sink jsonl continues its own.
 """
 
 from __future__ import annotations
 
-import logging
+import csv
+import io
 import os
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
-from edge.sinks.active_faces import GONE_AFTER_SECONDS
 from edge.sinks.background_writer import BackgroundWriter
-from edge.sinks.daily_log import Segment, append, log_path, logged_days
-from edge.system.paths import expand_path
-from edge.types import FaceResult, FrameResult, RunInfo
+from edge.sinks.line_file import LineFormat, open_lines
+from edge.sinks.output_file import check_not_source
+from edge.system.paths import display_name, expand_path
+from edge.system.plain_text import escape, to_cell
+from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
-WRITE_INTERVAL_SECONDS = 10  # a divisor of 900, so that hours begin with an interval in each time zone
-MAX_FRAME_GAP_SECONDS = 15.0  # between two frames of a present face: a run may be as slow as a frame in 10 s
-DEFAULT_DAYS, DEFAULT_MAX_MB = 30, 20
-
-_log = logging.getLogger(__name__)
+COLUMNS = ("time", "frame", "file", "track_id", "x", "y", "width", "height", "label", "confidence")  # before the labels
 
 
-class Sample(NamedTuple):
-    """The faces of one frame: without the frame, whose image would stay in memory."""
+class FaceRows(NamedTuple):
+    """What the rows of a frame are made of: without the frame, whose image would stay in memory."""
 
-    time: float  # seconds, monotonic
+    time: float  # seconds since the beginning of the file; of a camera: on its clock
+    index: int
+    source_name: str
     faces: Sequence[FaceResult]
 
 
-@dataclass(eq=False, slots=True)
-class OpenSegment:
-    """A segment whose end is not known yet; times in seconds, monotonic."""
-
-    track_id: int
-    label: str | None
-    begin: float
-    end: float  # so far
-    frames: int = 0
-    confidence_sum: float = 0.0
-
-
-class SegmentTracker:
-    """Makes segments of samples. `finished` collects the segments that have ended; the caller removes them."""
-
-    def __init__(self) -> None:
-        self.finished: list[OpenSegment] = []
-        self._open: dict[int, OpenSegment] = {}  # by track id
-        self._last_time = float("-inf")  # of the last sample
-
-    def add(self, sample: Sample) -> None:
-        """Extend the segments of the faces in `sample`, and finish those of faces that are gone."""
-        present = {face.track_id for face in sample.faces}
-        for track_id, segment in list(self._open.items()):
-            # A face in two successive samples was present in between, even if the run is slow.
-            successive = track_id in present and segment.end == self._last_time
-            if sample.time - segment.end > (MAX_FRAME_GAP_SECONDS if successive else GONE_AFTER_SECONDS):
-                self._finish(self._open.pop(track_id))
-        for face in sample.faces:
-            current = self._open.get(face.track_id)
-            if current is not None:
-                current.end = sample.time
-            if current is None or current.label != face.label:
-                if current is not None:
-                    self._finish(current)
-                current = OpenSegment(face.track_id, face.label, sample.time, sample.time)
-                self._open[face.track_id] = current
-            current.frames += 1
-            current.confidence_sum += face.confidence
-        self._last_time = sample.time
-
-    def split(self) -> None:
-        """Finish all segments that have lasted, and continue each with a new one."""
-        for track_id, segment in self._open.items():
-            if segment.end > segment.begin:
-                self._finish(segment)
-                self._open[track_id] = OpenSegment(track_id, segment.label, segment.end, segment.end)
-
-    def finish_all(self) -> None:
-        """Finish all segments."""
-        for segment in self._open.values():
-            self._finish(segment)
-        self._open.clear()
-
-    def _finish(self, segment: OpenSegment) -> None:
-        if segment.frames:  # none: begun by a split, after which the face was gone
-            self.finished.append(segment)
-
-
 class Sink:
-    reopens = True  # what could not be written is kept until then
+    reopens = True
 
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
-        folder, options = parse("csv", argument, {"days": number(1, 36_500), "max-mb": number(1, 100_000)})
-        if not folder:
-            raise UsageError("sink csv: no folder found, expected csv:FOLDER, as csv:log")
-        self.output = self._folder = expand_path(folder)
-        self._days, self._max_mb = options.get("days", DEFAULT_DAYS), options.get("max-mb", DEFAULT_MAX_MB)
-        self._live = run.live
-        self._run_id = os.urandom(3).hex()  # after a reboot neither the process ID nor the time need to differ
-        self._segments = SegmentTracker()
-        self._interval = 0
-        self._today = self._full_day = date.min
-        self._writer: BackgroundWriter[Sample | None] = BackgroundWriter(
-            f"csv:{folder}", self._add, live=True, unit="frames"
-        )
+        if not argument.lower().endswith(".csv"):
+            raise UsageError(
+                f"sink csv: found {argument!r}, expected csv:FILE.csv; the daily log of a camera is daylog:FOLDER"
+            )
+        self.output = self._path = expand_path(argument)
+        self._name = f"csv:{display_name(self._path)}"
+        self._run = run
+        self._replaces = run.overwrite  # until the file was opened once
+        self._header = format_row((*COLUMNS, *(to_cell(escape(label)) for label in run.labels)))
+        self._writer = BackgroundWriter(self._name, self._write_rows, live=run.live, unit="frames")
+        self._file = -1
+
+    def disclose(self) -> Disclosure:
+        rows = "a row for each face and frame: time, box, label, probabilities, and the name of the source file"
+        return Disclosure(kept=(f"in {display_name(self._path)}, until you delete it: {rows}",))
 
     def __enter__(self) -> Self:
-        if not self._live:
-            raise UsageError("sink csv: the daily log is for a live camera; for files use jsonl:FILE")
+        check_not_source("csv", self._path, self._run)
+        header = self._header.rstrip(b"\n")
+        line_format = LineFormat(header.__eq__, self._is_row, header.startswith)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open_lines(self._name, self._path, line_format, replace=self._replaces)
+            self._replaces = False
+            if not os.fstat(self._file).st_size:
+                self._append(self._header)
         except OSError as error:
-            raise SinkError(f"csv:{self._folder}: cannot be created ({error.strerror})") from error
-        if not os.access(self._folder, os.W_OK | os.X_OK):
-            raise SinkError(f"csv:{self._folder}: cannot be written, check its owner and mode")
-        self._interval, self._today = 0, date.min  # the first sample writes, so that errors show at once
+            raise SinkError(f"{self._name}: cannot be opened ({error.strerror})") from error
         self._writer.__enter__()
         return self
 
     def write(self, result: FrameResult) -> None:
-        self._writer.put(Sample(result.frame.captured_at, result.faces))
+        frame = result.frame
+        if result.faces:
+            time, index = (frame.file.time, frame.file.index) if frame.file else (frame.time, frame.index)
+            self._writer.put(FaceRows(time, index, frame.source_name, result.faces))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(Exception):  # the writer raises it again below
-            self._writer.put(None)
-        self._writer.__exit__(kind, error, trace)
-
-    def _add(self, sample: Sample | None) -> None:
-        """Add `sample`, and write when an interval is over; None: the end of the run."""
-        if sample is None:
-            self._segments.finish_all()
-            self._save()
-            return
-        interval = int(time.time() // WRITE_INTERVAL_SECONDS)
-        self._segments.add(sample)
-        if interval != self._interval:
-            # After the sample, so that what continues begins in the new interval, and with it in the new hour and day.
-            self._segments.split()
-            self._interval = interval
-            self._save()
-
-    def _save(self) -> None:
-        """Write the finished segments, each to the file of its day, and begin the file of a new day."""
-        now, zero = time.time(), time.time() - time.monotonic()
-        today = datetime.fromtimestamp(now).astimezone().date()
-        finished = self._segments.finished
-        dated = [(datetime.fromtimestamp(zero + segment.begin).astimezone(), segment) for segment in finished]
-        is_new_day = today != self._today
-        for day in sorted({begin.date() for begin, _ in dated} | ({today} if is_new_day else set())):
-            self._append(day, [(begin, segment) for begin, segment in dated if begin.date() == day])
-            self._segments.finished = [segment for begin, segment in dated if begin.date() > day]
-        if is_new_day:
-            self._today = today
-            # Counted, not by age: the clock may be wrong by years.
-            for day in logged_days(self._folder)[: -self._days]:
-                if day != today:
-                    log_path(self._folder, day).unlink(missing_ok=True)
-
-    def _append(self, day: date, dated: list[tuple[datetime, OpenSegment]]) -> None:
-        path = log_path(self._folder, day)
-        segments = [
-            Segment(
-                begin, each.end - each.begin, self._run_id, each.track_id, each.label, each.confidence_sum / each.frames
-            )
-            for begin, each in dated
-        ]
         try:
-            if not (path.exists() and path.stat().st_size >= self._max_mb * 1e6):
-                append(path, segments)
-            elif day != self._full_day:
-                self._full_day = day
-                _log.warning("edge: csv:%s: %d MB, the rest of the day is not logged; see max-mb=", path, self._max_mb)
+            self._writer.__exit__(kind, error, trace)
+        finally:
+            if not self._writer.stuck:  # else the rest of its rows would go to the next file with this descriptor
+                os.close(self._file)
+
+    def _write_rows(self, rows: FaceRows) -> None:
+        self._append(b"".join(format_row(cells) for cells in make_cells(rows, self._run.labels)))
+
+    def _append(self, content: bytes) -> None:
+        """Append `content`, all or nothing. Raises SinkError."""
+        written = 0
+        try:
+            while written < len(content):
+                written += os.write(self._file, content[written:])
         except OSError as error:
-            raise SinkError(f"csv:{path}: cannot be written ({error.strerror})") from error
+            if written:  # the disk became full within a row
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise SinkError(f"{self._name}: cannot be written ({error.strerror})") from error
+
+    def _is_row(self, line: bytes) -> bool:
+        """Return whether `line` is a row of this table: not the beginning of one, either."""
+        try:
+            (cells,) = csv.reader([line.decode()], strict=True)
+            numbers = [float(cell) for cell in (*cells[:2], *cells[3:8], *cells[9:])]
+        except (ValueError, csv.Error):
+            return False
+        # Rows end with four decimals: a shorter number is cut off.
+        is_whole = len(line.rpartition(b".")[2]) == len("0000")
+        return len(numbers) == len(COLUMNS) + len(self._run.labels) - 2 and is_whole
+
+
+def make_cells(rows: FaceRows, labels: Sequence[str]) -> Iterable[tuple[object, ...]]:
+    """Yield the cells of each face. A text that programs for spreadsheets would take for a formula gets a quote."""
+    for face in rows.faces:
+        box = face.box
+        yield (
+            f"{rows.time:.4f}",
+            rows.index,
+            to_cell(rows.source_name),
+            face.track_id,
+            *(box.x, box.y, box.width, box.height),
+            to_cell(escape(face.label or "")),
+            f"{face.confidence:.4f}",
+            *(f"{face.probabilities[label]:.4f}" for label in labels),
+        )
+
+
+def format_row(cells: Iterable[object]) -> bytes:
+    """Return a line of a CSV file in UTF-8, with its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()

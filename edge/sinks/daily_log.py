@@ -1,4 +1,4 @@
-"""The daily log: one CSV file for each day, which sink csv writes and `edge summary` reads.
+"""The daily log: one CSV file for each day, which sink daylog writes and `edge summary` reads.
 
     begin,seconds,run,track_id,label,confidence
     2026-11-21T14:03:20.021+01:00,9.967,5f21c0,3,calm,0.873

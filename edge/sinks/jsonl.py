@@ -21,15 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from edge.errors import SinkError, UsageError
+from edge.errors import SinkError
 from edge.sinks import serialize
 from edge.sinks.background_writer import BackgroundWriter
+from edge.sinks.line_file import LineFormat, open_lines
 from edge.sinks.output_file import check_not_source
 from edge.system.paths import display_name, expand_path
 from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
-JSONL_FILE_MODE = 0o666  # less the umask, as of any file
-MAX_LINE_BYTES = 10_000_000  # a face takes 400
 PIPE_BYTES = select.PIPE_BUF  # that a pipe takes without waiting when it is ready
 STOP_CHECK_SECONDS = 0.05  # between two looks whether the run is to end, while a FIFO has no reader or is full
 _LINE_BEGIN = re.compile(rb'\{"time": [-+.\de]+, "frame": \d+, "(source_name|faces)": ')
@@ -68,7 +67,11 @@ class Sink:
             check_not_source("jsonl", self._path, self._run)
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._open_fifo(self._path) if self._path.is_fifo() else self._open_file(self._path)
+                if self._path.is_fifo():
+                    self._file = self._open_fifo(self._path)
+                else:
+                    self._file = open_lines(self._name, self._path, LINE_FORMAT, replace=self._replaces)
+                    self._replaces = False
             except OSError as error:
                 if isinstance(error, SinkError):
                     raise
@@ -87,27 +90,6 @@ class Sink:
         finally:
             if not self._writer.stuck:  # else the rest of its line would go to the next file with this descriptor
                 os.close(self._file)
-
-    def _open_file(self, path: Path) -> int:
-        """Return a descriptor at the end of the file at `path`, which holds only complete lines of this sink."""
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        if not path.exists() or path.is_file():
-            file = os.open(path, flags | os.O_NONBLOCK, JSONL_FILE_MODE)
-        else:
-            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            if self._replaces:
-                os.ftruncate(file, 0)
-            elif not complete_last_line(file):
-                raise UsageError(
-                    f"{self._name}: the file exists, and was not written by this sink; name another file, or replace "
-                    "it by --overwrite"
-                )
-        except BaseException:
-            os.close(file)
-            raise
-        self._replaces = False
-        return file
 
     def _open_fifo(self, path: Path) -> int:
         if self._run.live:  # opening a FIFO only for writing would block until a reader opens it
@@ -150,32 +132,12 @@ class Sink:
             raise SinkError(f"{self._name}: cannot be written ({error.strerror})") from error
 
 
-def complete_last_line(file: int) -> bool:
-    """Complete or remove a partial last line of `file`; return False, and change nothing, if it has other content.
-
-    Its first and its last complete line tell which content it has.
-    """
-    size = os.fstat(file).st_size
-    head = os.pread(file, MAX_LINE_BYTES, 0)
-    begin = max(0, size - MAX_LINE_BYTES)
-    *lines, rest = os.pread(file, MAX_LINE_BYTES, begin).split(b"\n")
-    if begin:
-        lines = lines[1:]  # the first one begins before what was read
-    if b"\n" not in head:
-        if size and not _LINE_BEGIN.match(head):
-            return False
-    elif not (lines and _is_line(head[: head.index(b"\n")]) and _is_line(lines[-1])):
-        return False
-    if rest and _is_line(rest):
-        os.write(file, b"\n")
-    elif rest:
-        os.ftruncate(file, size - len(rest))
-    return True
-
-
 def _is_line(line: bytes) -> bool:
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and {"time", "frame", "faces"} <= content.keys()
+
+
+LINE_FORMAT = LineFormat(_is_line, _is_line, lambda part: _LINE_BEGIN.match(part) is not None)

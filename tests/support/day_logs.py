@@ -1,4 +1,4 @@
-"""Daily logs of the sink csv, with known segments."""
+"""Daily logs of the sink daylog, with known segments."""
 
 from __future__ import annotations
 

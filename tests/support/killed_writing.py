@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from edge.sinks import csv, registry
+from edge.sinks import daylog, registry
 from edge.types import RunInfo
 from tests.support.fakes import face_result, frame_result
 
@@ -49,8 +49,8 @@ def write(spec: str, kill_at: int) -> int:
 
     write_all = os.write
     os.write = lambda file, content: write_all(file, bytes(content)[:PART_BYTES])
-    csv.WRITE_INTERVAL_SECONDS = 1e-9  # type: ignore[assignment] # each frame is written
-    live = spec.startswith("csv:")
+    daylog.WRITE_INTERVAL_SECONDS = 1e-9  # type: ignore[assignment] # each frame is written
+    live = spec.startswith("daylog:")
     threading.settrace(trace)
     sys.settrace(trace)
     try:

@@ -220,7 +220,9 @@ def test_sinks_of_different_files_and_of_one_device_are_opened(tmp_path):
         SinkGroup({"a": FileSink(tmp_path), "b": FileSink(tmp_path)}, live=False)
 
 
-@pytest.mark.parametrize("spec", ["jsonl:{}/a", "video:{}/a.png", "video:{}", "csv:{}", "csv:{},days=2"])
+@pytest.mark.parametrize(
+    "spec", ["jsonl:{}/a", "video:{}/a.png", "video:{}", "csv:{}/a.csv", "daylog:{}", "daylog:{},days=2"]
+)
 def test_each_sink_of_a_file_names_it(tmp_path, spec):
     sink: Any = registry.find(spec.format(tmp_path))(RunInfo(live=True))
     assert sink.output == Path(spec.format(tmp_path).partition(":")[2].partition(",")[0])

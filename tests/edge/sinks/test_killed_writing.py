@@ -84,7 +84,7 @@ def test_killed_json_lines_are_complete(killed):
 
 @pytest.mark.slow
 def test_killed_daily_logs_have_complete_lines(killed):
-    folders = killed("csv:log")
+    folders = killed("daylog:log")
     assert has_partial_line(killed_files(folders, "log/*.csv"))
     for folder in folders:
         (path,) = (folder / "log").iterdir()

@@ -134,7 +134,7 @@ def test_a_reader_that_exits_ends_a_live_run_without_a_message(sink, pipe, log):
     assert run.lines == []
 
 
-@pytest.mark.parametrize("spec", ["console", "jsonl", "csv:log", "video:out.avi", "video:out.webm"])
+@pytest.mark.parametrize("spec", ["console", "jsonl", "daylog:log", "video:out.avi", "video:out.webm"])
 def test_a_write_takes_less_than_a_fifth_of_a_millisecond(spec, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     seconds, pause = [], threading.Event()

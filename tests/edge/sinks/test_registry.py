@@ -51,7 +51,7 @@ def test_each_module_is_a_sink_or_a_support_module():
         assert has_sink == (name in registry.names()), f"{name}: a support module is missing in SUPPORT_MODULES"
 
 
-@pytest.mark.parametrize("spec", ["console", "csv:log", "jsonl:out.jsonl", "video:out.mp4"])
+@pytest.mark.parametrize("spec", ["console", "daylog:log", "jsonl:out.jsonl", "video:out.mp4"])
 def test_making_a_sink_opens_nothing(spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sink = registry.find(spec)(RunInfo())

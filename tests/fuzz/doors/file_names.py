@@ -84,7 +84,7 @@ def receive(content: bytes) -> None:
     problem = attempt(lambda: read(name))
     attempt(lambda: file_problem(expand_path(name)))
     files = listed(name)
-    for spec in (f"jsonl:{name}", f"video:{name}", f"video:{name}.png", f"csv:{name}"):
+    for spec in (f"jsonl:{name}", f"video:{name}", f"video:{name}.png", f"csv:{name}.csv", f"daylog:{name}"):
         if is_inside(spec.partition(":")[2], place):
             attempt(lambda spec=spec: write(spec, files))  # type: ignore[misc]
     for path, old in before.items():
@@ -124,7 +124,7 @@ def read(name: str) -> None:
 
 def write(spec: str, files: list[ListedFile]) -> None:
     """Write one result to the sink of `spec`, in a run over `files`."""
-    is_live = spec.startswith("csv:")
+    is_live = spec.startswith("daylog:")
     run = RunInfo(live=is_live, is_source=app.SourceFiles(files), stopped=lambda: True)
     with sinks.find(spec)(run) as sink:
         sink.write(frame_result(face_result(), source_name="" if is_live else "a.png"))
