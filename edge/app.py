@@ -90,9 +90,6 @@ FILE_CHECKS: dict[str, Callable[[RunSettings], object]] = {
 }
 
 
-def run(settings: RunSettings) -> Summary:
-    """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
-    from edge.capture.file import read_files
 def describe_privacy(path: Path) -> str:
     """Return what the settings in the file at `path` keep, send and show of people. Raises SettingsError if invalid."""
     from edge.config import toml_file
@@ -102,9 +99,13 @@ def describe_privacy(path: Path) -> str:
     return privacy.describe({spec: sink_registry.find(spec)(RunInfo()) for spec in settings.sinks})
 
 
+def run(settings: RunSettings) -> Summary:
+    """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
+    from edge.capture.file import read_files
     from edge.capture.frame_rate import FrameRateLimiter
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup
+    from edge.sinks.progress import ProgressBar, has_room
 
     files = _check(settings)
     sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
@@ -121,6 +122,7 @@ def describe_privacy(path: Path) -> str:
     sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
     rate_limits = settings.max_fps, (settings.idle_fps or None) if live else None
     notifier = _make_notifier(classifier, rate_limits)
+    progress = ProgressBar() if files and has_room(settings.sinks) else None
     with ExitStack() as stack:
         stack.callback(image_worker.close)
         ended = RunLimit(stack.enter_context(stop_signals), settings.duration)
@@ -132,7 +134,7 @@ def describe_privacy(path: Path) -> str:
         summary = run_loop(
             processor,
             stack.enter_context(frames),
-            [stack.enter_context(sinks), *([stack.enter_context(notifier)] if notifier else [])],
+            [stack.enter_context(sinks), *(stack.enter_context(each) for each in (notifier, progress) if each)],
             max_frames=settings.max_frames,
             max_seconds=settings.duration,
             limiter=FrameRateLimiter(*rate_limits),

@@ -65,6 +65,8 @@ class Sink:
         if self._is_terminal and now - self._status_time >= STATUS_INTERVAL_SECONDS:
             self._status_time = now
             words = [f"{result.stats.fps:3.0f} fps"]
+            if result.frame.file is not None:
+                words.append(f"{result.frame.file.share:.0%} read")
             for face in sorted(result.faces, key=lambda face: face.track_id):  # each keeps its position
                 filled = round(face.confidence * BAR_CHARACTERS)
                 bar = "█" * filled + "░" * (BAR_CHARACTERS - filled)
