@@ -222,6 +222,11 @@ def test_table_of_faces(run_folder):
     assert all(re.fullmatch(probability["pattern"], row[label]) for row in rows for label in card.labels)
 
 
+def test_summary_of_a_file(run_folder):
+    for name in ("faces.csv", "lines.jsonl"):
+        check("edge_summary_file.json", json.loads(edge("summary", run_folder / name, "--json")))
+
+
 def test_day_log(run_folder):
     (path,) = (run_folder / "log").iterdir()
     assert re.fullmatch(r"emotions-\d{4}-\d{2}-\d{2}\.csv", path.name)

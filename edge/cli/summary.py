@@ -13,8 +13,12 @@ from edge.cli.common import Debug, show
 
 
 def summary(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder of the daily logs, as in the sink daylog:FOLDER.")
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="Folder of the daily logs, as in the sink daylog:FOLDER, or a file of csv:FILE.csv or jsonl:FILE.",
+        ),
     ],
     day: Annotated[
         str | None,
@@ -22,24 +26,61 @@ def summary(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; times are in seconds.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also plot the emotions by hour into this .svg file.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also plot the emotions: of a day by hour (.svg), of a file over the time of each film (.svg, .png).",
+        ),
+    ] = None,
+    thumbnails: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="VIDEO", help="Put images of this video, which was recorded, into the plot: it then shows faces."
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Summarize a day that the sink daylog has logged.
+    """Summarize a day that the sink daylog has logged, or a file of the sink csv or jsonl.
 
-    Shows the number of faces, how long each emotion lasted, and the emotions by hour.
+    Shows the number of faces and the emotions: of a day how long each lasted, by hour; of a file their means, by film.
     """
+    if not path.is_dir():
+        if day:
+            raise typer.BadParameter("--date is for a folder of daily logs")
+        summarize_file(path, as_json, plot, thumbnails)
+        return
+    if thumbnails:
+        raise typer.BadParameter("--thumbnails is for a file of the sink csv or jsonl")
     from edge.diagnostics import summary_plot, summary_text
     from edge.diagnostics.summary import read, to_dict
     from edge.system.atomic_file import atomic_write
 
     if plot:
         summary_plot.check_plot(plot)
-    result = read(folder, day)
+    result = read(path, day)
     if as_json:
         typer.echo(json.dumps(to_dict(result), indent=1, ensure_ascii=False))
     else:
         show(summary_text.text(result, min(max(shutil.get_terminal_size().columns, 72), 100)))
     if plot:
         atomic_write(plot, summary_plot.svg(result).encode())
+
+
+def summarize_file(path: Path, as_json: bool, plot: Path | None, video: Path | None) -> None:
+    """Print the summary of a file of the sink csv or jsonl, and write its plot, with images of `video`."""
+    from edge.diagnostics import recording, recording_plot
+    from edge.system.atomic_file import atomic_write
+
+    if plot:
+        recording_plot.check_plot(plot)
+    elif video:
+        raise typer.BadParameter("--thumbnails needs --plot FILE")
+    found = recording.read(path)
+    thumbnails = {}
+    if video:
+        film = recording_plot.find_film(found, video)
+        thumbnails = {film.name: recording_plot.read_thumbnails(video, film)}
+    show_text = json.dumps(recording.to_dict(found), indent=1, ensure_ascii=False) if as_json else recording.text(found)
+    show(show_text)
+    if plot:
+        atomic_write(plot, recording_plot.content(found, plot.suffix.lower(), thumbnails))

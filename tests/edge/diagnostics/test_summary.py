@@ -42,7 +42,7 @@ def test_damaged_lines_are_numbered_and_the_others_counted(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("none",), 2, "none: no such folder"),
+        (("none",), 2, "none: no such file or folder"),
         (("empty",), 2, "emotions-2026-11-21.csv"),
         (("log", "--date", "2026-11-30"), 2, "no log of 2026-11-30"),
         (("log", "--date", "yesterday"), 2, "--date is 'yesterday'"),
