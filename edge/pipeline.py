@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -180,29 +180,44 @@ def run(
         limiter: limits the frame rate; None: as fast as frames arrive.
         stopped: called before each frame; True ends the run.
     """
-    summary, rate = Summary(), FrameRateCounter()
+    summary = Summary()
     started = time.perf_counter()
-    next_index = skipped = 0
-    while not (stopped() or summary.stats.frames == max_frames):
-        requested = time.perf_counter()
-        if max_seconds is not None and requested - started >= max_seconds:
-            break
-        if limiter is not None:
-            limiter.wait(stopped)
-        frame = next(frames, None)
-        if frame is None:
-            break
-        result = processor.process(frame, time.perf_counter() - requested - frame.convert_seconds)
-        skipped += frame.index - next_index
-        next_index = frame.index + 1
-        fps = rate.add(time.perf_counter())
-        stats = replace(result.stats, frames=summary.stats.frames + 1, skipped=skipped, fps=fps)
-        result = FrameResult(frame, result.faces, result.timings, stats)
+
+    def ended() -> bool:
+        is_late = max_seconds is not None and time.perf_counter() - started >= max_seconds
+        return stopped() or summary.stats.frames == max_frames or is_late
+
+    for result in process_frames(processor, frames, limiter=limiter, stopped=ended):
         processed = time.perf_counter()
         for sink in sinks:
             sink.write(result)
         summary.add(result, time.perf_counter() - processed)
-        if limiter is not None:
-            limiter.report(faces=bool(result.faces))
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def process_frames(
+    processor: FrameProcessor,
+    frames: Iterator[Frame],
+    *,
+    limiter: FrameRateLimiter | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[FrameResult, None, None]:
+    """Yield the result of each of `frames`, with the counters of the run; arguments as of `run`."""
+    rate = FrameRateCounter()
+    count = next_index = skipped = 0
+    while not stopped():
+        requested = time.perf_counter()
+        if limiter is not None:
+            limiter.wait(stopped)
+        frame = next(frames, None)
+        if frame is None:
+            return
+        result = processor.process(frame, time.perf_counter() - requested - frame.convert_seconds)
+        count += 1
+        skipped += frame.index - next_index
+        next_index = frame.index + 1
+        stats = replace(result.stats, frames=count, skipped=skipped, fps=rate.add(time.perf_counter()))
+        yield FrameResult(frame, result.faces, result.timings, stats)
+        if limiter is not None:
+            limiter.report(faces=bool(result.faces))
