@@ -16,9 +16,12 @@ QUOTED_CHARACTERS = 60  # of a path that is too long
 def expand_path(text: str | Path) -> Path:
     """Return the path that a user wrote, with `~` expanded if it names a home folder.
 
-    A name such as `~tmp.jpg`, which begins with `~` but names no user, is left as it is. Raises UsageError for a zero
-    byte, which no path can hold, and for one that is longer than the system's limits.
+    A name such as `~tmp.jpg`, which begins with `~` but names no user, is left as it is. Raises UsageError for an empty
+    text, such as an unset variable of a shell, which would be the current folder; for a zero byte, which no path can
+    hold; and for one that is longer than the system's limits.
     """
+    if not str(text):
+        raise UsageError("a path is empty; name the current folder '.'")
     if "\0" in str(text):
         raise UsageError(f"{text!r} holds a zero byte, expected a path")
     parts = PurePath(text).parts

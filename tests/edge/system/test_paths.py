@@ -18,6 +18,11 @@ def test_a_name_that_begins_with_a_tilde_is_kept():
     assert expand_path("~tmp.jpg") == Path("~tmp.jpg")
 
 
+def test_an_empty_path_is_refused_not_the_current_folder():
+    with pytest.raises(UsageError, match="a path is empty"):
+        expand_path("")
+
+
 def test_a_zero_byte_is_refused():
     with pytest.raises(UsageError, match="zero byte"):
         expand_path("a\0.jpg")
