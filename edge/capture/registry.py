@@ -1,6 +1,7 @@
 """Finds cameras by name. Each module of this folder that is not in SUPPORT_MODULES is a camera, imported when used.
 
-To add a camera, add a file with these functions; `argument` is what follows the camera's name and a colon:
+To add a camera, add a file with these functions; `argument` is what follows the camera's name and a colon; of a network
+camera it is the whole address:
 
     frames(argument: str) -> Generator[Frame]   opens the source at the first frame and closes it in its own `finally`;
                                                 may raise UsageError or SourceNotFoundError at once; a live camera may
@@ -21,12 +22,16 @@ from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
+from edge.capture import stream_url
 from edge.capture.encoded_frame import EncodedFrame, FrameDecoder
 from edge.errors import UnknownNameError
 from edge.system.paths import expand_path
 from edge.types import Frame
 
-SUPPORT_MODULES = ("encoded_frame", "file_list", "frame_rate", "latest_frame", "reconnecting", "registry", "v4l2")
+SUPPORT_MODULES = (
+    *("encoded_frame", "ffmpeg", "file_jobs", "file_list", "frame_rate", "jpeg", "latest_frame", "multipart", "reconnecting"),
+    *("registry", "stream_url", "v4l2"),
+)
 DETECTION_ORDER = ("picamera", "usb")  # a camera module is preferred to a USB camera
 
 
@@ -37,15 +42,22 @@ def names() -> list[str]:
 
 
 def parse(source: str) -> tuple[str, str]:
-    """Return camera name and argument of `source`: `usb:0`, `/dev/video0`, `synthetic:fast`, or a path (camera `file`).
+    """Return camera name and argument of `source`: `usb:0`, `/dev/video0`, `synthetic:fast`, `rtsp://HOST/PATH`, or a
+    path (camera `file`).
 
-    Raises UnknownNameError, listing the cameras, for a word that is neither a camera nor looks like a path.
+    Raises UnknownNameError, listing the cameras, for a word that is neither a camera nor looks like a path; UsageError
+    for an address that is not valid, or contains a password.
     """
+    if stream_url.is_address(source):
+        return stream_url.parse(source).scheme.removesuffix("s"), source
     name, _, argument = source.partition(":")
     if name in names():
         return name, argument
-    if re.fullmatch(r"/dev/video\d+", source):
-        return "usb", source
+    if source.startswith("/dev/") and not source.startswith("/dev/shm/"):  # noqa: S108 (the one folder for files there)
+        path = Path(source)
+        # One that is absent may be plugged in later: udev gives it the name that it was told.
+        if path.is_char_device() or not (path.exists() or re.search(r"[*?\[]", source)):
+            return "usb", source
     if expand_path(source).exists() or re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
         return "file", source
     raise UnknownNameError(

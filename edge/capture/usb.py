@@ -1,6 +1,6 @@
 """A USB camera, or any other V4L2 device that captures video.
 
-Argument: its number (`0`), or its path (`/dev/video0`).
+Argument: its number (`0`), or its path (`/dev/video0`, `/dev/v4l/by-id/...`, or a name that udev has been told).
 
 The gray image is the luma that the camera sends; color is made only if a sink asks for it. OpenCV would convert each
 image to color, and that would be converted to gray: docs/runtime.md has what that costs.
@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 
 from edge.capture import v4l2
 from edge.capture.encoded_frame import EncodedFrame
-from edge.errors import CameraError, ImageError, UsageError
-from edge.system.image_header import read_header
+from edge.capture.jpeg import decode_jpeg
+from edge.errors import CameraError, UsageError
 
 # Every USB camera has this size. A larger one only costs time: the model gets at most 48 x 48 pixels of a face.
 IMAGE_WIDTH_PIXELS, IMAGE_HEIGHT_PIXELS = 640, 480
 # Motion JPEG lets a USB 2 camera send 30 frames per second. By default OpenCV uses BGR, which its version 4.11 returns
 # as one flat row.
 PREFERRED_FORMATS = ("MJPG", "YUYV")
-JPEG_HEADER_BYTES = 4096  # in which the size of a JPEG image is stated: a camera adds no thumbnail
 # YUYV's luma is 16 (black) to 235 (white), ITU-R BT.601. Stretched to 0 to 255 it is what OpenCV's conversion to color
 # and then to gray gives, within one gray level, but where a saturated color exceeds the range.
 BLACK, WHITE = 16, 235
@@ -128,9 +127,10 @@ def make_decoders(
             yuyv = image.reshape(sent.height, sent.width, 2)
             return partial(_full_range_luma, yuyv), cache(partial(_convert, yuyv, cv2.COLOR_YUV2BGR_YUYV))
         if sent.name == "MJPG" and image.size == max(image.shape):  # one row of bytes
+            size = sent.width, sent.height
             return (
-                partial(_decode_jpeg, image.ravel(), sent, cv2.IMREAD_GRAYSCALE),
-                cache(partial(_decode_jpeg, image.ravel(), sent, cv2.IMREAD_COLOR)),
+                partial(decode_jpeg, image.ravel(), cv2.IMREAD_GRAYSCALE, size),
+                cache(partial(decode_jpeg, image.ravel(), cv2.IMREAD_COLOR, size)),
             )
     raise CameraError(
         f"{path}: the camera sends {sent.name} images that OpenCV delivers as an array {image.shape} of {image.dtype}; "
@@ -147,20 +147,3 @@ def _full_range_luma(yuyv: Image) -> Image:
     luma = pairs.astype(np.uint8)  # the lower bytes: a tenth of the instructions of cv2.extractChannel
     contrast = 255 / (WHITE - BLACK)
     return cv2.addWeighted(luma, contrast, luma, 0, -BLACK * contrast).astype(np.uint8, copy=False)
-
-
-def _decode_jpeg(content: Image, sent: SentFormat, mode: int) -> Image:
-    """Return the image in `content`, the bytes of a JPEG file. Raises ImageError if it is damaged."""
-    header = read_header(content[:JPEG_HEADER_BYTES].tobytes())
-    if (header.width, header.height) != (sent.width, sent.height):
-        size = f"{header.width} x {header.height} pixels"
-        raise ImageError(f"an image of {size}, expected {sent.width} x {sent.height}")
-    if header.buffer_bytes:
-        raise ImageError("a progressive JPEG image, which no camera sends: it may take seconds")
-    try:
-        decoded = cv2.imdecode(content, mode)
-    except cv2.error:  # a limit of OpenCV
-        decoded = None
-    if decoded is None:
-        raise ImageError("the JPEG image is damaged: it cannot be decoded")
-    return decoded.astype(np.uint8, copy=False)

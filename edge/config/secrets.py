@@ -1,4 +1,4 @@
-"""Passwords and tokens of sinks, from a file, the environment, or systemd.
+"""Passwords and tokens of sinks and cameras, from a file, the environment, or systemd.
 
 They are not accepted on the command line, because every user of the machine can read it.
 """
@@ -22,12 +22,12 @@ class Secret(NamedTuple):
 
 
 def load_secret(
-    sink: str, path: Path | None, variable: str, credential: str, environment: Mapping[str, str] = os.environ
+    owner: str, path: Path | None, variable: str, credential: str, environment: Mapping[str, str] = os.environ
 ) -> Secret | None:
     """Return the first secret of: the file at `path`, the environment variable, the systemd credential; None if none.
 
     Args:
-        sink: name of the sink, for messages.
+        owner: name of the sink, or camera, for messages.
         path: a file that the user named.
         variable: name in `environment`.
         credential: file name in $CREDENTIALS_DIRECTORY, see LoadCredential= in systemd.exec(5).
@@ -45,4 +45,20 @@ def load_secret(
         return Secret(read_at_most(path, MAX_SECRET_BYTES).decode(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise SettingsError(f"{sink}: {path}: cannot be read ({reason})") from error
+        raise SettingsError(f"{owner}: {path}: cannot be read ({reason})") from error
+
+
+def load_line(
+    owner: str, path: Path | None, variable: str, credential: str, max_bytes: int, environment: Mapping[str, str]
+) -> str | None:
+    """Return the secret that `load_secret` finds, which must be one line, without its line break.
+
+    Raises SettingsError if it is empty, or has more lines or more than `max_bytes` bytes.
+    """
+    secret = load_secret(owner, path, variable, credential, environment)
+    if secret is None:
+        return None
+    text = secret.text.removesuffix("\n").removesuffix("\r")
+    if not text or "\n" in text or len(text.encode()) > max_bytes:
+        raise SettingsError(f"{owner}: {secret.origin}: expected one line that is not empty")
+    return text

@@ -67,10 +67,10 @@ class RunSettings:
     source: str | None = field(
         default=None,
         metadata=_spec(
-            "Camera or files: picamera, usb:0, /dev/video0, synthetic, or the path of a video, an image, a folder or a "
-            "pattern of images.",
+            "Camera or files: picamera, usb:0, /dev/video0, rtsp://HOST/PATH, http://HOST/PATH, synthetic, or the path "
+            "of a video, an image, a folder or a pattern of images. Details: docs/sources.md.",
             "SOURCE",
-            reason="To select a USB camera independently of its port: usb:/dev/v4l/by-id/...",
+            reason="To select a USB camera independently of its port: /dev/v4l/by-id/...",
             unset="the first camera found, else synthetic; with reconnect, wait for a camera",
             example="usb:0",
         ),
@@ -223,12 +223,22 @@ class RunSettings:
             high=64,
         ),
     )
+    jobs: int = field(
+        default=1,
+        metadata=_spec(
+            "Processes that read several files at the same time.",
+            "COUNT",
+            reason="The results are the same, in the order of the files. Not for sinks that need images.",
+            low=1,
+            high=64,
+        ),
+    )
     overwrite: bool = field(
         default=False,
         metadata=_spec(
             "Let sinks replace files that this run did not write.",
-            reason="Without it, video ends with an error if its file exists; jsonl:FILE and csv:FILE.csv continue their "
-            "own. A file that is read is never replaced.",
+            reason="Without it, video ends with an error if its file exists; jsonl:FILE and csv:FILE.csv continue "
+            "their own. A file that is read is never replaced.",
         ),
     )
     reconnect: bool = field(

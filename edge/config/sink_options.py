@@ -9,7 +9,9 @@ from typing import Any
 from edge.errors import UsageError
 
 
-def parse(sink: str, argument: str, option_types: Mapping[str, Callable[[str], Any]]) -> tuple[str, dict[str, Any]]:
+def parse(
+    sink: str, argument: str, option_types: Mapping[str, Callable[[str], Any]], *, kind: str = "sink"
+) -> tuple[str, dict[str, Any]]:
     """Return what precedes the first comma of `argument`, and the given options, name -> value.
 
     If the argument begins with an option, such as `port=1`, the first part is empty. A file name that comes first
@@ -20,6 +22,7 @@ def parse(sink: str, argument: str, option_types: Mapping[str, Callable[[str], A
         argument: what follows the sink's name and colon.
         option_types: name of an option -> converts its text to its value, and raises ValueError with a message that
             continues "expected ..."; `bool` marks a flag, which has no value.
+        kind: what `sink` is, for messages: a camera has such options, too.
 
     Raises UsageError if an option is unknown, repeated, or has a wrong value.
     """
@@ -32,10 +35,10 @@ def parse(sink: str, argument: str, option_types: Mapping[str, Callable[[str], A
         if name not in option_types:
             near = difflib.get_close_matches(name, option_types, 1)
             hint = f"did you mean {near[0]}?" if near else f"options are {', '.join(option_types)}"
-            raise UsageError(f"sink {sink}: unknown option {name!r}; {hint}")
+            raise UsageError(f"{kind} {sink}: unknown option {name!r}; {hint}")
         if name in options:
-            raise UsageError(f"sink {sink}: option {name} is given twice")
-        options[name] = _convert(sink, name, text if equals else None, option_types[name])
+            raise UsageError(f"{kind} {sink}: option {name} is given twice")
+        options[name] = _convert(f"{kind} {sink}", name, text if equals else None, option_types[name])
     return first, options
 
 
@@ -54,15 +57,15 @@ def number(low: float, high: float, kind: type[int | float] = int) -> Callable[[
     return convert
 
 
-def _convert(sink: str, name: str, text: str | None, option_type: Callable[[str], Any]) -> Any:
+def _convert(owner: str, name: str, text: str | None, option_type: Callable[[str], Any]) -> Any:
     """Return the value of option `name`; `text` is None where no "=" follows the name."""
     if option_type is bool:
         if text is not None:
-            raise UsageError(f"sink {sink}: {name}={text} found, expected {name} without a value")
+            raise UsageError(f"{owner}: {name}={text} found, expected {name} without a value")
         return True
     if not text:
-        raise UsageError(f"sink {sink}: option {name} has no value, expected {name}=VALUE")
+        raise UsageError(f"{owner}: option {name} has no value, expected {name}=VALUE")
     try:
         return option_type(text)
     except ValueError as error:
-        raise UsageError(f"sink {sink}: {name} is {text!r}, expected {error}") from None
+        raise UsageError(f"{owner}: {name} is {text!r}, expected {error}") from None

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from edge.config.secrets import load_secret
+from edge.config.secrets import load_line
 from edge.errors import SettingsError
 from edge.sinks.mqtt.options import MqttOptions
 
@@ -80,13 +80,7 @@ def make_tls_context(options: MqttOptions) -> ssl.SSLContext | None:
 
 
 def _load_line(name: str, path: Path | None, environment: Mapping[str, str]) -> str | None:
-    secret = load_secret("mqtt", path, VARIABLE_PREFIX + name.upper(), CREDENTIAL_PREFIX + name, environment)
-    if secret is None:
-        return None
-    text = secret.text.removesuffix("\n").removesuffix("\r")
-    if not text or "\n" in text or len(text.encode()) > MAX_BYTES:
-        raise SettingsError(f"mqtt: {secret.origin}: expected one line that is not empty")
-    return text
+    return load_line("mqtt", path, VARIABLE_PREFIX + name.upper(), CREDENTIAL_PREFIX + name, MAX_BYTES, environment)
 
 
 def _reason(error: Exception) -> str:

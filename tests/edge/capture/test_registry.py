@@ -26,6 +26,8 @@ def test_each_file_is_a_camera_or_a_support_module():
         ("picamera:1", True),
         ("usb:0", True),
         ("/dev/video3", True),
+        ("rtsp://camera/live", True),
+        ("https://camera/video", True),
         ("synthetic", True),
         ("synthetic:faces=3,fps=10", True),
         ("synthetic:fast", False),
@@ -69,7 +71,14 @@ def test_only_paths_have_images(tmp_path):
         ("folder/", ("file", "folder/")),
         ("faces*", ("file", "faces*")),
         ("an image", ("file", "an image")),
-        ("/dev/video", ("file", "/dev/video")),
+        ("/dev/v4l/by-id/usb-046d_C270-video-index0", ("usb", "/dev/v4l/by-id/usb-046d_C270-video-index0")),
+        ("/dev/kiosk-camera", ("usb", "/dev/kiosk-camera")),  # a name of udev, not there before it is plugged in
+        ("/dev/shm/clip.mp4", ("file", "/dev/shm/clip.mp4")),
+        ("/dev/sh*/*.png", ("file", "/dev/sh*/*.png")),
+        ("rtsp://camera/live", ("rtsp", "rtsp://camera/live")),
+        ("RTSPS://camera/live#insecure", ("rtsp", "RTSPS://camera/live#insecure")),
+        ("http://camera/video", ("http", "http://camera/video")),
+        ("https://camera/video", ("http", "https://camera/video")),
     ],
 )
 def test_a_source_is_a_camera_with_its_argument_or_a_path(source, expected):

@@ -1,0 +1,52 @@
+"""What the cameras share whose video FFmpeg decodes, which OpenCV contains."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.capture.encoded_frame import EncodedFrame
+from edge.capture.stream_url import StreamUrl
+from edge.errors import CameraError
+
+_LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"  # FFmpeg's AV_LOG_QUIET
+
+
+def suppress_log() -> None:
+    """Keep FFmpeg and OpenCV from logging, for all of the process: their messages may contain an address with its
+    password.
+
+    OpenCV reads the variable once, when it opens the first video.
+    """
+    os.environ[_LOG_VARIABLE] = _LOG_QUIET
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def read_frames(capture: cv2.VideoCapture, url: StreamUrl) -> Generator[EncodedFrame, None, None]:
+    """Yield the frames of the open `capture` as they come, and release it at the end.
+
+    Raises CameraError when no more come.
+    """
+    start, index = time.monotonic(), 0
+    try:
+        while True:
+            success, image = capture.read()
+            if not success:
+                raise CameraError(f"{url}: the camera stopped delivering after {index} frames")
+            arrived = time.monotonic()
+            color = image.astype(np.uint8, copy=False)
+            # The gray image is made when the loop takes the frame.
+            yield EncodedFrame(partial(_to_gray, color), partial(np.asarray, color), arrived - start, index, arrived)
+            index += 1
+    finally:
+        capture.release()
+
+
+def _to_gray(color: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.cvtColor(color, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
