@@ -240,7 +240,10 @@ class MetricsHandler(BaseHandler):
 
     async def get(self) -> None:
         await self.context.health.refresh()
-        encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
+        try:
+            encode, content_type = choose_encoder(self.request.headers.get("Accept", ""))
+        except (TypeError, ValueError):  # prometheus-client compares versions that are no numbers
+            encode, content_type = choose_encoder("")
         self.set_header("Content-Type", content_type)
         self.write(encode(self.registry))
 

@@ -43,7 +43,7 @@ def seeds() -> list[bytes]:
         request("GET /healthz HTTP/1.1"),
         request("HEAD /healthz HTTP/1.0", "Connection: keep-alive"),
         request("GET /api/result HTTP/1.1", token)
-        + request("GET /metrics HTTP/1.1", token, "Accept: text/plain;q=0.5"),
+        + request("GET /metrics HTTP/1.1", token, "Accept: application/openmetrics-text;version=1.0.0;q=0.5"),
         request("GET /page/app.js HTTP/1.1", 'Cookie: emotion-edge="2|1:0|10:9|1:a|4:MA==|x"'),
         request("POST /login HTTP/1.1", form, body=f"token={TOKEN}".encode()),
         request("POST /login HTTP/1.1", "Content-Type: multipart/form-data; boundary=x", body=multipart),

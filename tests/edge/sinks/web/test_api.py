@@ -167,6 +167,13 @@ def test_metrics_are_in_openmetrics_if_asked_for(client):
     assert response.body.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["x", "1.x", "9" * 5000])
+def test_metrics_are_text_if_the_asked_version_is_no_number(client, version):
+    response = client.get("/metrics", Accept=f"application/openmetrics-text; version={version}")
+    assert response.status == 200
+    assert response.headers["Content-Type"].startswith("text/plain")
+
+
 def test_internal_error_is_one_line_and_the_server_goes_on(client, monkeypatch, caplog):
     monkeypatch.setattr(RunState, "timeline", None)
     assert client.get("/api/events").status == 500
