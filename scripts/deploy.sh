@@ -110,7 +110,13 @@ set_problem() {
 
 # last_error STATUS: what the last question that ended with this status has written to stderr.
 last_error() {
-    if [ "$1" = 124 ]; then echo "no answer within $answer_seconds s"; else tail -c 2000 "$work/error" | tr -d '\0\r' | tail -n 1; fi
+    local text
+    if [ "$1" = 124 ]; then
+        echo "no answer within $answer_seconds s"
+    else
+        text=$(tail -c 2000 "$work/error" | tr -d '\0\r' | tail -n 1)
+        echo "${text:-exit status $1 without a message}"
+    fi
 }
 
 # ask HOST COMMAND: print the beginning of its output, which may be without an end.
