@@ -139,7 +139,9 @@ def check_different(sinks: Mapping[str, Sink]) -> None:
         output: Path | None = getattr(sink, "output", None)
         if output is None:
             continue
-        identity: object = (type(sink), os.path.realpath(output))  # of a folder, and of a file that does not exist yet
+        path = Path(os.path.realpath(output))
+        is_new_file = path.suffix and not path.exists()  # a new path without suffix may become a folder
+        identity: object = path if is_new_file else (type(sink), path)
         with suppress(OSError):
             status = output.stat()
             if stat.S_ISREG(status.st_mode):

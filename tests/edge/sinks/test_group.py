@@ -220,6 +220,14 @@ def test_sinks_of_different_files_and_of_one_device_are_opened(tmp_path):
         SinkGroup({"a": FileSink(tmp_path), "b": FileSink(tmp_path)}, live=False)
 
 
+def test_sinks_of_two_kinds_that_write_one_new_file_are_refused(tmp_path):
+    (tmp_path / "link").symlink_to("new.csv")
+    for name in ("new.csv", "link"):
+        with pytest.raises(UsageError, match="sinks a and b write to the same place"):
+            SinkGroup({"a": FileSink(tmp_path / "new.csv"), "b": OtherFileSink(tmp_path / name)}, live=False)
+    SinkGroup({"a": FileSink(tmp_path / "folder"), "b": OtherFileSink(tmp_path / "folder")}, live=False)
+
+
 @pytest.mark.parametrize(
     "spec", ["jsonl:{}/a", "video:{}/a.png", "video:{}", "csv:{}/a.csv", "daylog:{}", "daylog:{},days=2"]
 )
