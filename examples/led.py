@@ -1,0 +1,29 @@
+"""Light an LED at pin 17 while somebody in front of the camera smiles.
+
+    python examples/led.py               the first camera found
+    python examples/led.py synthetic     try it without a camera
+
+On a Raspberry Pi: sudo apt install python3-gpiozero python3-lgpio. Elsewhere: GPIOZERO_PIN_FACTORY=mock.
+led_sink.py does the same as a sink of `edge run`, with options.
+"""
+
+import sys
+
+from gpiozero import LED
+
+from edge import analyze_video
+
+PIN, LABEL = 17, "happy"
+
+source = sys.argv[1] if len(sys.argv) > 1 else None
+led = LED(PIN)
+try:
+    for result in analyze_video(source):
+        smiles = any(face.label == LABEL for face in result.faces)
+        if smiles != led.is_lit:
+            led.value = smiles
+            print("on" if smiles else "off", flush=True)
+except KeyboardInterrupt:
+    pass
+finally:
+    led.close()

@@ -1,0 +1,36 @@
+"""Give a lamp the color of the emotion: reads the results of `edge run` at a broker, and sets a Zigbee lamp.
+
+    edge run --sink mqtt:nas.local,topic=home/kiosk1
+    python examples/mqtt_lamp.py nas.local 1883 home/kiosk1/state zigbee2mqtt/hallway/set
+
+The lamp's topic and payload are those of Zigbee2MQTT. pip install 'emotion-edge[mqtt]'.
+"""
+
+import json
+import sys
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+COLORS = {"happy": "#ffc000", "sad": "#2040ff", "angry": "#ff0000", "surprise": "#00ff80"}
+OTHER = "#ffe0c0"  # any other label, or an uncertain face
+
+host, port, state_topic, lamp_topic = sys.argv[1:]
+
+
+def connected(client: Client, *_: object) -> None:
+    client.subscribe(state_topic, qos=1)  # at each connection: a new session has no subscriptions
+
+
+def state_changed(client: Client, _: Any, message: MQTTMessage) -> None:
+    state = json.loads(message.payload)
+    command = {"state": "ON", "color": {"hex": COLORS.get(state["label"], OTHER)}, "transition": 1}
+    client.publish(lamp_topic, json.dumps(command if state["present"] else {"state": "OFF"}), qos=1)
+
+
+lamp = Client(CallbackAPIVersion.VERSION2)
+lamp.on_connect = connected
+lamp.on_message = state_changed
+lamp.connect(host, int(port))
+lamp.loop_forever()  # connects again by itself
