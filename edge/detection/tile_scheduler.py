@@ -86,7 +86,8 @@ class _TileState:
     tile: Tile
     cells: NDArray[np.float32]  # of the complete image, when the tile was last searched; at a tracked face older ones
     searched_at: float  # seconds
-    moved: Box | None  # the part of the tile around what moved last, until it was searched for tilted heads
+    unexplained: NDArray[np.bool_]  # of its cells, what moved last and was not yet searched for tilted heads
+    is_invalid: bool = False  # whether it is searched even without motion
     upright_searches: int = 0  # since the last turned one
     turned_searches: int = 0  # while the motion went on
 
@@ -114,6 +115,7 @@ class TileScheduler:
         self._shape: tuple[int, ...] = ()
         self._states: list[_TileState] = []  # of each tile
         self._cells = np.zeros((1, 1), np.float32)  # of the last frame
+        self._tracked_at = np.zeros((1, 1))  # seconds, of each cell: when a tracked face was last there
         self._now = 0.0  # seconds, of the last frame
         self._next = 0  # number of the next tile that comes due
         self._due = 0.0  # tiles that came due but were not yet returned, a fraction
@@ -134,20 +136,21 @@ class TileScheduler:
             tiles = self.all_tiles(gray.shape)
             # A film may have a cut every second: there, tilted heads are searched only where something moves.
             self._states = [
-                _TileState(tile, cells, now, tile.area if is_first and self._rolls else None) for tile in tiles
+                _TileState(tile, cells, now, np.full_like(cells[_cells_of(tile)], is_first, np.bool_)) for tile in tiles
             ]
+            self._tracked_at = np.full(cells.shape, -np.inf)
             return tiles, True
-        covered = np.zeros(cells.shape, np.bool_)
         for box in tracked:
-            covered[_covered_cells(box, TRACK_PADDING)] = True
+            self._tracked_at[_covered_cells(box, TRACK_PADDING)] = now
         due = self._next_due(now, FULL_SCAN_SECONDS_TRACKING if tracked else FULL_SCAN_SECONDS_IDLE)
-        return [tile for state in due for tile in self._select_searches(state, cells, covered, now)], False
+        return [tile for state in due for tile in self._select_searches(state, cells, now)], False
 
     def invalidate(self, box: Box) -> None:
         """Have the tiles at `box` searched again even without motion: a face was lost there."""
         for state in self._states:
             if box.iou(state.tile.area):
-                state.searched_at = -math.inf
+                state.is_invalid = True
+        self._tracked_at[_covered_cells(box, TRACK_PADDING)] = -np.inf  # what moves there now may be the same face
 
     def all_tiles(self, shape: tuple[int, ...]) -> list[Tile]:
         """Return all tiles of an image of `shape` (height, width)."""
@@ -155,36 +158,38 @@ class TileScheduler:
         min_face_size = self._min_face_size * max(1.0, width / SEARCH_WIDTH_PIXELS)
         return self._make_tiles(width, height, min_face_size)
 
-    def _select_searches(
-        self, state: _TileState, cells: NDArray[np.float32], covered: NDArray[np.bool_], now: float
-    ) -> list[Tile]:
+    def _select_searches(self, state: _TileState, cells: NDArray[np.float32], now: float) -> list[Tile]:
         """Return the searches of a tile that is due, if it needs any, and note them in `state`.
 
         After motion an upright search comes first; when the tile is due again, all turned ones. While the motion goes
-        on, one turned search, each roll in turn, comes after each UPRIGHT_SEARCHES.
+        on, one turned search, each roll in turn, comes after each UPRIGHT_SEARCHES. Where a tracked face was since the
+        last search, its leaving explains the motion: such places are not searched for tilted heads.
 
         Args:
             cells: means of all cells of the image.
-            covered: the cells at tracked faces.
         """
-        moved = _moved_area(state, cells, covered)
-        upright_due = moved is not None or now - state.searched_at >= MAX_TILE_AGE_SECONDS
-        if upright_due and state.moved is not None and state.upright_searches >= UPRIGHT_SEARCHES:
+        tracked_at = self._tracked_at[_cells_of(state.tile)]
+        moved = _moved_cells(state, cells) & (tracked_at < now)
+        upright_due = moved.any() or state.is_invalid or now - state.searched_at >= MAX_TILE_AGE_SECONDS
+        unexplained = moved & (tracked_at < state.searched_at)
+        if unexplained.any():
+            state.unexplained = unexplained
+        turned_due = bool(self._rolls) and state.unexplained.any()
+        if upright_due and turned_due and state.upright_searches >= UPRIGHT_SEARCHES:
             state.upright_searches, state.turned_searches = 0, state.turned_searches + 1
             roll = self._rolls[state.turned_searches % len(self._rolls)]
-            return [replace(state.tile, area=moved or state.moved, roll=roll)]
-        if state.moved is not None and not upright_due:
-            area, state.moved, state.upright_searches = state.moved, None, 0
-            return [replace(state.tile, area=area, roll=roll) for roll in self._rolls]
-        if not upright_due:
+            return [_part_around(state.tile, state.unexplained, roll)]
+        if upright_due:
+            state.upright_searches += 1
+            state.searched_at, state.is_invalid = now, False
+            # Behind a tracked face the cells stay: when it leaves, the room is compared with what it was before.
+            state.cells = np.where(self._tracked_at < now, cells, state.cells)
+            return [_part_around(state.tile, moved) if moved.any() else state.tile]
+        if not turned_due:
             return []
-        if self._rolls:
-            state.moved = moved or state.moved
-        state.upright_searches += 1
-        state.searched_at = now
-        # Behind a tracked face the cells stay: when it leaves, the room there is compared with what it was before.
-        state.cells = np.where(covered, state.cells, cells)
-        return [state.tile if moved is None else replace(state.tile, area=moved)]
+        searches = [_part_around(state.tile, state.unexplained, roll) for roll in self._rolls]
+        state.unexplained, state.upright_searches = np.zeros_like(state.unexplained), 0
+        return searches
 
     def _next_due(self, now: float, scan_seconds: float) -> list[_TileState]:
         """Return the tiles that are due when a scan of all tiles takes `scan_seconds`."""
@@ -204,22 +209,22 @@ def _is_scene_cut(before: NDArray[np.float32], cells: NDArray[np.float32]) -> bo
     return cv2.norm(change, cv2.NORM_L1) / change.size > SCENE_CUT_THRESHOLD
 
 
-def _moved_area(state: _TileState, cells: NDArray[np.float32], covered: NDArray[np.bool_]) -> Box | None:
-    """Return the part of a tile around what moved in it since it was searched; None: nothing did.
-
-    Motion at `covered` cells does not count.
-    """
+def _moved_cells(state: _TileState, cells: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which cells of a tile moved since it was searched."""
     change = cells - state.cells
     change -= _median(change)  # a lamp that is switched on changes all cells
-    area = state.tile.area
-    rows, columns = _covered_cells(area, 0.0)
-    moved = (np.abs(change[rows, columns]) > MOTION_THRESHOLD) & ~covered[rows, columns]
-    if not moved.any():
-        return None
-    pad = MOTION_PADDING * min(state.tile.max_size, max(area.width, area.height))
-    x0, x1 = _span(moved.any(axis=0), columns.start, pad, area.x, area.x + area.width)
-    y0, y1 = _span(moved.any(axis=1), rows.start, pad, area.y, area.y + area.height)
-    return Box(x0, y0, x1 - x0, y1 - y0)
+    moved: NDArray[np.bool_] = np.abs(change[_cells_of(state.tile)]) > MOTION_THRESHOLD
+    return moved
+
+
+def _part_around(tile: Tile, moved: NDArray[np.bool_], roll: float = 0.0) -> Tile:
+    """Return the part of `tile` around those of its cells that `moved`."""
+    area = tile.area
+    rows, columns = _cells_of(tile)
+    pad = MOTION_PADDING * min(tile.max_size, max(area.width, area.height))
+    x0, x1 = _span(np.any(moved, axis=0), columns.start, pad, area.x, area.x + area.width)
+    y0, y1 = _span(np.any(moved, axis=1), rows.start, pad, area.y, area.y + area.height)
+    return replace(tile, area=Box(x0, y0, x1 - x0, y1 - y0), roll=roll)
 
 
 def _span(moved: NDArray[np.bool_], offset: int, pad: float, start: int, end: int) -> tuple[int, int]:
@@ -244,6 +249,11 @@ def _cell_means(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = max(columns, cells.shape[1] // 2), max(rows, cells.shape[0] // 2)
         cells = cv2.resize(cells, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return cells.astype(np.float32)
+
+
+def _cells_of(tile: Tile) -> tuple[slice, slice]:
+    """Return the (rows, columns) of the cells of `tile`."""
+    return _covered_cells(tile.area, 0.0)
 
 
 def _covered_cells(box: Box, padding: float) -> tuple[slice, slice]:

@@ -290,6 +290,24 @@ def test_while_motion_goes_on_one_search_in_four_is_turned():
     assert turned.count(ROLLS[0]) == pytest.approx(len(turned) / 2, rel=0.2)
 
 
+def test_room_a_tracked_face_left_is_searched_upright_only(turning, rooms):
+    start, seconds = FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS, 3 * FULL_SCAN_SECONDS_TRACKING
+    assert searched(turning, moved_at(rooms[0], NEW), start, seconds, [NEW]) == []
+    left = searched(turning, moved_at(rooms[0], NEW), start + seconds, seconds, [TRACKED])
+    assert left
+    assert not any(tile.roll for _, tile in left)
+    again = searched(turning, rooms[0], start + 2 * seconds, seconds, [TRACKED])
+    assert {tile.roll for _, tile in again if covers(tile, NEW)} == {0.0, *ROLLS}
+
+
+def test_room_where_a_face_was_lost_is_searched_turned_as_well(turning, rooms):
+    start, seconds = FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS, 3 * FULL_SCAN_SECONDS_TRACKING
+    assert searched(turning, moved_at(rooms[0], NEW), start, seconds, [NEW]) == []
+    turning.invalidate(NEW)
+    found = searched(turning, moved_at(rooms[0], NEW), start + seconds, seconds, [TRACKED])
+    assert {tile.roll for _, tile in found if covers(tile, NEW)} == {0.0, *ROLLS}
+
+
 def test_only_the_part_of_a_tile_around_the_motion_is_searched(rooms):
     (_, tile), *_ = searched(started(rooms[0]), moved_at(rooms[0], NEW), 0.0, FULL_SCAN_SECONDS_IDLE)
     whole = next(whole for whole in ALL_TILES if whole.max_size == tile.max_size and contains(whole.area, tile.area))
