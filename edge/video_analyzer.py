@@ -52,12 +52,12 @@ def analyze_video(
         half_life: seconds, of the average over time, 0 to 60; 0: no average.
         threads: of the model and of face detection, 1 to 64.
 
-    Raises, before the first frame is asked for:
-        UsageError: no camera, model or detector has that name, or (SourceNotFoundError) there is no such file.
+    Raises:
+        UsageError: no camera, model or detector has that name.
+        SourceNotFoundError: there is no such file.
         SettingsError: a number is out of range, or the prior does not fit the model.
         ModelError: the file is not a model with a card.
-
-    Raises, with a frame: CameraError if the source cannot be opened or decoded, or is lost.
+        CameraError: with a frame: the source cannot be opened or decoded, or is lost. All others come before it.
     """
     if isinstance(source, os.PathLike):
         source = str(Path(source).absolute())  # a path, even if it has the name of a camera
