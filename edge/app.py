@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from edge.inference import model_file, prior
 from edge.sinks import registry as sink_registry
 from edge.system.paths import file_problem
 from edge.system.stop_signals import StopSignals
-from edge.types import Frame, FrameResult, InferenceStats, RunInfo
+from edge.types import Frame, FrameResult, InferenceStats, RunInfo, Sink
 
 if TYPE_CHECKING:
     from edge.capture.file_list import ListedFile
@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from edge.inference.model_choice import ModelChoice
     from edge.inference.smoothing import TemporalSmoother
     from edge.pipeline import FrameProcessor, Pipeline, Summary
+    from edge.sinks.progress import ProgressBar
     from edge.system.systemd import SystemdNotifier
     from edge.system.worker_process import WorkerProcess
+
+SINKS_WITHOUT_IMAGES = ("console", "csv", "jsonl", "mqtt")
 
 _log = logging.getLogger(__name__)
 
@@ -78,11 +81,23 @@ def check_more_sources(settings: RunSettings) -> None:
         raise UsageError(f"{source}: a second source, but only files can be several")
 
 
+def check_jobs(settings: RunSettings) -> None:
+    """Raise UsageError if there are several jobs for a camera, or for a sink that needs images."""
+    if settings.jobs == 1:
+        return
+    if not reads_files(settings):
+        raise UsageError(f"jobs is {settings.jobs}, but the source is a camera; only files are read by several jobs")
+    for spec in settings.sinks:
+        if spec.partition(":")[0] not in SINKS_WITHOUT_IMAGES:
+            raise UsageError(f"jobs is {settings.jobs}, but the sink {spec} may need images; run with --jobs 1")
+
+
 # Setting -> checks it beside others, and raises an error before anything is opened.
 COMBINATION_CHECKS: dict[str, Callable[[RunSettings], object]] = {
     "crops": check_crops,
     "cascade": lambda settings: detectors.parse(settings.detector, settings.cascade),
     "more_sources": check_more_sources,
+    "jobs": check_jobs,
 }
 # Those, and what a run finds out anyway when it loads the model; see edge.config.toml_file.
 FILE_CHECKS: dict[str, Callable[[RunSettings], object]] = {
@@ -129,15 +144,16 @@ def run(settings: RunSettings) -> Summary:
     with ExitStack() as stack:
         stack.callback(image_worker.close)
         ended = RunLimit(stack.enter_context(stop_signals), settings.duration)
-        frames = (
-            _latest_frames(source, settings.reconnect, ended, notifier)
-            if live
-            else closing(read_files(files, left_out) if files else cameras.frames(source))
-        )
+        if min(settings.jobs, len(files)) > 1:
+            processor, captured = run_jobs(settings, files, left_out, ended, progress)
+        elif not live:
+            captured = read_files(files, left_out) if files else cameras.frames(source)
+        frames = _latest_frames(source, settings.reconnect, ended, notifier) if live else closing(captured)
+        outputs: list[Sink | None] = [sinks, notifier, progress]
         summary = run_loop(
             processor,
             stack.enter_context(frames),
-            [stack.enter_context(sinks), *(stack.enter_context(each) for each in (notifier, progress) if each)],
+            [stack.enter_context(each) for each in outputs if each is not None],
             max_frames=settings.max_frames,
             max_seconds=settings.duration,
             limiter=FrameRateLimiter(*rate_limits),
@@ -211,12 +227,50 @@ class FileProcessor:
             self._processor = self._make(frame.is_image)
             self._first_id, self._inference_before = self._last_id, self._inference
         self._file = file
-        result = self._processor.process(frame, capture_seconds)
-        faces = tuple(replace(face, track_id=face.track_id + self._first_id) for face in result.faces)
+        # On the clock of the file: the same sums of seconds whatever was read before, and so the same results.
+        of_file = replace(frame, time=frame.file.time) if frame.file else frame
+        result = self._processor.process(of_file, capture_seconds)
+        begin = frame.time - of_file.time
+        faces = tuple(
+            replace(face, track_id=face.track_id + self._first_id, since=face.since + begin) for face in result.faces
+        )
         self._last_id = max([self._last_id, *(face.track_id for face in faces)])
         before, now = asdict(self._inference_before), asdict(result.stats.inference)
         self._inference = InferenceStats(**{name: before[name] + now[name] for name in now})
-        return replace(result, faces=faces, stats=replace(result.stats, inference=self._inference))
+        return replace(result, frame=frame, faces=faces, stats=replace(result.stats, inference=self._inference))
+
+
+def run_jobs(
+    settings: RunSettings,
+    files: list[ListedFile],
+    left_out: list[str],
+    ended: Callable[[], bool],
+    progress: ProgressBar | None,
+) -> tuple[FrameProcessor, Generator[Frame, None, None]]:
+    """Return what delivers the results of `files`, which several processes analyze, and their frames without images."""
+    from edge.capture.file_jobs import JobRunner
+
+    report = progress.show if progress else lambda *_: None
+    command = worker_command("edge.file_worker", settings)
+    runner = JobRunner(files, command, min(settings.jobs, len(files)), left_out, ended, report)
+    return FileProcessor(lambda _: ReplayedResults(runner)), runner.frames()
+
+
+class ReplayedResults:
+    """The results of another process, with image faces numbered on: as Pipeline and ImageAnalyzer number them."""
+
+    def __init__(self, source: FrameProcessor) -> None:
+        self._source = source
+        self._last_id = 0
+
+    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
+        """Return the result for `frame`."""
+        result = self._source.process(frame, capture_seconds)
+        if not frame.is_image:
+            return result
+        faces = tuple(replace(face, track_id=face.track_id + self._last_id) for face in result.faces)
+        self._last_id += len(faces)
+        return replace(result, faces=faces)
 
 
 def make_file_processor(settings: RunSettings, classifier: Classifier | ModelChoice) -> FrameProcessor:
@@ -319,10 +373,17 @@ def make_upload_analyzer(settings: RunSettings) -> ImageAnalyzer:
 
 def make_image_worker(settings: RunSettings) -> WorkerProcess:
     """Return the process that analyzes uploaded images; it starts with the first one. The caller closes it."""
-    from edge.system import worker_process
+    from edge.system.worker_process import WorkerProcess
+
+    return WorkerProcess(worker_command("edge.image_worker", settings))
+
+
+def worker_command(module: str, settings: RunSettings) -> list[str]:
+    """Return the command that runs `module` in a process of its own, with `settings` as its argument."""
+    from edge.system.worker_process import command
 
     values = {name: value for name, value in asdict(settings).items() if value is not None}
-    return worker_process.WorkerProcess(worker_process.command("edge.image_worker", json.dumps(values, default=str)))
+    return command(module, json.dumps(values, default=str))
 
 
 def make_run_info(classifier: Classifier | ModelChoice, image_worker: WorkerProcess, *, live: bool) -> RunInfo:

@@ -73,7 +73,7 @@ class FilePosition(NamedTuple):
     """Where a frame is in the files that a run reads."""
 
     time: float  # seconds since the beginning of its own file
-    index: int  # position in its own file from 0
+    frame_index: int  # position in its own file from 0
     share: float  # of all files, by their size, that is read, 0 to 1
 
 

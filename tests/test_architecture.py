@@ -29,7 +29,7 @@ from tests.support.paths import ROOT
 # package. The package itself, which has the version, is the lowest.
 EDGE_LAYERS = (
     ("cli",),
-    ("image_worker", "video_analyzer"),
+    ("file_worker", "image_worker", "video_analyzer"),
     ("app",),
     ("diagnostics",),
     ("sinks", "image_analyzer"),

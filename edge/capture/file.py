@@ -26,8 +26,6 @@ from edge.system.paths import display_name, native_name
 from edge.system.video_header import explain_undecodable
 from edge.types import FilePosition, Frame
 
-IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
-VIDEO_INTERVAL_SECONDS = 3.0  # between two videos: longer than a face is kept that is out of sight
 MAX_IMAGE_FILE_BYTES = 200_000_000  # an uncompressed image of the most pixels that are decoded
 DEFAULT_VIDEO_FPS = 25.0  # of a container that states no frame rate
 TEXT_SAMPLE_BYTES = 4096
@@ -71,14 +69,14 @@ def read_files(files: Sequence[ListedFile], left_out: list[str]) -> Generator[Fr
     Raises CameraError if no file can be read.
     """
     begin, first_index = 0.0, 0
-    sizes = [size_of(file) for file in files]
+    sizes = [file.size() for file in files]
     total, read = max(1, sum(sizes)), 0
     for file, size in zip(files, sizes, strict=True):
         problem, end, index = file.problem, begin, first_index - 1
         try:
             if not problem:
                 for frame, share in _image_frames(file.path) if file.is_image else _video_frames(file.path):
-                    end = begin + frame.time + (IMAGE_INTERVAL_SECONDS if file.is_image else VIDEO_INTERVAL_SECONDS)
+                    end = begin + frame.time + file.interval_seconds
                     index = first_index + frame.index
                     yield replace(
                         frame,
@@ -98,14 +96,6 @@ def read_files(files: Sequence[ListedFile], left_out: list[str]) -> Generator[Fr
             _log.warning("edge: %s: left out (%s)", file.name, problem)
     if len(left_out) == len(files):
         raise CameraError(f"none of {len(files)} files can be read, see the reasons above")
-
-
-def size_of(file: ListedFile) -> int:
-    """Return the bytes of `file` that are to be read; 0: it is left out."""
-    try:
-        return 0 if file.problem else file.path.stat().st_size
-    except OSError:
-        return 0
 
 
 def is_text(path: Path) -> bool:

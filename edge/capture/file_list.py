@@ -17,6 +17,8 @@ from edge.config.image_formats import READ_IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from edge.errors import CameraError, SourceNotFoundError, UsageError
 from edge.system.paths import MAX_FOLDERS, display_name, expand_path
 
+IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
+VIDEO_INTERVAL_SECONDS = 3.0  # between two videos: longer than a face is kept that is out of sight
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -27,6 +29,18 @@ class ListedFile(NamedTuple):
     name: str  # for results and messages: relative to the folder of the source; with several sources, the whole path
     is_image: bool
     problem: str = ""  # why it is left out; empty: it is read
+
+    @property
+    def interval_seconds(self) -> float:
+        """The seconds between the last frame of this file and the first one of the next."""
+        return IMAGE_INTERVAL_SECONDS if self.is_image else VIDEO_INTERVAL_SECONDS
+
+    def size(self) -> int:
+        """Return the bytes that are to be read; 0: the file is left out."""
+        try:
+            return 0 if self.problem else self.path.stat().st_size
+        except OSError:
+            return 0
 
 
 def list_files(sources: Sequence[str], *, recursive: bool = False) -> list[ListedFile]:

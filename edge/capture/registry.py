@@ -29,8 +29,8 @@ from edge.system.paths import expand_path
 from edge.types import Frame
 
 SUPPORT_MODULES = (
-    *("encoded_frame", "ffmpeg", "file_list", "frame_rate", "jpeg", "latest_frame", "multipart", "reconnecting"),
-    *("registry", "stream_url", "v4l2"),
+    *("encoded_frame", "ffmpeg", "file_jobs", "file_list", "frame_rate", "jpeg", "latest_frame"),
+    *("multipart", "reconnecting", "registry", "stream_url", "v4l2"),
 )
 DETECTION_ORDER = ("picamera", "usb")  # a camera module is preferred to a USB camera
 

@@ -44,6 +44,7 @@ def run(
     idle_fps: Annotated[float, setting_option("idle_fps")] = RunSettings.idle_fps,
     half_life: Annotated[float, setting_option("half_life")] = RunSettings.half_life,
     threads: Threads = RunSettings.threads,
+    jobs: Annotated[int, setting_option("jobs", "--jobs", "-j")] = RunSettings.jobs,
     overwrite: Annotated[bool, setting_option("overwrite", "--overwrite/--no-overwrite")] = RunSettings.overwrite,
     reconnect: Annotated[bool, setting_option("reconnect", "--reconnect/--no-reconnect")] = RunSettings.reconnect,
     config: Annotated[

@@ -223,6 +223,16 @@ class RunSettings:
             high=64,
         ),
     )
+    jobs: int = field(
+        default=1,
+        metadata=_spec(
+            "Processes that read several files at the same time.",
+            "COUNT",
+            reason="The results are the same, in the order of the files. Not for sinks that need images.",
+            low=1,
+            high=64,
+        ),
+    )
     overwrite: bool = field(
         default=False,
         metadata=_spec(

@@ -121,7 +121,7 @@ def _panel(film: Film, colors: Mapping[str, str], top: float, images: Thumbnails
     yield from _areas(film, colors, chart, end)
     yield from _axes(chart, end)
     emotions = film.emotions()
-    for number, (label, color) in enumerate(reversed(colors.items())):
+    for number, (label, color) in enumerate(reversed(list(colors.items()))):
         y = chart + number * min(20.0, CHART_HEIGHT / len(colors))
         yield rectangle(WIDTH - RIGHT + 16, y, 11, 11, color)
         yield Text(WIDTH - RIGHT + 33, y + 10, f"{label[:16]} {emotions.get(label, 0.0):.0%}", 12, TEXT_COLOR)

@@ -31,7 +31,7 @@ class FaceRows(NamedTuple):
     """What the rows of a frame are made of: without the frame, whose image would stay in memory."""
 
     time: float  # seconds since the beginning of the file; of a camera: on its clock
-    index: int
+    frame_index: int
     source_name: str
     faces: Sequence[FaceResult]
 
@@ -74,7 +74,7 @@ class Sink:
     def write(self, result: FrameResult) -> None:
         frame = result.frame
         if result.faces:
-            time, index = (frame.file.time, frame.file.index) if frame.file else (frame.time, frame.index)
+            time, index = (frame.file.time, frame.file.frame_index) if frame.file else (frame.time, frame.index)
             self._writer.put(FaceRows(time, index, frame.source_name, result.faces))
 
     def __exit__(
@@ -118,7 +118,7 @@ def make_cells(rows: FaceRows, labels: Sequence[str]) -> Iterable[tuple[object, 
         box = face.box
         yield (
             f"{rows.time:.4f}",
-            rows.index,
+            rows.frame_index,
             to_cell(rows.source_name),
             face.track_id,
             *(box.x, box.y, box.width, box.height),

@@ -58,6 +58,7 @@ def test_no_image_is_drawn_unless_it_is_given():
 def test_png_has_the_colors_of_the_labels():
     content = recording_plot.content(make_recording("a.mp4"), ".png", {})
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
     colors = {tuple(pixel) for pixel in image.reshape(-1, 3)[::7]}
     for color in recording_plot.label_colors(("calm", "cross")).values():
         assert drawing.to_bgr(color) in colors
