@@ -18,6 +18,8 @@ from edge.diagnostics.check import Check, Status, describe_error
 from edge.diagnostics.thread_rule import DEFAULT_THREADS, check_threads
 from edge.system import machine, systemd
 
+EXPLANATIONS = "docs/troubleshooting.md"  # tests/docs/test_troubleshooting.py compares it with the checks
+
 
 def run_checks(
     facts: Mapping[str, Any],
@@ -99,4 +101,5 @@ def text(facts: Mapping[str, Any], checks: Sequence[Check], width: int) -> str:
             )
     errors, warnings = (sum(check.status == status for check in checks) for status in ("error", "warning"))
     summary = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-    return "\n".join([*lines, "", summary])
+    explained = f"; {EXPLANATIONS} has an entry for each" if errors or warnings else ""
+    return "\n".join([*lines, "", summary + explained])
