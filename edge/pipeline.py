@@ -24,6 +24,9 @@ class FaceTracker(Protocol):
 
     def update(self, gray: Image, now: float) -> Sequence[Track]: ...
 
+    @property
+    def candidates(self) -> Sequence[Track]: ...
+
 
 class EmotionClassifier(Protocol):
     """Classifies a face: edge.inference.classifier.Classifier."""
@@ -118,9 +121,11 @@ class Pipeline:
         limit = self._budget.start_frame(frame.time, frame.index, capture_seconds) if self._budget else None
         image = frame.gray if frame.search_image is None else frame.search_image
         tracks = self._tracker.update(image, frame.time)
+        found = (*tracks, *self._tracker.candidates)
         if image is not frame.gray:
             scale = frame.gray.shape[1] / image.shape[1]
-            tracks = [replace(track, box=track.box.scaled(scale)) for track in tracks]
+            found = tuple(replace(track, box=track.box.scaled(scale)) for track in found)
+            tracks = found[: len(tracks)]
         timer.end("detect")
         requests = self._smoother.plan(frame.gray, tracks, frame.time, limit)
         timer.end("smooth")
@@ -139,7 +144,7 @@ class Pipeline:
             self._budget.spend(len(requests), timer.timings["crop"] + timer.timings["classify"])
         faces = tuple(self._smoother.update(tracks, probabilities, frame.time))
         timer.end("smooth")
-        return FrameResult(frame, faces, timer.timings, RunStats(inference=self._smoother.stats))
+        return FrameResult(frame, faces, timer.timings, RunStats(inference=self._smoother.stats), found)
 
 
 class StageTimer:
@@ -218,6 +223,6 @@ def process_frames(
         skipped += frame.index - next_index
         next_index = frame.index + 1
         stats = replace(result.stats, frames=count, skipped=skipped, fps=rate.add(time.perf_counter()))
-        yield FrameResult(frame, result.faces, result.timings, stats)
+        yield replace(result, frame=frame, stats=stats)
         if limiter is not None:
             limiter.report(faces=bool(result.faces))

@@ -134,6 +134,7 @@ class FrameResult:
     faces: tuple[FaceResult, ...]
     timings: Mapping[str, float]  # stage -> seconds spent on this frame
     stats: RunStats = RunStats()
+    tracks: tuple[Track, ...] = ()  # all that is followed, also without a result; id 0: perhaps no face
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 `video:FOLDER` writes a video that is named by the time at which the run started; so does a service, whose name is
 FILE-TIME.mp4, because it is restarted. No other run's file is replaced without `overwrite`.
 
-This sink stores images of faces. A video plays at the source's speed: the last image is repeated where frames came late
+This sink stores images of faces. `video:FILE.mp4,blur` pixelates those that are found, and a face that was lost for a
+second longer. A video plays at the source's speed: the last image is repeated where frames came late
 or were skipped. Several image files are FILE.png, FILE-2.png, FILE-3.png and so on. If a camera is faster than the disk
 and MAX_QUEUED_IMAGES wait, the oldest is dropped; the number of dropped images is logged at the end. If the disk has
 less than MIN_FREE_DISK_BYTES left, the recording ends with an error and is complete up to there: the rest is for other
@@ -32,6 +33,7 @@ from edge.config.image_formats import COLOR_IMAGE_SUFFIXES
 from edge.errors import SinkError, UsageError
 from edge.sinks.annotate import annotate
 from edge.sinks.background_writer import BackgroundWriter
+from edge.sinks.face_blur import FaceBlur
 from edge.sinks.output_file import at_start_time, check_new, numbered
 from edge.system.atomic_file import PartialFile, atomic_write, remove_left_files
 from edge.system.native_output import suppress_native_output
@@ -63,6 +65,9 @@ class ImageWriter(Protocol):
 
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
+        name, comma, option = argument.rpartition(",")
+        self._blur = FaceBlur() if comma and option == "blur" else None
+        argument = name if self._blur else argument
         self._run, self._path = run, expand_path(argument)
         self.output = self._path
         self._is_folder = argument.endswith("/") or (bool(argument) and self._path.is_dir())
@@ -84,7 +89,8 @@ class Sink:
 
     def disclose(self) -> Disclosure:
         where = f"in {display_name(self._path)}, until you delete it"
-        return Disclosure(kept=(f"{where}: IMAGES of the faces, with boxes, labels and probabilities",))
+        images = "IMAGES, the faces that are found pixelated" if self._blur else "IMAGES of the faces"
+        return Disclosure(kept=(f"{where}: {images}, with boxes, labels and probabilities",))
 
     def __enter__(self) -> Self:
         native_name(self._path)
@@ -102,7 +108,7 @@ class Sink:
         return self
 
     def write(self, result: FrameResult) -> None:
-        self._writer.put(result)
+        self._writer.put(self._blur.hide(result) if self._blur else result)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -98,6 +98,11 @@ class Tracker:
             Track(state.track_id, state.box, state.roll, state.is_frontal) for state in self._tracks if state.track_id
         )
 
+    @property
+    def candidates(self) -> tuple[Track, ...]:
+        """What was found in the last image and is not confirmed as a face; its id is 0."""
+        return tuple(Track(0, state.box, state.roll) for state in self._tracks if not state.track_id)
+
     def _take_match(self, state: _TrackState, box: Box, detections: list[Detection]) -> Detection | None:
         """Remove the detection of the face of `state`, expected in `box`, from `detections` and return it."""
         best = max(detections, key=lambda detection: box.iou(detection.box), default=None)

@@ -133,6 +133,7 @@ class FakeTracker:
     def __init__(self, box: Box = FACE_BOX) -> None:
         self.box = box
         self.times: list[float] = []
+        self.candidates: Sequence[Track] = ()
 
     def update(self, gray: NDArray[np.uint8], now: float) -> Sequence[Track]:
         self.times.append(now)

@@ -1,6 +1,7 @@
 """Serves a page, an API and metrics from this device: `web`, `web:PORT`, `web:HOST:PORT`.
 
-Options: `image` shows the camera's image, which is off by default, at most `fps=5` images per second; `no-photo`
+Options: `image` shows the camera's image, which is off by default, at most `fps=5` images per second; `blur` pixelates
+the faces in it that are found, and a face that was lost for a second longer; `no-photo`
 rejects uploaded photos; `token-file=PATH` contains the token that clients authenticate with; `insecure` allows access
 without one; `host=NAME` is a further host name of the page. The default address is 127.0.0.1:8080. Any other address
 needs a token, or `insecure`; the token may also come from the systemd credential `web-token` or
@@ -22,6 +23,7 @@ from typing import Self
 
 from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
+from edge.sinks.face_blur import FaceBlur
 from edge.sinks.web.address import listen, parse_address, reachable_address
 from edge.system.paths import expand_path
 from edge.types import Disclosure, FrameResult, RunInfo
@@ -56,6 +58,7 @@ class Sink:
             argument,
             {
                 "image": bool,
+                "blur": bool,
                 "fps": number(0.1, 30, float),
                 "no-photo": bool,
                 "token-file": expand_path,
@@ -67,6 +70,9 @@ class Sink:
             raise UsageError("sink web: both token-file and insecure are set, expected one of them")
         if "fps" in options and "image" not in options:
             raise UsageError("sink web: fps limits the camera's image, which needs the option 'image'")
+        if "blur" in options and "image" not in options:
+            raise UsageError("sink web: blur pixelates the faces of the camera's image, which needs the option 'image'")
+        self._blur = FaceBlur() if "blur" in options else None
         self.address = parse_address(address)
         self._options, self._run_info = options, run
         self._run_state = RunState(run.labels, keep_image="image" in options)
@@ -83,7 +89,8 @@ class Sink:
         lines = [
             f"{readers}, at {address}: labels, probabilities and boxes of the faces, health and counters of the run"
         ]
-        lines += [f"{readers}, at {address}: the camera's IMAGE, not encrypted"] if "image" in options else []
+        image = "the camera's IMAGE, faces that are found pixelated" if self._blur else "the camera's IMAGE"
+        lines += [f"{readers}, at {address}: {image}, not encrypted"] if "image" in options else []
         photo = "a photo that a visitor uploads is analyzed in memory, and discarded"
         return Disclosure(
             kept=("in memory, for 5 minutes: mean probabilities of each second",),
@@ -118,7 +125,7 @@ class Sink:
     def write(self, result: FrameResult) -> None:
         if self._error is not None:
             raise SinkError(f"web: the server failed ({type(self._error).__name__}: {self._error})") from self._error
-        self._run_state.record(result, time.monotonic())
+        self._run_state.record(self._blur.hide(result) if self._blur else result, time.monotonic())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -4,6 +4,7 @@ Argument: comma-separated options, all optional, for example `window:no-image,ro
 
     no-image        a radial chart in place of the image, which then does not leave the run's process
     rotate=DEGREES  0, 90, 180 or 270, clockwise, for a screen that is mounted sideways
+    blur            pixelates the faces that are found, and a face that was lost for a second longer
     mirror          flips the image horizontally
     windowed        a resizable window in place of the full screen
     nobody=TEXT     shown while there is no face
@@ -31,6 +32,7 @@ from typing import Any, Self
 
 from edge.config import sink_options
 from edge.errors import SinkError, UsageError
+from edge.sinks.face_blur import FaceBlur
 from edge.sinks.window import display
 from edge.sinks.window.messages import DisplayOptions
 from edge.sinks.window.process import WindowProcess
@@ -52,6 +54,7 @@ OPTION_TYPES: dict[str, Any] = {
     "windowed": bool,
     "nobody": str,
     "uncertain": str,
+    "blur": bool,
 }
 
 
@@ -67,6 +70,9 @@ class Sink:
         if importlib.util.find_spec("pygame") is None:
             install = "pip install 'emotion-edge[window]', or apt install python3-pygame"
             raise UsageError(f"sink window needs pygame: {install}")
+        if options.keys() >= {"no-image", "blur"}:
+            raise UsageError("sink window: both no-image and blur are set, expected one of them")
+        self._blur = FaceBlur() if options.pop("blur", False) else None
         image, full_screen = not options.pop("no-image", False), not options.pop("windowed", False)
         self._options = DisplayOptions(run.labels, image, full_screen, **options)
         self._live = run.live
@@ -76,6 +82,7 @@ class Sink:
 
     def disclose(self) -> Disclosure:
         image = "the camera's IMAGE, with" if self._options.image else "no image;"
+        image = "the camera's IMAGE, faces that are found pixelated, with" if self._blur else image
         return Disclosure(shown=(f"on the screen, to everybody in front of it: {image} labels and probabilities",))
 
     def __enter__(self) -> Self:
@@ -90,6 +97,7 @@ class Sink:
     def write(self, result: FrameResult) -> None:
         assert self._process is not None
         frame, now = result.frame, time.monotonic()
+        result = self._blur.hide(result) if self._blur else result
         if not self._live and not frame.is_image:  # a video: wait until the frame is due
             if self._begin is None:
                 self._begin = now - frame.time
