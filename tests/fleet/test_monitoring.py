@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.broker import MosquittoBroker, free_port, needs_mosquitto
 from tests.support.commands import EDGE
+from tests.support.fleet import PLAYBOOKS, ansible
 from tests.support.paths import ROOT
 
 MONITORING = ROOT / "fleet" / "monitoring"
@@ -21,10 +23,19 @@ RULES = sorted((MONITORING / "prometheus" / "rules").glob("*.yml"))
 RULE_TESTS = sorted((ROOT / "tests" / "fleet").glob("rules_*.yml"))
 DASHBOARDS = sorted((MONITORING / "grafana" / "dashboards").glob("*.json"))
 TOKEN = "0123456789abcdef0123456789abcdef"
+PAGE = ROOT / "docs" / "monitoring.md"
+RASPBERRY_PI_ONLY = {"fleet-health: Throttled", "fleet-health: Temperature"}  # the panels
 START_SECONDS = 120  # for Prometheus and the runs on a busy machine
 needs_prometheus = pytest.mark.skipif(
     not (shutil.which("promtool") and shutil.which("prometheus")),
     reason="promtool is not installed: 'sudo apt install prometheus'",
+)
+
+
+MONITORING_PROGRAMS = ROOT / ".venv-monitoring" / "bin"
+needs_monitoring_programs = pytest.mark.skipif(
+    not (MONITORING_PROGRAMS / "mqtt-exporter").exists(),
+    reason="python3 -m venv .venv-monitoring && .venv-monitoring/bin/pip install --group monitoring",
 )
 
 
@@ -91,6 +102,55 @@ def test_the_dashboards_name_the_provisioned_source():
         }
 
 
+@needs_monitoring_programs
+@pytest.mark.slow
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_dashboards_have_the_keys_that_grafana_reads(path):
+    program = (
+        "import json, sys; from grafana_foundation_sdk.models.dashboard import Dashboard; "
+        "dashboard = Dashboard.from_json(json.load(open(sys.argv[1]))); print(len(dashboard.panels))"
+    )
+    command = [MONITORING_PROGRAMS / "python", "-c", program, path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.stderr, int(result.stdout)) == ("", len(json.loads(path.read_text())["panels"]))
+
+
+@pytest.mark.scripts
+@pytest.mark.slow
+@pytest.mark.skipif(ansible("ansible-playbook") is None, reason="python3 -m venv .venv-fleet, see docs/fleet.md")
+def test_targets_and_users_come_from_the_inventory(tmp_path):
+    secrets = {"mqtt-user": "{{ inventory_hostname }}", "mqtt-password": "secret of {{ inventory_hostname }}"}
+    shop = {"kiosk1": {"ansible_host": "10.0.0.1"}, "kiosk2": {"emotion_edge_scrape": False}}
+    groups = {
+        "hosts": {"lab1": {"emotion_edge_web_port": 9000, "emotion_edge_site": "lab"}},
+        "children": {"shop": {"hosts": shop, "vars": {"emotion_edge_release": "1.0", "emotion_edge_secrets": secrets}}},
+    }
+    inventory, out = tmp_path / "hosts.json", tmp_path / "out"
+    inventory.write_text(json.dumps({"emotion_edge": groups}))
+
+    def play(*arguments):
+        command = [ansible("ansible-playbook"), "-i", inventory, PLAYBOOKS / "monitoring.yml", *arguments]
+        command += ["-e", f"emotion_edge_monitoring={out}"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PLAYBOOKS)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "secret of" not in result.stdout
+        return "changed=0" not in result.stdout, (out / "emotion-edge.passwd").read_text()
+
+    changed, users = play()
+    assert json.loads((out / "targets" / "boards.json").read_text()) == [
+        {"targets": ["10.0.0.1:8080"], "labels": {"instance": "kiosk1", "site": "shop", "release": "1.0"}},
+        {"targets": ["lab1:9000"], "labels": {"instance": "lab1", "site": "lab"}},
+    ]
+    assert changed
+    assert [line.partition(":")[0] for line in users.splitlines()] == ["kiosk1", "kiosk2"]
+    assert "secret of" not in users
+    assert play() == (False, users), "a second run changes nothing"
+    _, renewed = play("-e", json.dumps({"emotion_edge_mqtt_renew": ["kiosk2"]}))
+    assert renewed.splitlines()[0] == users.splitlines()[0]
+    assert renewed.splitlines()[1] != users.splitlines()[1]
+    assert not (out / "new.passwd").exists()
+
+
 @needs_mosquitto
 @pytest.mark.slow
 def test_a_board_publishes_only_below_its_own_name(tmp_path):
@@ -143,13 +203,14 @@ def test_a_board_publishes_only_below_its_own_name(tmp_path):
 class Prometheus:
     """Prometheus on this machine, with the configuration of fleet/monitoring, faster."""
 
-    def __init__(self, folder, targets):
+    def __init__(self, folder, targets, exporter_port=9000):
         shutil.copytree(MONITORING / "prometheus", folder, dirs_exist_ok=True)
         (folder / "targets").mkdir()
         (folder / "targets" / "boards.json").write_text(json.dumps(targets))
         (folder / "emotion-edge-token").write_text(TOKEN)
         for path in (folder / "prometheus.yml", *(folder / "rules").glob("*.yml")):
-            path.write_text(re.sub(r"(interval: )\d+[sm]", r"\g<1>5s", path.read_text()))
+            text = re.sub(r"(interval: )\d+[sm]", r"\g<1>5s", path.read_text())
+            path.write_text(text.replace("127.0.0.1:9000", f"127.0.0.1:{exporter_port}"))
         self._port = free_port()
         self._command = [
             "prometheus",
@@ -212,9 +273,7 @@ def test_every_query_of_the_dashboards_returns_data(tmp_path):
         for name, port in ports.items():
             stack.enter_context(running_board(name, port, tmp_path))
         prometheus = stack.enter_context(Prometheus(tmp_path / "prometheus", targets))
-        # Only a Raspberry Pi reports these.
-        missing = {"fleet-health: Throttled", "fleet-health: Temperature"}
-        open_queries = {title: query for title, query in queries() if title not in missing}
+        open_queries = {title: query for title, query in queries() if title not in RASPBERRY_PI_ONLY}
         assert len(open_queries) > 15
         open_queries["boards"] = f"count(emotion_edge_frames_total) == {len(sites)}"
         open_queries["alerts"] = f'count(ALERTS{{alertname="EmotionEdgeReleaseDiffers"}}) == {len(sites)}'
@@ -224,3 +283,56 @@ def test_every_query_of_the_dashboards_returns_data(tmp_path):
             open_queries = {title: query for title, query in open_queries.items() if not prometheus.query(query)}
             time.sleep(0.2)
         assert open_queries == {}
+
+
+@needs_prometheus
+@needs_mosquitto
+@needs_monitoring_programs
+@pytest.mark.slow
+def test_figures_by_mqtt_have_the_names_of_scraped_ones(tmp_path):
+    pytest.importorskip("paho.mqtt.enums", reason="pip install 'emotion-edge[mqtt]'")
+    exporter_port = free_port()
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(MosquittoBroker(tmp_path))
+        environment = {
+            **os.environ,
+            **dict(re.findall(r"^    ((?:PROMETHEUS|MQTT)_\w+)=(.+)$", PAGE.read_text(), re.MULTILINE)),
+            "PROMETHEUS_PORT": str(exporter_port),
+            "MQTT_ADDRESS": "127.0.0.1",
+            "MQTT_PORT": str(broker.port),
+            "MQTT_ENABLE_TLS": "False",
+        }
+        del environment["MQTT_PASSWORD_FILE"]
+        exporter = stack.enter_context(
+            subprocess.Popen([MONITORING_PROGRAMS / "mqtt-exporter"], env=environment, stderr=subprocess.DEVNULL)
+        )
+        stack.callback(exporter.terminate)
+        sink = f"mqtt:127.0.0.1:{broker.port},topic=emotion-edge/remote/kiosk_9"
+        command = [EDGE, "run", "synthetic", "--max-fps", "4", "--sink", sink]
+        board = stack.enter_context(subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL))
+        stack.callback(board.terminate)
+        prometheus = stack.enter_context(Prometheus(tmp_path / "prometheus", [], exporter_port))
+        pi = {"cpu_temperature_celsius": 54.5, "throttled": 1, "frames_total": 3}  # only a Raspberry Pi has these
+        labels = '{job="emotion-edge-mqtt", site="remote", instance="kiosk_9"}'
+        waiting = {
+            f"count(emotion_edge_labeled_faces_total{labels}) == 7",
+            *(f"emotion_edge_{name}{labels}" for name in ("frames_total", "uncertain_faces_total", "process_fps")),
+            *(f"emotion_edge_face_{name}_sum{labels} > 0" for name in ("width_pixels", "brightness_ratio")),
+            f"process_start_time_seconds{labels}",
+            *(query for title, query in queries() if title in RASPBERRY_PI_ONLY),
+        }
+        end = time.monotonic() + START_SECONDS
+        while waiting and time.monotonic() < end:
+            publish = [
+                "mosquitto_pub",
+                "-p",
+                str(broker.port),
+                "-t",
+                "emotion-edge/remote/pi/metrics",
+                "-m",
+                json.dumps(pi),
+            ]
+            subprocess.run(publish, check=True)
+            waiting = {query for query in waiting if not prometheus.query(query)}
+            time.sleep(0.2)
+        assert waiting == set()
