@@ -142,11 +142,13 @@ def _parser(path: Path, first: bytes) -> Callable[[str], Iterator[RecordedFace]]
             f"{display_name(path)}: neither a folder of daily logs nor a file of the sink csv or jsonl; expected a "
             f"line that begins with {','.join(COLUMNS[:3])} or with a JSON object"
         )
-    labels = [from_cell(cell) for cell in header[len(COLUMNS) :]]
+    labels = [from_cell(escape(cell)) for cell in header[len(COLUMNS) :]]
     return lambda line: _parse_row(line, labels)
 
 
 def _parse_row(line: str, labels: list[str]) -> Iterator[RecordedFace]:
+    if not line.rstrip("\r\n").isprintable():
+        raise ValueError("not printable")
     (cells,) = csv.reader([line], strict=True)
     seconds, frame, film, track_id, *_, label, _ = cells[: len(COLUMNS)]
     probabilities = map(float, cells[len(COLUMNS) :])

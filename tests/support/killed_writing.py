@@ -24,7 +24,7 @@ from edge.types import RunInfo
 from tests.support.fakes import face_result, frame_result
 
 FRAMES = 12
-PART_BYTES = 40  # of one write, as on a disk or a FIFO that takes no more: a process can be killed within a line
+PART_BYTES = 10  # of one write, as on a disk or a FIFO that takes no more: a process can be killed within a line
 TRACED = ("/edge/sinks/", "/edge/system/")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edge.sinks.csv import COLUMNS
 from edge.sinks.daily_log import HEADER, parse_line
 from tests.support.killed_writing import FRAMES
 from tests.support.paths import ROOT
@@ -78,6 +79,19 @@ def test_killed_json_lines_are_complete(killed):
     assert has_partial_line(killed_files(folders, "out.jsonl"))
     for folder in folders:
         numbers = [json.loads(line)["frame"] for line in (folder / "out.jsonl").read_text().splitlines()]
+        before = len(numbers) - FRAMES
+        assert numbers == [*range(before), *range(FRAMES)]
+
+
+@pytest.mark.slow
+def test_killed_tables_have_complete_rows(killed):
+    folders = killed("csv:out.csv")
+    assert has_partial_line(killed_files(folders, "out.csv"))
+    for folder in folders:
+        header, *lines = (folder / "out.csv").read_text().splitlines(keepends=True)
+        assert header == ",".join(COLUMNS) + "\n"
+        assert all(line.endswith(",0.8000\n") and line.count(",") == len(COLUMNS) - 1 for line in lines)
+        numbers = [int(line.split(",")[1]) for line in lines]
         before = len(numbers) - FRAMES
         assert numbers == [*range(before), *range(FRAMES)]
 
