@@ -82,7 +82,7 @@ def test_each_alert_is_expected_and_its_absence_is_tested():
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_panels_are_described_and_do_not_overlap(path):
     dashboard = json.loads(path.read_text())
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
@@ -96,10 +96,20 @@ def test_panels_are_described_and_do_not_overlap(path):
 
 def test_the_dashboards_name_the_provisioned_source():
     source = (MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_text()
+    provisioned = re.findall(r"uid: ([\w-]+)", source)
     for path in DASHBOARDS:
-        assert {uid for uid in re.findall(r'"uid": "([\w-]+)"', path.read_text()) if "prometheus" in uid} == {
-            re.search(r"uid: ([\w-]+)", source)[1]
-        }
+        named = set(re.findall(r'"type": "prometheus",\s+"uid": "([\w-]+)"', path.read_text()))
+        assert named == set(provisioned), path
+
+
+def test_the_containers_have_the_files_and_settings_of_the_page():
+    text = (MONITORING / "compose.yml").read_text()
+    mounted = re.findall(r"[\"\s]\./([\w./-]+):/", text)
+    assert mounted
+    assert [path for path in mounted if not (MONITORING / path).exists()] == []
+    settings = dict(re.findall(r"^      ((?:PROMETHEUS|MQTT)_\w+): \"?([^\"\n]+)", text, re.MULTILINE))
+    page = dict(re.findall(r"^    ((?:PROMETHEUS|MQTT)_\w+)=(.+)$", PAGE.read_text(), re.MULTILINE))
+    assert {**settings, "MQTT_ADDRESS": ""} == {**page, "MQTT_ADDRESS": ""}
 
 
 @needs_monitoring_programs
