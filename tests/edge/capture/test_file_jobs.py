@@ -142,6 +142,7 @@ def test_results_are_those_of_one_job(tmp_path, portrait_file):
     folder = tmp_path / "in"
     folder.mkdir()
     image = cv2.imread(str(portrait_file))
+    assert image is not None
     for name in VIDEOS:
         writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*"MJPG"), 25, image.shape[1::-1])
         for number in range(40):
