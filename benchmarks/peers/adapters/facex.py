@@ -1,0 +1,48 @@
+"""The package facex: its TFLite model, prepared as EmotionClassifier.detect_emotion prepares a face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.serve import Classify, packaged_file, serve
+
+PEER = {
+    "name": "facex",
+    "version": "1.1.0",
+    "packages": ["facex==1.1.0"],
+    "runtime": ["ai-edge-litert==2.3.0", "numpy==2.4.6", "scikit-image==0.26.0"],
+    "labels": ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"],
+    "input": "200 x 200, the gray level three times, 0 to 1; run by ai-edge-litert in place of TensorFlow",
+    "training_data": "Not told. It may have learned from any row of FER2013.",
+    "source": "https://pypi.org/project/facex/1.1.0/",
+}
+SHAPE = (200, 200, 3)
+
+
+def load() -> tuple[Path, Classify]:
+    from ai_edge_litert.interpreter import Interpreter
+    from skimage import transform
+
+    resize: Any = transform.resize  # it has no types
+
+    path = packaged_file("facex", "facex/assets/model_optimized.tflite")
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
+
+    def classify(gray: np.ndarray) -> np.ndarray:
+        resized = np.asarray(resize(gray, SHAPE), np.float32)  # 0 to 1: resize scales integers
+        interpreter.set_tensor(input_index, resized[np.newaxis])
+        interpreter.invoke()
+        probabilities: np.ndarray = interpreter.get_tensor(output_index)[0]
+        return probabilities
+
+    return path, classify
+
+
+if __name__ == "__main__":
+    serve(PEER, load)
