@@ -16,7 +16,7 @@ from edge.image_analyzer import load_image
 from edge.inference.classifier import Classifier
 from edge.types import Frame
 from tests.support.commands import open_descriptors
-from tests.support.kiosk import write_video
+from tests.support.kiosk import wait_until, write_video
 
 NAMES = {"Box", "EmotionEdgeError", "FaceResult", "Frame", "FrameResult", "ImageAnalyzer", "analyze_video"}
 
@@ -205,7 +205,7 @@ def test_a_camera_is_closed_with_the_generator(ending, camera):
             results.throw(KeyboardInterrupt())
     else:
         del results
-    assert camera == [True]
+    wait_until(lambda: camera == [True])
 
 
 def test_a_generator_that_was_never_used_opened_nothing(camera):
