@@ -1,4 +1,4 @@
-"""Measure seconds per training step in float32 and in mixed_bfloat16, interleaved, so that both see the same machine load.
+"""Measure seconds per training step in float32 and in mixed_bfloat16, interleaved, so that both see the same load.
 
 The batch is constant: the input pipeline is not part of the measurement. Needs .venv-test, which scripts/test.sh makes.
 """

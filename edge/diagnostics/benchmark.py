@@ -111,10 +111,10 @@ def _measure_loop(
 def _relevant_settings(settings: RunSettings, classifier: Classifier) -> dict[str, Any]:
     """Return the settings that affect the measurements; source and model have their own place in the report.
 
-    Every benchmark detects faces and writes no files, so `crops` and `overwrite` are not among them.
+    Every benchmark detects faces in one process and writes no files: `crops`, `jobs` and `overwrite` are not among them.
     """
     values = asdict(settings)
-    for name in ("source", "more_sources", "recursive", "model", "max_frames", "crops", "overwrite"):
+    for name in ("source", "more_sources", "recursive", "model", "max_frames", "crops", "jobs", "overwrite"):
         del values[name]
     if settings.min_confidence is None:
         values["min_confidence"] = classifier.card.min_confidence

@@ -87,8 +87,7 @@ def _run_queries(
     """Return each classifier's latencies in seconds, `block` queries in a row, and the seconds in total."""
     latencies = [array("d") for _ in classifiers]
     runs = [
-        (classifier, make_face(classifier), seconds)
-        for classifier, seconds in zip(classifiers, latencies, strict=True)
+        (classifier, make_face(classifier), seconds) for classifier, seconds in zip(classifiers, latencies, strict=True)
     ]
     for classifier, face, _ in runs:
         for _ in range(WARM_UP_QUERIES):

@@ -22,8 +22,8 @@ from edge.types import RunInfo, Sink
 
 MAX_FILE_BYTES = 10_000_000  # of a Python file with a sink
 SUPPORT_MODULES = (
-    *("active_faces", "annotate", "background_writer", "daily_log", "face_blur", "face_statistics", "group", "line_file"),
-    *("output_file", "progress", "registry", "serialize"),
+    *("active_faces", "annotate", "background_writer", "daily_log", "face_blur", "face_statistics", "group"),
+    *("line_file", "output_file", "progress", "registry", "serialize"),
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from edge.capture import latest_frame, reconnecting
 from edge.capture import registry as cameras
+from edge.capture.encoded_frame import EncodedFrame
 from edge.capture.latest_frame import LatestFrame
 from edge.capture.reconnecting import ReconnectingCamera
 from edge.errors import CameraError, UsageError
@@ -196,8 +197,8 @@ sys.modules["libcamera"] = test_picamera.Libcamera("libcamera")
     assert last.startswith("edge: error: picamera: ")
 
 
-def test_only_usb_cameras_reconnect_within_a_process():
-    assert {name for name in cameras.names() if cameras.can_reconnect(f"{name}:")} == {"usb"}
+def test_usb_and_network_cameras_reconnect_in_a_process():
+    assert {name for name in cameras.names() if cameras.can_reconnect(f"{name}:")} == {"usb", "rtsp", "http"}
 
 
 # --- waiting times, with a fake clock -----------------------------------------------------------------------------
@@ -244,7 +245,7 @@ class ScriptedCamera:
         raise CameraError(f"lost after {step}")
 
     def run(self):
-        frames: list[Frame] = []
+        frames: list[Frame | EncodedFrame] = []
         with suppress(UsageError):
             frames.extend(self.camera.frames())
         return frames

@@ -284,10 +284,16 @@ def sweep(trials: Sequence[tuple[float, Mapping[str, Any]]], metric: str) -> Fig
     axes[0].legend()
     for axis, name in zip(axes[1:], names, strict=False):
         points = [(options[name], value) for value, options in trials if name in options]
-        numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x, _ in points)
-        positions = [x if numbers else str(x) for x, _ in points]
-        axis.plot(positions, [value for _, value in points], "o", ms=4, color=BLUE)
-        if numbers and min(positions) > 0 and max(positions) >= 20 * min(positions):
+        numbers = [x for x, _ in points if isinstance(x, int | float) and not isinstance(x, bool)]
+        are_numbers = len(numbers) == len(points)
+        axis.plot(
+            numbers if are_numbers else [str(x) for x, _ in points],
+            [value for _, value in points],
+            "o",
+            ms=4,
+            color=BLUE,
+        )
+        if are_numbers and min(numbers) > 0 and max(numbers) >= 20 * min(numbers):
             axis.set_xscale("log")
         axis.set(xlabel=name)
     for axis in axes:

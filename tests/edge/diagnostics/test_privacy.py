@@ -93,14 +93,14 @@ class KeepingSink(WritingSink):
         return Disclosure(kept=("in a drawer",))
 
 
-def test_the_text_has_each_part_and_says_nothing_where_nothing_is():
+def test_a_part_without_content_says_nothing():
     kept, sent, shown, notes = privacy.describe({"drawer:1": KeepingSink()}).split("\n\n")
     assert kept == "Kept on this device:\n  drawer:1: in a drawer"
     assert (sent, shown) == ("Sent from this device:\n  nothing", "Shown:\n  nothing")
     assert "at work and in education" in notes
 
 
-def test_a_sink_that_discloses_nothing_is_unknown_and_not_harmless():
+def test_a_sink_without_disclosure_is_unknown():
     kept, sent, shown, _ = privacy.describe({"./mine.py": SilentSink(), "drawer": KeepingSink()}).split("\n\n")
     for part in (kept, sent, shown):
         assert f"  ./mine.py: {privacy.UNKNOWN}" in part.splitlines()
