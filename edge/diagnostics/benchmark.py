@@ -111,7 +111,7 @@ def _measure_loop(
 def _relevant_settings(settings: RunSettings, classifier: Classifier) -> dict[str, Any]:
     """Return the settings that affect the measurements; source and model have their own place in the report.
 
-    Every benchmark detects faces in one process and writes no files: `crops`, `jobs` and `overwrite` are not among them.
+    A benchmark detects faces, in one process, and writes no files: not among them are `crops`, `jobs` and `overwrite`.
     """
     values = asdict(settings)
     for name in ("source", "more_sources", "recursive", "model", "max_frames", "crops", "jobs", "overwrite"):

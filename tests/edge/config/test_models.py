@@ -6,7 +6,7 @@ import pytest
 
 from edge.config import models
 from edge.config.models import find_model, name_of, packaged_model, packaged_models, shipped_model
-from edge.errors import UnknownNameError
+from edge.errors import UnknownNameError, UsageError
 
 
 @pytest.fixture
@@ -46,10 +46,15 @@ def test_a_path_is_a_file_even_if_a_model_has_its_name(package, monkeypatch, tmp
     assert find_model("~/my.tflite") == tmp_path / "my.tflite"
 
 
-@pytest.mark.parametrize("name", ["fsat", "", "Fast"])
+@pytest.mark.parametrize("name", ["fsat", "Fast"])
 def test_an_unknown_name_lists_the_names(package, name):
     with pytest.raises(UnknownNameError, match=rf"'{name}'.* emotion, fast, zebra"):
         find_model(name)
+
+
+def test_an_empty_name_is_refused(package):
+    with pytest.raises(UsageError, match="is empty"):
+        find_model("")
 
 
 def test_auto_is_no_model_of_its_own(package):
