@@ -16,13 +16,13 @@ MAX_WEIGHT_RATIO = 10.0  # weight of a class to that of the most frequent one
 LOGIT_ADJUSTMENT_TAU = 1.0  # Menon et al. 2021: with 1 the minimum of the loss has the smallest balanced error
 
 
-def require_every_class(dataset: Dataset, balance: str) -> None:
-    """Raise TrainingError naming the classes without a face in `dataset`: there is nothing to balance them with."""
+def require_every_class(dataset: Dataset) -> None:
+    """Raise TrainingError naming the classes without a face in `dataset`: their outputs would learn nothing."""
     missing = [name for name, faces in dataset.counts().items() if not faces]
     if missing:
         raise TrainingError(
-            f"{dataset.source}: no Training faces of {', '.join(missing)}, which --balance {balance} needs; "
-            "select the other classes with --classes"
+            f"{dataset.source}: no Training faces of {', '.join(missing)}; add some, or select the other classes with "
+            "--classes"
         )
 
 

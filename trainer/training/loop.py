@@ -58,15 +58,14 @@ def train(
 
     Raises:
         TrainingError: the folder has a run already, has none to resume or one with other settings, or it cannot be
-            written; a class to balance has no Training faces. DataError: a split is missing.
+            written; a class has no Training faces. DataError: a split is missing.
     """
     if (settings.color == RGB) != (dataset.channels == 3):
         raise TrainingError(f"{dataset.source}: was not read in {settings.color}, the color of the settings")
     everything, validation = dataset.split(TRAINING), dataset.split(PUBLIC_TEST)
     rows, labels = label_targets(settings, everything)
     training = everything.take(rows)
-    if settings.balance != "none":
-        require_every_class(training, settings.balance)
+    require_every_class(training)
     settings = settings.for_dataset(dataset)
     run = RunDirectory(folder)
     content = settings_content(settings, training, validation)

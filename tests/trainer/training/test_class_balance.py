@@ -102,12 +102,12 @@ def test_logit_offsets_are_the_logarithms_of_the_frequencies():
     assert logit_offsets(np.array([0.5, 0.4, 0.1])) == pytest.approx([-0.693147, -0.916291, -2.302585])
 
 
-def test_classes_without_faces_are_named_with_the_option():
+def test_classes_without_training_faces_are_named():
     data = faces.tiny(training=2, public=0, private=0)
-    require_every_class(data, "weights")
+    require_every_class(data)
     few = data.take(np.flatnonzero(data.labels % 3 != 1))
-    with pytest.raises(TrainingError, match=r"^tiny\.csv: .* disgust, sad, .*--balance weights.*--classes"):
-        require_every_class(few, "weights")
+    with pytest.raises(TrainingError, match=r"^tiny\.csv: no Training faces of disgust, sad; .*--classes"):
+        require_every_class(few)
 
 
 @pytest.mark.keras

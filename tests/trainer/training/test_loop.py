@@ -239,8 +239,8 @@ def balanced_run(loop, settings, tmp_path_factory):
     """Return a function that gives the settings and the folder of a finished run on UNBALANCED, trained once."""
 
     @cache
-    def train(balance):
-        balanced = replace(settings, balance=balance, batch_size=14, epochs=2, mixup=0.2)  # 7 steps
+    def train(balance, epochs=2):
+        balanced = replace(settings, balance=balance, batch_size=14, epochs=epochs, mixup=0.2)  # 7 steps
         folder = tmp_path_factory.mktemp("balanced") / "run"
         loop.train(balanced, UNBALANCED, folder)
         return balanced, folder
@@ -405,7 +405,7 @@ def test_balanced_run_saves_the_same_layers_as_any_other(balance, balanced_run, 
 def test_balanced_run_gives_a_rare_class_a_higher_probability(balance, balanced_run):
     from trainer.evaluation.prediction import open_model
 
-    models = [open_model(balanced_run(each)[1] / "best.keras", DATA) for each in ("none", balance)]
+    models = [open_model(balanced_run(each, epochs=6)[1] / "best.keras", DATA) for each in ("none", balance)]
     probabilities = [model.predict(DATA.split(PUBLIC_TEST))[:, 1].mean() for model in models]
     assert probabilities[1] > 1.1 * probabilities[0], probabilities
 
@@ -429,10 +429,10 @@ def test_balance_is_of_the_labels_and_not_of_ferplus(balance, loop, settings):
     assert abs(losses[balance]["probabilities_loss"] - losses["none"]["probabilities_loss"]) > 0.1
 
 
-@pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
-def test_balance_without_faces_of_a_class_starts_no_run(balance, loop, settings, tmp_path):
+@pytest.mark.parametrize("balance", ["none", "weights"])
+def test_class_without_training_faces_starts_no_run(balance, loop, settings, tmp_path):
     data = DATA.take(np.flatnonzero((DATA.splits != TRAINING) | (DATA.labels != 1)))
-    with pytest.raises(TrainingError, match=rf"^tiny\.csv: .*disgust.*--balance {balance}"):
+    with pytest.raises(TrainingError, match=r"^tiny\.csv: no Training faces of disgust; "):
         loop.train(replace(settings, balance=balance), data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
