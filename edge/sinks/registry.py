@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from edge.system.paths import expand_path
 from edge.types import RunInfo, Sink
 
 MAX_FILE_BYTES = 10_000_000  # of a Python file with a sink
+SINK_METHODS = ("__enter__", "write", "__exit__")
 SUPPORT_MODULES = (
     *("active_faces", "annotate", "background_writer", "daily_log", "face_blur", "face_statistics", "group"),
     *("line_file", "output_file", "progress", "registry", "serialize"),
@@ -73,6 +75,14 @@ def _load_file(path: Path) -> ModuleType:
         raise
     except Exception as error:
         raise UsageError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
-    if not callable(getattr(module, "Sink", None)):
+    sink = getattr(module, "Sink", None)
+    if not callable(sink):
         raise UsageError(f"{path}: no class Sink found, expected one as in edge/sinks")
+    try:
+        inspect.signature(sink).bind("", RunInfo())
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: Sink(argument, run) cannot be called ({error})") from error
+    missing = [name for name in SINK_METHODS if isinstance(sink, type) and not callable(getattr(sink, name, None))]
+    if missing:
+        raise UsageError(f"{path}: the class Sink has no {', '.join(missing)}; examples/led_sink.py has what it needs")
     return module

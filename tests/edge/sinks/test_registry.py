@@ -27,6 +27,14 @@ class Sink:
     def __exit__(self, *_):
         print("closed", flush=True)
 """
+METHODS = """
+class Methods:
+    def __enter__(self): return self
+    def write(self, result): pass
+    def __exit__(self, *_): pass
+
+"""
+INIT = "\n def __init__(self, argument, run):"
 OPTIONAL_SINKS = ("mqtt", "web", "window")  # need libraries of their extras
 
 
@@ -74,7 +82,7 @@ def test_a_file_gets_its_argument_and_the_run(write_sink):
 
 
 def test_a_file_knows_its_path(write_sink):
-    code = "class Sink:\n    def __init__(self, argument, run):\n        self.path = __file__\n"
+    code = f"{METHODS}class Sink(Methods):\n    def __init__(self, argument, run):\n        self.path = __file__\n"
     path = write_sink(code)
     assert vars(registry.find(path)(RunInfo())) == {"path": path}
 
@@ -83,7 +91,8 @@ def test_a_file_may_have_dataclasses_and_any_module_s_name(tmp_path):
     path = tmp_path / "json.py"
     path.write_text(
         "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import ClassVar\n"
-        "@dataclass\nclass Sink:\n    argument: str\n    run: object\n    reopens: ClassVar[bool] = True\n"
+        f"{METHODS}@dataclass\nclass Sink(Methods):\n"
+        "    argument: str\n    run: object\n    reopens: ClassVar[bool] = True\n"
     )
     run = RunInfo()
     assert vars(registry.find(f"{path}:x")(run)) == {"argument": "x", "run": run}
@@ -100,6 +109,11 @@ def test_a_file_may_have_dataclasses_and_any_module_s_name(tmp_path):
         ("from edge.errors import UsageError\nraise UsageError('led needs gpiozero')", None),
         ("class Sinks: pass", ": no class Sink found"),
         ("Sink = 3", ": no class Sink found"),
+        ("class Sink: pass", ": Sink(argument, run) cannot be called (too many positional arguments)"),
+        (
+            f"class Sink:{INIT} pass\n def write(self, result): pass",
+            ": the class Sink has no __enter__, __exit__; examples/",
+        ),
     ],
 )
 def test_a_broken_file_is_an_error_with_its_place(write_sink, code, words):
