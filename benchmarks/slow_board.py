@@ -145,6 +145,10 @@ class TimedTracker:
         self._board, self._clock, self._detector = board, clock, TimedDetector()
         self._tracker = Tracker(self._detector)
 
+    @property
+    def candidates(self) -> Sequence[Track]:
+        return self._tracker.candidates
+
     def update(self, gray: NDArray[np.uint8], now: float) -> Sequence[Track]:
         before = self._detector.pixels
         tracks = self._tracker.update(gray, now)

@@ -24,7 +24,7 @@ def config(
     example: Annotated[bool, typer.Option("--example", help="Print a file with every setting.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check a configuration file, print what it keeps, sends and shows of people, or print an example.
+    """Check a configuration, tell what it discloses, or print one.
 
     'edge run --config' and the service read such a file. Exit status: 78 if the file is invalid.
 

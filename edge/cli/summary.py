@@ -40,7 +40,7 @@ def summary(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Summarize a day that the sink daylog has logged, or a file of the sink csv or jsonl.
+    """Summarize the log of a day, or a file of csv or jsonl.
 
     Shows the number of faces and the emotions: of a day how long each lasted, by hour; of a file their means, by film.
     """

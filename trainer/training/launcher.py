@@ -24,6 +24,7 @@ from trainer.errors import TrainingError
 CONNECT_SECONDS = 600.0  # until all hosts have to be there
 ALIVE_SECONDS = 3.0
 SILENCE_SECONDS = 15.0
+LATE_SECONDS = 20.0  # that a failed process 0 waits for others, which may be starting still
 TERMINATE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.2
 MAX_LINE_BYTES = 200
@@ -126,6 +127,7 @@ class Launcher:
         signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the process, too, which ends after its step
         self._connect()
         if failure := self._wait():
+            self._wait_for_late_peers()
             for peer in self._peers:
                 peer.send(f"failed {failure}")
             raise TrainingError(f"{failure}; the training has ended on all hosts, resume it with --resume")
@@ -169,12 +171,8 @@ class Launcher:
         """Wait until all processes have ended well; return why one has not, or an empty text."""
         begin = next_alive = time.monotonic()
         while True:
-            for key, _ in self._selector.select(POLL_SECONDS):
-                if key.data is None:
-                    assert self._server is not None
-                    self._add(_Peer(self._server.accept()[0]))
-                elif failure := self._receive(key.data):
-                    return failure
+            if failure := self._handle_events():
+                return failure
             now = time.monotonic()
             if failure := self._own_failure() or self._missing(now, now - begin):
                 return failure
@@ -184,6 +182,22 @@ class Launcher:
                     peer.send("done" if self._is_done else "alive")
             if self._is_done and self._is_complete and all(peer.is_done for peer in self._peers if peer.is_known):
                 return ""
+
+    def _handle_events(self) -> str:
+        """Take connections and lines for up to POLL_SECONDS; return why the training ends, or an empty text."""
+        for key, _ in self._selector.select(POLL_SECONDS):
+            if key.data is None:
+                assert self._server is not None
+                self._add(_Peer(self._server.accept()[0]))
+            elif failure := self._receive(key.data):
+                return failure
+        return ""
+
+    def _wait_for_late_peers(self) -> None:
+        """Wait until the others are there: they hear of the failure, and do not wait for process 0 in vain."""
+        end = time.monotonic() + LATE_SECONDS
+        while not (self._is_complete or self._is_terminated) and time.monotonic() < end:
+            self._handle_events()
 
     @property
     def _is_done(self) -> bool:

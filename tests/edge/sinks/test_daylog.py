@@ -308,7 +308,7 @@ def test_a_run_over_files_is_refused(portrait_file, log):
     result = run_edge("run", portrait_file, "-s", f"daylog:{log}")
     assert result.returncode == 2
     assert "sink daylog: " in result.stderr
-    assert "jsonl:FILE" in result.stderr
+    assert "csv:FILE.csv" in result.stderr
 
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):

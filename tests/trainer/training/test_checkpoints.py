@@ -141,7 +141,7 @@ def test_best_model_is_saved_without_its_optimizer(new, model):
     import keras
 
     train_step(model)
-    new.save_best(model, DATA, {})
+    new.save_model(new.best, model, DATA, {})
     loaded = keras.saving.load_model(new.best)
     assert getattr(loaded, "optimizer", None) is None
     assert all(map(np.array_equal, loaded.get_weights(), model.get_weights()))
@@ -176,7 +176,7 @@ def test_failed_write_keeps_the_previous_file(file, new, model, checkpoints, mon
         if file == "last.npz":
             new.save(model, checkpoints.Progress(2))
         else:
-            new.save_best(model, DATA, {})
+            new.save_model(new.best, model, DATA, {})
 
     def fail(*_, **__):
         raise OSError(28, "No space left on device")

@@ -199,6 +199,7 @@ def test_ended_run_of_files_still_waits_for_its_broker(broker, subscriber, retry
                 sink.write(change(number))
             connecting.start()
         connecting.join()
+        wait_until(lambda: len(track_ids(subscriber.messages("/results"))) == 30)
     assert track_ids(subscriber.messages("/results")) == list(range(1, 31))
 
 
