@@ -51,6 +51,7 @@ def test_campaign_goes_on_after_crash_and_interruption(monkeypatch, tmp_path):
     assert "input 0: crash: SIGABRT, and 1 more of this kind" in campaign.table()
 
 
+@pytest.mark.keras
 def test_the_doors_have_a_million_inputs_together():
     assert sum(find(name).campaign_inputs for name in names()) >= 1_000_000
 

@@ -12,6 +12,8 @@ from edge.types import FrameResult, InferenceStats, RunStats
 from tests.support.benchmark_reports import BenchmarkClock, SlowSink
 from tests.support.fakes import FAKE_LABELS, face_result, frame
 
+pytest.importorskip("tornado", reason="the extra web is not installed")
+
 FRAMES = WARM_UP_FRAMES + 120
 FACES = 4
 
