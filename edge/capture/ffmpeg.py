@@ -25,7 +25,10 @@ def suppress_log() -> None:
     OpenCV reads the variable once, when it opens the first video.
     """
     os.environ[_LOG_VARIABLE] = _LOG_QUIET
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if hasattr(cv2.utils, "logging"):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    else:  # OpenCV 4.11, on 32-bit systems
+        cv2.setLogLevel(0)  # type: ignore[attr-defined] # silent
 
 
 def read_frames(capture: cv2.VideoCapture, url: StreamUrl) -> Generator[EncodedFrame, None, None]:
