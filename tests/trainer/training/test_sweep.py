@@ -21,6 +21,7 @@ input-size = 32
 batch-size = 16
 head-epochs = 0
 epochs = 3
+ema-momentum = 0.5
 [search]
 learning-rate = { low = 1e-5, high = 1e-2, log = true }
 dropout = { choices = [0.0, 0.3] }
@@ -79,7 +80,8 @@ def start(space_file, tmp_path):
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
 
 
 def history(folder):
