@@ -81,6 +81,7 @@ def start(space_file, tmp_path):
     for process in processes:
         process.kill()
         process.wait()
+        assert process.stdout
         process.stdout.close()
 
 
