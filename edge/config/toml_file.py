@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -40,10 +41,18 @@ class ValueType(NamedTuple):
     description: str
 
 
+def _to_float(value: float) -> float:
+    """Return `value` as a float; an integer that is too large for one is infinite, as the TOML value inf."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 _VALUE_TYPES: dict[Any, ValueType] = {
     bool: ValueType((bool,), bool, "true or false"),
     int: ValueType((int,), int, "an integer"),
-    float: ValueType((int, float), float, "a number"),
+    float: ValueType((int, float), _to_float, "a number"),
     str: ValueType((str,), str, "a string in quotes"),
     Path: ValueType((str,), expand_path, "a path in quotes"),
     tuple[str, ...]: ValueType((list,), tuple, 'a list of strings, such as ["console"]'),

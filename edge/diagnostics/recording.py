@@ -109,7 +109,7 @@ def read(path: Path) -> Recording:
                     faces = list(parse(line.decode()))
                     if not all(_is_plausible(face) for face in faces):
                         raise ValueError("out of range")
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error):
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error):
                     recording.damaged_lines.append(number)
                     continue
                 for face in faces:

@@ -139,6 +139,6 @@ def _read_scalar(file: ImageFile, place: str) -> str:
         raise DataError(f"{place}: expected a .npy file with one number")
     try:
         text = str(np.frombuffer(value, dtype)[0])
-    except (ValueError, UnicodeError):
+    except (ValueError, UnicodeError, SystemError):  # NumPy's for characters that there are not
         raise DataError(f"{place}: expected a .npy file with one number") from None
     return text.removeprefix("b'").removesuffix("'").strip().removesuffix(".0")

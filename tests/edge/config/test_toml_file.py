@@ -91,6 +91,7 @@ def test_each_type_of_value_is_converted(write, portrait_file):
         ("reconnect = 1", 1, ("reconnect is 1", "true or false")),
         ("source = 0", 1, ("source is 0", "string")),
         ("cascade = []", 1, ("cascade is []", "path")),
+        ("half_life = 1" + 400 * "0", 1, ("half_life is 1000", "0 to 60 seconds")),
         ("half_life = 1979-05-27", 1, ('half_life is "1979-05-27"', "number", "0 to 60 seconds")),
         ('sinks = "console"', 1, ('sinks is "console"', "list of strings")),
         ("# a\n\nsinks = [\n 'console',\n 3\n]", 3, ('sinks is ["console", 3]', "list of strings")),

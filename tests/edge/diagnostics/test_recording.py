@@ -63,6 +63,13 @@ def test_damaged_lines_are_numbered_and_the_others_counted(tmp_path, name):
     assert sum(film.face_frames for film in found.films.values()) == 5
 
 
+def test_a_line_with_an_infinite_number_is_damaged(tmp_path):
+    path = write_two_films(tmp_path / "faces.jsonl")
+    content = json.loads(path.read_text().splitlines()[-1]) | {"frame": float("inf")}
+    path.write_text(f"{path.read_text()}{json.dumps(content)}\n")
+    assert recording.read(path).damaged_lines == [len(path.read_text().splitlines())]
+
+
 def test_a_long_film_takes_no_more_memory():
     film = Film("long.mp4")
     for second in range(0, 36_000, 7):

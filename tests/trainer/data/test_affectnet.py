@@ -40,6 +40,7 @@ HUGE = b"\x93NUMPY\x01\x00\x46\x00" + b"{'descr': '<i8', 'fortran_order': False,
         (npy(np.array([{}], object)), "expected a .npy file with one number"),
         (npy("3")[:-1], "expected a .npy file with one number"),
         (HUGE, "expected a .npy file with one number"),
+        (npy("3")[:-4] + b"\xff\xff\xff\x7f", "expected a .npy file with one number"),  # no character
         (npy("happy"), "unknown label 'happy', expected 0, 1, 2"),
         (npy(-1), "unknown label '-1', expected 0, 1, 2"),
         (npy(2.5), "unknown label '2.5', expected 0, 1, 2"),
