@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +15,8 @@ from edge.cli.common import Debug, show
 from edge.cli.options import Detector, Model, Threads
 from edge.config.models import find_model
 from edge.config.settings import RunSettings
+from edge.errors import UsageError
+from edge.system.paths import display_name
 
 
 def doctor(
@@ -24,23 +28,59 @@ def doctor(
     detector: Detector = RunSettings.detector,
     threads: Threads = RunSettings.threads,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a text for an issue, without images and secrets, and show it."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Configuration for --report.",
+            show_default="that of the service, if there is one",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --report replace a file.")] = False,
     debug: Debug = False,
 ) -> None:
     """Check this machine, and advise on each problem.
 
     Checks the software, the model, the cameras, the board and the service. Exit status: 1 if a check fails.
+
+    --report collects what a maintainer needs: versions, board, camera formats, model, settings, checks, and the last
+    lines of the service's log. Names, addresses, paths, serial numbers and secrets are replaced. Nothing is sent.
     """
+    if report is not None:
+        check_report(report, config, overwrite)
+    elif config is not None or overwrite:
+        raise typer.BadParameter("--config and --overwrite are for --report FILE")
     from edge.diagnostics.doctor import overall_status, run_checks, text
     from edge.diagnostics.environment import environment
+    from edge.diagnostics.report import text as make_report
+    from edge.system.atomic_file import atomic_write
 
     facts = environment()
     checks = run_checks(facts, find_model(model), source, detector=detector, threads=threads)
     status = overall_status(checks)
+    shown = text(facts, checks, min(max(shutil.get_terminal_size((100, 0)).columns, 80), 120))
+    if report is not None:
+        shown = make_report(facts, checks, find_model(model), config)
+        atomic_write(report, shown.encode())
+        shown += f"\nThe text above was written to {display_name(report)}. Nothing was sent."
     if as_json:
-        report = {"status": status, "checks": [asdict(check) for check in checks], "machine": facts}
-        typer.echo(json.dumps(report, indent=1, ensure_ascii=False))
+        result = {"status": status, "checks": [asdict(check) for check in checks], "machine": facts}
+        typer.echo(json.dumps(result, indent=1, ensure_ascii=False))
     else:
-        width = min(max(shutil.get_terminal_size((100, 0)).columns, 80), 120)
-        show(text(facts, checks, width))
+        show(shown)
     if status == "error":
         raise typer.Exit(1)
+
+
+def check_report(path: Path, config: Path | None, overwrite: bool) -> None:
+    """Raise UsageError if a report may not be written to `path`: a file exists there, or it is the configuration."""
+    if config is not None and path.resolve() == config.resolve():
+        raise UsageError(f"--report {display_name(path)}: the target is the configuration; name another file")
+    if os.path.lexists(path) and not overwrite:
+        raise UsageError(
+            f"--report {display_name(path)}: the file exists; name another file, or replace it by --overwrite"
+        )

@@ -6,6 +6,7 @@ They are not accepted on the command line, because every user of the machine can
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,14 @@ from edge.errors import SettingsError
 from edge.system.bounded_read import read_at_most
 
 MAX_SECRET_BYTES = 70_000  # more than MQTT's longest password
+
+
+# `:USER:PASSWORD@` of an address, a query, and an option such as `token=TEXT`, not `token-file=FILE`. They end with the
+# text, or with the quote of a text in TOML.
+_LOGIN = re.compile(r":[^\"]*@")
+_NO_PORT = re.compile(r"(://[^\"@/?#:]*:)(?!\d+(?:[\"/?#]|$))[^\"]*")  # a login whose end is missing
+_QUERY = re.compile(r"(://[^\"?]*\?)[^\"]*")
+_OPTION = re.compile(r"\b(\w*(?:pass|pwd|pw|token|secret|key)\w*\s*=)\s*\"?[^\",]*", re.IGNORECASE)
 
 
 class Secret(NamedTuple):
@@ -62,3 +71,8 @@ def load_line(
     if not text or "\n" in text or len(text.encode()) > max_bytes:
         raise SettingsError(f"{owner}: {secret.origin}: expected one line that is not empty")
     return text
+
+
+def hide_passwords(text: str) -> str:
+    """Return `text`, a value that somebody gave for a setting, for a message: `...` stands for what may be a secret."""
+    return _OPTION.sub(r"\1...", _QUERY.sub(r"\1...", _NO_PORT.sub(r"\1...", _LOGIN.sub(":...@", text))))

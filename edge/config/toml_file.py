@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
 
+from edge.config.secrets import hide_passwords
 from edge.config.settings import RunSettings, SettingSpec, setting_specs
 from edge.errors import EmotionEdgeError, SettingsError
 from edge.system.bounded_read import read_at_most
@@ -71,6 +72,12 @@ def read(path: Path, name_checks: NameChecks) -> dict[str, Any]:
         more = f" ({len(found) - 1} more: 'edge config --check {path}')" if len(found) > 1 else ""
         raise SettingsError(f"{found[0]}{more}")
     return values
+
+
+def read_valid(path: Path, name_checks: NameChecks) -> tuple[dict[str, Any], list[str]]:
+    """Return the valid settings in the file at `path`, name -> value for RunSettings, and the others' problems."""
+    values, _, found = _parse(path, name_checks)
+    return values, found
 
 
 def problems(path: Path, name_checks: NameChecks, file_checks: FileChecks) -> list[str]:
@@ -155,7 +162,7 @@ def _statements(text: str) -> Iterator[tuple[int, str, Any]]:
 def _check(name: str, value: Any, name_checks: NameChecks) -> str:
     """Return the problem with the TOML `value` for setting `name`; empty if it is valid."""
     if isinstance(value, tomllib.TOMLDecodeError):
-        reason, line = str(value).partition(" (at ")[0], textwrap.shorten(name, 60, placeholder=" ...")
+        reason, line = str(value).partition(" (at ")[0], textwrap.shorten(hide_passwords(name), 60, placeholder=" ...")
         return f"{line!r} is not valid TOML ({reason}), expected key = value; the rest of the file was not read"
     if isinstance(value, dict):
         return f"{name} is a table, expected only lines 'key = value'"
@@ -171,14 +178,14 @@ def _check(name: str, value: Any, name_checks: NameChecks) -> str:
         has_type &= all(isinstance(item, str) for item in value)
     if not (has_type and spec.is_valid(value)):
         expected = ", ".join(filter(None, [value_type.description, spec.expected]))
-        return f"{name} is {_to_toml(value)}, expected {expected}"
+        return f"{name} is {_quote(value)}, expected {expected}"
     try:
         if name in name_checks:
             name_checks[name](value)
         elif isinstance(path := convert(name, value), Path) and (problem := file_problem(path)):
             raise SettingsError(problem)
     except (EmotionEdgeError, OSError) as error:
-        return f"{name} is {_to_toml(value)}: {error}"
+        return f"{name} is {_quote(value)}: {error}"
     return ""
 
 
@@ -190,6 +197,11 @@ def _setting_types() -> dict[str, ValueType]:
         name: next(_VALUE_TYPES[each] for each in (hint, *get_args(hint)) if each in _VALUE_TYPES)
         for name, hint in hints
     }
+
+
+def _quote(value: Any) -> str:
+    """Return `value` in TOML syntax for a message, without the passwords in it."""
+    return hide_passwords(_to_toml(value))
 
 
 def _to_toml(value: Any) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import getpass
-import grp
 import importlib.util
+import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from edge.capture import v4l2
 from edge.capture.v4l2 import VideoNode
+from edge.config.secrets import hide_passwords
 from edge.diagnostics.check import NOT_AVAILABLE, Check, describe_error
 
 FRAME_TIMEOUT_SECONDS = 20.0  # OpenCV gives up after 10, and a camera module takes some seconds to start
@@ -33,6 +34,9 @@ def check_cameras(is_pi: bool, root: Path = Path("/")) -> list[Check]:
         message = f"{getpass.getuser()} may not read and write {denied[0]}{more}"
         checks.insert(0, Check("permission", "error", message, join_group_advice(device_group(denied[0]))))
     elif not usb_cameras and receiver is None:
+        if sys.platform != "linux":
+            message = "this system does not list its cameras; 'edge run usb:0' opens the first one"
+            return [*checks, Check("cameras", "unavailable", message)]
         message = "none was found; the synthetic camera needs none"
         advice = "connect one (a ribbon cable only with the power off), or use 'edge run synthetic'"
         checks.insert(0, Check("cameras", "warning", message, advice))
@@ -41,6 +45,8 @@ def check_cameras(is_pi: bool, root: Path = Path("/")) -> list[Check]:
 
 def device_group(path: Path) -> str:
     """Return the group that may use the device at `path`; VIDEO_GROUP where a user cannot join that group."""
+    if sys.platform == "win32":
+        return VIDEO_GROUP
     try:
         group = path.group()
     except (OSError, KeyError):  # KeyError: a group without a name
@@ -51,10 +57,11 @@ def device_group(path: Path) -> str:
 def join_group_advice(group: str, user: str | None = None) -> str:
     """Return how `user` (None: the present one) gets the permissions of `group`."""
     user = user or getpass.getuser()
-    try:
-        is_member = user in grp.getgrnam(group).gr_mem
-    except KeyError:
-        is_member = False
+    is_member = False
+    with suppress(ImportError, KeyError):  # no such group
+        import grp
+
+        is_member = sys.platform != "win32" and user in grp.getgrnam(group).gr_mem
     if is_member:
         return f"log out and in again: {user} was added to group {group} after this login"
     return f"sudo usermod -aG {group} {user}, then log out and in again"
@@ -117,6 +124,7 @@ def check_frame(source: str, timeout: float = FRAME_TIMEOUT_SECONDS) -> Check:
         answer = answers.get(timeout=timeout)
     except Empty:
         answer = TimeoutError(f"no frame within {timeout:g} seconds")
+    source = hide_passwords(source)
     if isinstance(answer, Exception):
         return Check("frame", "error", f"{source}: {describe_error(answer)}", "see the checks of the cameras above")
     return Check("frame", "ok", f"{source}: {answer} after {time.perf_counter() - start:.1f} s")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -27,6 +28,7 @@ SERVICE_UNIT = "emotion-edge.service"
 STATUS_SECONDS = 5.0  # between two updates of the status: people do not read faster
 SEND_TIMEOUT_SECONDS = 0.5  # for the manager to accept a message; one that hangs must not block frames
 WATCHDOG_FRACTION = 1 / 4  # of the watchdog's interval that passes before it is fed again
+LOG_TIMEOUT_SECONDS = 20.0  # for the journal: on a memory card that is busy, its index is read first
 EXTEND_START_SECONDS = 30.0  # that a wait for the camera adds to the start timeout, again every STATUS_SECONDS
 
 
@@ -57,6 +59,8 @@ class SystemdManager:
 
     def notify(self, *assignments: str) -> bool:
         """Send `assignments` such as "READY=1"; return whether they arrived. A manager that is gone is no error."""
+        if sys.platform == "win32":
+            return False
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
                 connection.settimeout(SEND_TIMEOUT_SECONDS)
@@ -161,3 +165,13 @@ def service_properties() -> dict[str, str] | None:
     """Return systemd's properties of the service; None without systemd. LoadState is "not-found" without the unit."""
     answer = output_of("systemctl", "show", SERVICE_UNIT, "-p", "LoadState,ActiveState,SubState,NRestarts,Result")
     return None if answer is None else dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
+
+
+def service_log(count: int) -> list[str]:
+    """Return the last `count` lines of the service's log, oldest first: time in UTC, process, message.
+
+    Empty without systemd, without a log, or if this user may not read it.
+    """
+    options = ("--no-pager", "--quiet", "--no-hostname", "--utc", "--output=short-iso")
+    answer = output_of("journalctl", "-u", SERVICE_UNIT, "-n", str(count), *options, timeout=LOG_TIMEOUT_SECONDS)
+    return (answer or "").splitlines()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.config.secrets import load_secret
+from edge.config.secrets import hide_passwords, load_secret
 from edge.errors import SettingsError
 
 
@@ -31,3 +31,26 @@ def test_a_named_file_that_cannot_be_read_is_an_error(tmp_path, content, reason)
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=f"^web: {path}: .*{reason}"):
         load_secret("web", path, "TOKEN", "token", {"TOKEN": "of the environment"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtsp://eva:geheim@cam:554/live", "rtsp:...@cam:554/live"),
+        ("rtsp://eva:ge@h eim@cam/live", "rtsp:...@cam/live"),
+        ("http://cam/x?user=eva&pwd=geheim", "http://cam/x?..."),
+        ('["mqtt:eva:geheim@nas", "console"]', '["mqtt:...@nas", "console"]'),
+        ('["web:80,token=geheim,image"]', '["web:80,token=...,image"]'),
+        ('password = "geheim', "password =..."),
+        ('source = "rtsp://eva:geheim', 'source = "rtsp://eva:...'),
+    ],
+)
+def test_what_may_be_a_password_is_not_repeated(text, expected):
+    assert hide_passwords(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["rtsp://cam:554/live", "mqtt:nas,password-file=pw,qos=1", "happy=0.5", "usb:0", '"a"']
+)
+def test_values_without_a_password_stay(text):
+    assert hide_passwords(text) == text

@@ -122,6 +122,27 @@ def test_a_mistake_is_named_with_file_line_and_expectation(write, text, line, wo
     assert [word for word in words if word not in message] == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'source = "rtsp://eva:geheim@cam/live"',
+        'source = ["rtsp://cam/live?password=geheim"]',
+        'sinks = ["mqtt:eva:geheim@nas"]',
+        'source = "rtsp://eva:geheim',
+        'password = "geheim',
+    ],
+)
+def test_a_problem_does_not_repeat_a_password(write, text):
+    (problem,) = toml_file.problems(write(text), NAME_CHECKS, {})
+    assert "geheim" not in problem
+
+
+def test_valid_settings_are_read_beside_problems(write):
+    values, (problem,) = toml_file.read_valid(write("threads = 2\nreconnect = 3"), NAME_CHECKS)
+    assert values == {"threads": 2}
+    assert ":2: reconnect is 3" in problem
+
+
 def test_all_problems_are_listed_in_the_order_of_their_lines(write):
     path = write('threads = 0\nreconnect = true\nsource = 3\nmin_confidence = "x"\ncolor = 1\n')
     problems = toml_file.problems(path, NAME_CHECKS, {})
@@ -153,5 +174,5 @@ def test_costly_file_is_refused_in_one_line(write, text, reason):
     assert len(problem) < 300
 
 
-def test_device_without_an_end_is_no_configuration_file():
-    assert "more than 100,000 bytes" in toml_file.problems(Path("/dev/zero"), NAME_CHECKS, {})[0]
+def test_device_is_no_configuration_file():
+    assert "a device or a socket, not a file" in toml_file.problems(Path("/dev/zero"), NAME_CHECKS, {})[0]

@@ -139,13 +139,14 @@ def test_without_a_runtime_the_model_is_not_run(tmp_path, programs, monkeypatch)
     assert "kernels" not in checks
 
 
-def test_the_command_runs_where_numpy_and_opencv_are_broken():
+def test_the_command_runs_where_numpy_and_opencv_are_broken(tmp_path):
     program = "import sys\nsys.modules |= {'numpy': None, 'cv2': None}\nfrom edge.cli import main\nmain()"
-    command = [sys.executable, "-c", program, "doctor", "--json"]
+    command = [sys.executable, "-c", program, "doctor", "--json", "--report", tmp_path / "report.txt"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     report = json.loads(result.stdout)
     assert (result.returncode, report["status"], report["machine"]["versions"]["numpy"]) == (1, "error", None)
     assert "opencv" in {check["name"] for check in report["checks"] if check["status"] == "error"}
+    assert "error       opencv: cannot be imported" in (tmp_path / "report.txt").read_text()
 
 
 def test_the_command_prints_status_checks_and_machine_as_json():
