@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
@@ -85,6 +86,8 @@ def check_jobs(settings: RunSettings) -> None:
     """Raise UsageError if there are several jobs for a camera, or for a sink that needs images."""
     if settings.jobs == 1:
         return
+    if sys.platform == "win32":
+        raise UsageError(f"jobs is {settings.jobs}, but Windows has only 1; several need Linux or macOS")
     if not reads_files(settings):
         raise UsageError(f"jobs is {settings.jobs}, but the source is a camera; only files are read by several jobs")
     for spec in settings.sinks:

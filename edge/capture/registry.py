@@ -58,7 +58,7 @@ def parse(source: str) -> tuple[str, str]:
         # One that is absent may be plugged in later: udev gives it the name that it was told.
         if path.is_char_device() or not (path.exists() or re.search(r"[*?\[]", source)):
             return "usb", source
-    if expand_path(source).exists() or re.search(r"[/.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
+    if expand_path(source).exists() or re.search(r"[/\\.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
         return "file", source
     raise UnknownNameError(
         f"no camera {source!r}; there are {', '.join(names())}, or name a video, an image or a folder by its path"

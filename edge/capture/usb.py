@@ -1,6 +1,7 @@
-"""A USB camera, or any other V4L2 device that captures video.
+"""A USB camera, or any other V4L2 device that captures video; on macOS and Windows any camera of the system.
 
-Argument: its number (`0`), or its path (`/dev/video0`, `/dev/v4l/by-id/...`, or a name that udev has been told).
+Argument: its number (`0`), or on Linux its path (`/dev/video0`, `/dev/v4l/by-id/...`, or a name that udev has been
+told).
 
 The gray image is the luma that the camera sends; color is made only if a sink asks for it. OpenCV would convert each
 image to color, and that would be converted to gray: docs/runtime.md has what that costs.
@@ -8,6 +9,7 @@ image to color, and that would be converted to gray: docs/runtime.md has what th
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator
 from functools import cache, partial
@@ -32,13 +34,21 @@ PREFERRED_FORMATS = ("MJPG", "YUYV")
 # and then to gray gives, within one gray level, but where a saturated color exceeds the range.
 BLACK, WHITE = 16, 235
 
+HAS_V4L2 = sys.platform == "linux"
+
 Image = NDArray[np.uint8]
 
 CAN_RECONNECT = True
 
 
 def detect() -> tuple[str | None, str]:
-    """Return the path of the first USB camera, or None, and a description."""
+    """Return the path of the first USB camera, or None, and a description; where none are listed, "0" if that opens."""
+    if not HAS_V4L2:
+        try:
+            _open_number(0).release()
+        except CameraError:
+            return None, "no camera"
+        return "0", "found a camera"
     camera = next((node for node in v4l2.video_nodes() if node.is_camera), None)
     return (str(camera.path), f"found {camera.name} at {camera.path}") if camera else (None, "no USB camera")
 
@@ -46,11 +56,12 @@ def detect() -> tuple[str | None, str]:
 def frames(argument: str) -> Generator[EncodedFrame, None, None]:
     """Yield frames as they come. Raises CameraError if the device is absent, in use, or stops delivering."""
     path = argument
-    if not argument.startswith("/"):
+    if not (HAS_V4L2 and argument.startswith("/")):
         if argument and not argument.isdecimal():
-            raise UsageError(f"usb:{argument}: expected a number (usb:0) or a device (usb:/dev/video0)")
-        path = f"/dev/video{argument or 0}"
-    capture = _open(path)
+            device = " or a device (usb:/dev/video0)" if HAS_V4L2 else ""
+            raise UsageError(f"usb:{argument}: expected a number (usb:0){device}")
+        path = f"/dev/video{argument or 0}" if HAS_V4L2 else f"usb:{argument or 0}"
+    capture = _open(path) if HAS_V4L2 else _open_number(int(argument or 0))
     start, index = time.monotonic(), 0
     try:
         camera_format = SentFormat.of(capture)
@@ -95,6 +106,20 @@ def _open(path: str) -> cv2.VideoCapture:
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # of frames: a longer queue delivers old ones
     if SentFormat.of(capture).name in PREFERRED_FORMATS:
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # where that has no effect, color images come
+    return capture
+
+
+def _open_number(number: int) -> cv2.VideoCapture:
+    """Open a camera of macOS or Windows, which sends color images: they set no format, and list no cameras."""
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        capture.release()
+        raise CameraError(
+            f"usb:{number}: cannot be opened; there is no such camera, another program uses it, or the system's "
+            "privacy settings keep it from this program"
+        )
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, IMAGE_WIDTH_PIXELS)
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, IMAGE_HEIGHT_PIXELS)
     return capture
 
 

@@ -6,9 +6,10 @@ the folder that stands for /; a test passes one with the files of a Raspberry Pi
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def video_nodes(root: Path = Path("/")) -> list[VideoNode]:
         try:
             with path.open("rb", buffering=0) as device:
                 answer = bytearray(_CAPABILITY.size)
-                fcntl.ioctl(device, _VIDIOC_QUERYCAP, answer)
+                _ioctl(device, _VIDIOC_QUERYCAP, answer)
                 driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)
                 flags = node_flags if device_flags & _CAP_DEVICE_CAPS else device_flags
                 captures = bool(flags & _CAP_VIDEO_CAPTURE)
@@ -93,12 +94,20 @@ def _formats(device: BinaryIO) -> Iterator[str]:
     for index in range(MAX_FORMATS):
         answer = bytearray(_FORMAT_DESCRIPTION.pack(index, _BUFFER_TYPE_VIDEO_CAPTURE, 0, b"", b""))
         try:
-            fcntl.ioctl(device, _VIDIOC_ENUM_FMT, answer)
+            _ioctl(device, _VIDIOC_ENUM_FMT, answer)
         except OSError:  # EINVAL: the list has ended
             return
         code: bytes = _FORMAT_DESCRIPTION.unpack(answer)[4]
         name = _decode(code[:3] + bytes([code[3] & ~_BIG_ENDIAN])).strip()
         yield f"{name}-BE" if code[3] & _BIG_ENDIAN else name
+
+
+def _ioctl(device: BinaryIO, request: int, answer: bytearray) -> None:
+    if sys.platform != "linux":
+        raise OSError(errno.ENOTTY, "only Linux has Video4Linux")
+    import fcntl
+
+    fcntl.ioctl(device, request, answer)
 
 
 def _decode(text: bytes) -> str:

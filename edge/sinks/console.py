@@ -32,7 +32,8 @@ class Sink:
             raise UsageError(f"sink console takes no argument, found {argument!r}")
         self._stream, self._owns_stream = stream or sys.stdout, stream is None
         self._writer = BackgroundWriter("console", self._print, live=run.live)
-        self._is_terminal = self._stream.isatty()
+        # Not every terminal of Windows follows the sequences that move its cursor.
+        self._is_terminal = self._stream.isatty() and sys.platform != "win32"
         self._labels: dict[int, str | None] = {}  # track id -> the label that was printed last
         self._active_faces = ActiveFaces()
         self._status_time = float("-inf")
@@ -47,7 +48,7 @@ class Sink:
     def __enter__(self) -> Self:
         if self._owns_stream:
             # Without Python's buffer: a thread that is blocked in its lock would keep the process from ending.
-            stdout = io.FileIO(os.dup(sys.stdout.fileno()), "w")
+            stdout = open(os.dup(sys.stdout.fileno()), "wb", buffering=0)  # noqa: PTH123 (a descriptor)
             self._stream = io.TextIOWrapper(stdout, encoding="utf-8", write_through=True)
         self._writer.__enter__()
         return self

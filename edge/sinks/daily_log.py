@@ -12,7 +12,6 @@ write of complete lines is all that it asks of an SD card.
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import os
 import re
@@ -22,6 +21,7 @@ from datetime import MAXYEAR, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from edge.system.file_access import BINARY, NO_FOLLOW, lock_file, read_at, sync_folder
 from edge.system.plain_text import escape, from_cell, to_cell
 
 HEADER = "begin,seconds,run,track_id,label,confidence\n"
@@ -92,9 +92,9 @@ def append(path: Path, segments: Iterable[Segment]) -> None:
     A partial last line, left by a power failure, is removed first. On a full disk nothing is added. Raises OSError,
     also if `path` is a link: somebody else may have placed it.
     """
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, LOG_FILE_MODE)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_FOLLOW | BINARY, LOG_FILE_MODE)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)  # another run may write to the same folder
+        lock_file(file, wait=True)  # another run may write to the same folder
         size = _repair(file)
         content = "".join([*([] if size else [HEADER]), *map(format_line, segments)]).encode()
         written = 0
@@ -108,20 +108,15 @@ def append(path: Path, segments: Iterable[Segment]) -> None:
     finally:
         os.close(file)
     if not size:
-        # The name of a new file is part of its folder, which fsync(2) of the file does not cover.
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
 
 
 def _repair(file: int) -> int:
     """Complete or remove a partial last line of `file`, and return its size in bytes."""
     size = os.fstat(file).st_size
-    if not size or os.pread(file, 1, size - 1) == b"\n":
+    if not size or read_at(file, 1, size - 1) == b"\n":
         return size
-    content = os.pread(file, size, 0)
+    content = read_at(file, size, 0)
     last_line = content.rfind(b"\n") + 1
     try:
         parse_line(content[last_line:].decode())

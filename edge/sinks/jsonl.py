@@ -29,7 +29,7 @@ from edge.sinks.output_file import check_not_source
 from edge.system.paths import display_name, expand_path
 from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
-PIPE_BYTES = select.PIPE_BUF  # that a pipe takes without waiting when it is ready
+PIPE_BYTES = select.PIPE_BUF if sys.platform != "win32" else 0  # that a pipe takes without waiting when it is ready
 STOP_CHECK_SECONDS = 0.05  # between two looks whether the run is to end, while a FIFO has no reader or is full
 _LINE_BEGIN = re.compile(rb'\{"time": [-+.\de]+, "frame": \d+, "(source_name|faces)": ')
 
@@ -67,7 +67,7 @@ class Sink:
             check_not_source("jsonl", self._path, self._run)
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                if self._path.is_fifo():
+                if sys.platform != "win32" and self._path.is_fifo():
                     self._file = self._open_fifo(self._path)
                 else:
                     self._file = open_lines(self._name, self._path, LINE_FORMAT, replace=self._replaces)
@@ -92,11 +92,12 @@ class Sink:
                 os.close(self._file)
 
     def _open_fifo(self, path: Path) -> int:
+        assert sys.platform != "win32"
         if self._run.live:  # opening a FIFO only for writing would block until a reader opens it
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            return os.open(path, os.O_RDWR)
         while True:
             try:
-                file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                file = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
@@ -109,6 +110,8 @@ class Sink:
 
     def _write_part(self, content: bytes) -> int:
         """Write a part of `content`, and return its length. Raises SinkError if the run ends while the reader waits."""
+        if sys.platform == "win32":  # which cannot wait for a pipe
+            return os.write(self._file, content)
         if self._run.live or not stat.S_ISFIFO(os.fstat(self._file).st_mode):
             return os.write(self._file, content)
         poll = select.poll()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge.errors import UsageError
+from edge.system.file_access import BINARY, NO_WAIT, read_at
 
 LINE_FILE_MODE = 0o666  # less the umask, as of any file
 MAX_LINE_BYTES = 10_000_000  # a face takes 400
@@ -33,8 +34,8 @@ def open_lines(name: str, path: Path, line_format: LineFormat, *, replace: bool)
     Raises OSError; UsageError if the file has other content.
     """
     if path.exists() and not path.is_file():
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        return os.open(path, os.O_WRONLY | os.O_APPEND | BINARY)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_WAIT | BINARY
     file = os.open(path, flags, LINE_FILE_MODE)
     try:
         if replace:
@@ -56,9 +57,9 @@ def complete_last_line(file: int, line_format: LineFormat) -> bool:
     Its first and its last complete line tell which content it has.
     """
     size = os.fstat(file).st_size
-    head = os.pread(file, MAX_LINE_BYTES, 0)
+    head = read_at(file, MAX_LINE_BYTES, 0)
     begin = max(0, size - MAX_LINE_BYTES)
-    *lines, rest = os.pread(file, MAX_LINE_BYTES, begin).split(b"\n")
+    *lines, rest = read_at(file, MAX_LINE_BYTES, begin).split(b"\n")
     if begin:
         lines = lines[1:]  # the first one begins before what was read
     if b"\n" not in head:

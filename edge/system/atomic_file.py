@@ -7,15 +7,16 @@ process that was killed, and removes them.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import EmotionEdgeError, FileError
+from edge.system.file_access import BINARY, NO_FOLLOW, NO_WAIT, lock_file
 
 FILE_MODE = 0o666  # less the umask, as of any file
 _PARTIAL_NAME = re.compile(r"\.part\.[0-9a-f]{8}\..+", re.DOTALL)
@@ -37,18 +38,22 @@ class PartialFile:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_left_files(target.parent)
         self.path = target.with_name(f".part.{secrets.token_hex(4)}.{target.name}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY
         self._descriptor = os.open(self.path, flags, FILE_MODE)
         with suppress(OSError):  # a file system without locks: nothing is removed there, either
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(self._descriptor, wait=False)
 
     def replace(self) -> None:
         """Give the file the name of the target, in place of an earlier file. Raises OSError."""
+        if sys.platform == "win32":  # which renames no open file
+            self._close()
         self.path.replace(self.target)
         self._close()
 
     def discard(self) -> None:
         """Remove the file, if it has not replaced the target."""
+        if sys.platform == "win32":
+            self._close()
         with suppress(OSError):
             self.path.unlink()
         self._close()
@@ -71,9 +76,12 @@ def remove_left_files(folder: Path) -> None:
         return
     for path in left:
         with suppress(OSError):  # it is locked, not a file, or of somebody else
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            if sys.platform == "win32":
+                path.unlink()  # which fails while a process has it open
+                continue
+            descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file(descriptor, wait=False)
                 if os.fstat(descriptor).st_uid == os.geteuid():
                     path.unlink()
             finally:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
+
+from edge.system.file_access import BINARY, NO_WAIT
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
@@ -14,8 +17,9 @@ def read_at_most(path: Path, limit: int) -> bytes:
 
     Raises OSError, with a reason in `strerror`, if it cannot be read or has more than `limit` bytes.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    os.set_blocking(descriptor, True)  # only opening must not wait
+    descriptor = os.open(path, os.O_RDONLY | NO_WAIT | BINARY)
+    if sys.platform != "win32":
+        os.set_blocking(descriptor, True)  # only opening must not wait
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
         content = file.read(limit + 1)
     if len(content) > limit:

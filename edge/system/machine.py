@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def facts(folder: Path = Path(), root: Path = ROOT) -> dict[str, Any]:
         "kernel": read_text(root / "proc/sys/kernel/osrelease"),
         "architecture": platform.machine(),
         "bits": struct.calcsize("P") * 8,  # of Python: a 64-bit kernel also runs 32-bit programs
-        "cpus": len(os.sched_getaffinity(0)),  # that this process may use
+        # That this process may use; of all on macOS and Windows.
+        "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
         "governor": read_text(cpufreq / "scaling_governor"),
         "clock_driver": read_text(cpufreq / "scaling_driver"),
         "clock_mhz": cpu_clock_mhz(root),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge.system.sysfs import ROOT, read_field, read_megabytes, read_text
+
+if sys.platform != "win32":
+    import resource
 
 
 def resident_mb(root: Path = ROOT) -> float | None:
@@ -32,7 +35,7 @@ def seconds_since_start(root: Path = ROOT) -> float | None:
     """Return the age of this process in seconds, at the kernel's resolution of 0.01 s; see proc_pid_stat(5)."""
     # The second field, the program's name in parentheses, may contain any character. The start time is the 22nd.
     fields_after_name = (read_text(root / "proc/self/stat") or "").rpartition(")")[2].split()
-    if len(fields_after_name) < 20:
+    if sys.platform != "linux" or len(fields_after_name) < 20:
         return None
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields_after_name[19]) / os.sysconf("SC_CLK_TCK")
 
@@ -43,11 +46,11 @@ def memory_limit(more_bytes: int) -> Iterator[None]:
 
     Where the present size cannot be read, there is no limit.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     size = read_megabytes(ROOT / "proc/self/status", "VmSize")
-    if size is None:
+    if sys.platform == "win32" or size is None:
         yield
         return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = round(size * 1e6) + more_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit if soft < 0 else min(soft, limit), hard))
     try:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import signal
 import socket
 import struct
@@ -31,6 +30,9 @@ from pathlib import Path
 
 from edge.errors import WorkerError
 from edge.system.sysfs import ROOT, read_megabytes
+
+if sys.platform != "win32":
+    import resource
 
 START_SECONDS = 60.0  # for Python, the libraries and a model: 1 s on x86-64, several on a small board under load
 ANSWER_SECONDS = 40.0  # for one request
@@ -92,6 +94,8 @@ class WorkerProcess:
             self._end(None)
 
     def _start(self) -> socket.socket:
+        if sys.platform == "win32":
+            raise WorkerError("uploaded images need Linux or macOS")  # no socket can be a child's standard input
         connection, far_end = socket.socketpair()
         with self._state, far_end:
             if self._closed:
@@ -136,7 +140,7 @@ class WorkerProcess:
 
 def describe_exit(status: int) -> str:
     """Return why a child ended, by its exit status; below 0: the number of a signal."""
-    if -status == signal.SIGXCPU:
+    if sys.platform != "win32" and -status == signal.SIGXCPU:
         return f"more than {CPU_SECONDS} s of processor time"
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
@@ -199,10 +203,16 @@ def _receive_exactly(connection: socket.socket, length: int, deadline: float) ->
 
 
 def limit_process(memory_bytes: int) -> None:
-    """Limit this process to `memory_bytes` more of memory and to no files that it writes, behind other processes."""
-    size = read_megabytes(ROOT / "proc/self/status", "VmSize") or 0.0
-    limit = round(size * 1e6) + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    """Limit this process to `memory_bytes` more of memory and to no files that it writes, behind other processes.
+
+    macOS does not say how much memory it has, and has no limit of that; Windows has none of these limits.
+    """
+    if sys.platform == "win32":
+        return
+    size = read_megabytes(ROOT / "proc/self/status", "VmSize")
+    if size is not None:
+        limit = round(size * 1e6) + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # its memory holds faces
     with suppress(OSError):  # the service's unit forbids it
@@ -210,7 +220,12 @@ def limit_process(memory_bytes: int) -> None:
 
 
 def limit_cpu(allowed_seconds: int) -> None:
-    """Allow `allowed_seconds` of processor time from now on; the kernel then ends this process with SIGXCPU."""
+    """Allow `allowed_seconds` of processor time from now on; the kernel then ends this process with SIGXCPU.
+
+    Windows has no such limit.
+    """
+    if sys.platform == "win32":
+        return
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = math.ceil(used.ru_utime + used.ru_stime) + allowed_seconds
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))

@@ -8,7 +8,6 @@ completed epoch.
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import logging
 import warnings
@@ -24,6 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from edge.errors import EmotionEdgeError, FileError
+from edge.system.file_access import lock_file
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.errors import TrainingError
 from trainer.training.checkpoints import RunDirectory
@@ -216,8 +216,8 @@ def _try_lock(path: Path) -> IO[bytes] | None:
     """Return the open file at `path`, locked until it is closed or this process ends; None if another one has it."""
     file = path.open("ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock_file(file.fileno(), wait=False)
+    except (BlockingIOError, PermissionError):  # on Linux and macOS; on Windows
         file.close()
         return None
     return file
@@ -227,5 +227,5 @@ def _try_lock(path: Path) -> IO[bytes] | None:
 def _locked(path: Path) -> Iterator[None]:
     """Hold the lock of the file at `path`; waits for it."""
     with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_file(file.fileno(), wait=True)
         yield

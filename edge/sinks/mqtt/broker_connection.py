@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import ssl
 import threading
@@ -63,7 +62,7 @@ class BrokerConnection:
         self._wakeup.stop(time.monotonic() + seconds)
         self._thread.join(seconds + JOIN_TIMEOUT_SECONDS)
         if not self._thread.is_alive():
-            os.close(self._wakeup.descriptor)
+            self._wakeup.close()
 
     def _run(self) -> None:
         stopping = self._wakeup.stopping

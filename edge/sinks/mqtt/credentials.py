@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import ssl
 import stat
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -44,7 +45,7 @@ def find_risks(options: MqttOptions, login: Login) -> list[str]:
     warnings = []
     path = options.password_file
     with suppress(OSError):
-        if path and path.stat().st_mode & stat.S_IROTH:
+        if sys.platform != "win32" and path and path.stat().st_mode & stat.S_IROTH:
             warnings.append(f"{path}: every user of this machine can read the password; 'chmod o-r {path}'")
     if login.password is not None and not options.tls and not options.is_local:
         warnings.append(

@@ -8,11 +8,13 @@ bounds what arrives: memory stays bounded whatever the broker does.
 from __future__ import annotations
 
 import logging
-import os
-import select
+import selectors
+import socket
 import ssl
+import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
@@ -37,6 +39,9 @@ MAX_POLL_SECONDS = 1.0
 LOGIN_REASON_CODES = (134, 135)
 NO_ANSWER = "closed without an answer; is this the port of an MQTT broker, and does it use TLS?"
 
+# Both are made for each wait: they hold no descriptor. Windows has only `select`, which takes 512 sockets.
+PollSelector = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,12 +62,24 @@ class Wakeup:
     """Wakes the thread of a connection: there are new messages, or the run stops."""
 
     def __init__(self) -> None:
-        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.receiver, self._sender = socket.socketpair()
+        self.receiver.setblocking(False)
+        self._sender.setblocking(False)
         self.stopping = threading.Event()
         self.deadline = float("inf")  # monotonic seconds: end of the time to publish what is queued
 
     def notify(self) -> None:
-        os.eventfd_write(self.descriptor, 1)
+        with suppress(BlockingIOError):  # it is awake for a thousand reasons already
+            self._sender.send(b".")
+
+    def clear(self) -> None:
+        """Take away what has woken the thread."""
+        with suppress(BlockingIOError):
+            self.receiver.recv(4096)
+
+    def close(self) -> None:
+        self.receiver.close()
+        self._sender.close()
 
     def stop(self, deadline: float) -> None:
         self.deadline = deadline
@@ -177,16 +194,16 @@ class Session:
         client, wakeup = self._client, self._wakeup
         connection = client.socket()
         if connection is not None:
-            poll = select.poll()
-            poll.register(connection, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
-            poll.register(wakeup.descriptor, select.POLLIN)
+            selector = PollSelector()
+            selector.register(connection, selectors.EVENT_READ | (selectors.EVENT_WRITE if client.want_write() else 0))
+            selector.register(wakeup.receiver, selectors.EVENT_READ)
             # Decrypted bytes may wait in the TLS layer, where poll does not see them.
             has_bytes = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
             seconds = 0.0 if has_bytes else max(0.0, min(MAX_POLL_SECONDS, wakeup.deadline - time.monotonic()))
-            events = dict(poll.poll(seconds * 1000))
-            if wakeup.descriptor in events:
-                os.eventfd_read(wakeup.descriptor)
-            if has_bytes or events.get(connection.fileno(), 0) & ~select.POLLOUT:
+            events = {key.fileobj: mask for key, mask in selector.select(seconds)}
+            if wakeup.receiver in events:
+                wakeup.clear()
+            if has_bytes or events.get(connection, 0) & selectors.EVENT_READ:
                 self._read()
             if client.want_write():
                 client.loop_write()

@@ -86,4 +86,4 @@ def reachable_address(address: Address) -> Address:
             )  # sends nothing: selects a route
             return address._replace(host=probe.getsockname()[0])
         except OSError:  # no network yet
-            return address._replace(host=f"{os.uname().nodename}.local")
+            return address._replace(host=f"{socket.gethostname()}.local")

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import os
 import secrets
+import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Authenticator:
         self._generation = 0
         self.cookie_secret = secrets.token_bytes(32)
         self.failed_logins = RateLimiter(MAX_FAILED_LOGINS, FAILED_LOGIN_SECONDS)
-        device_name = os.uname().nodename.lower()
+        device_name = socket.gethostname().lower()
         self._host_names = {"localhost", device_name, f"{device_name}.local", *(name.lower() for name in host_names)}
 
     @property

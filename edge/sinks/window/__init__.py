@@ -26,6 +26,7 @@ Needs pygame; see docs/window.md.
 from __future__ import annotations
 
 import importlib.util
+import sys
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -67,6 +68,8 @@ class Sink:
         first, options = sink_options.parse("window", argument, OPTION_TYPES)
         if first:
             raise UsageError(f"sink window: unknown option {first!r}; options are {', '.join(OPTION_TYPES)}")
+        if sys.platform == "win32":
+            raise UsageError("sink window needs Linux or macOS; --sink web:8080,image shows the image in a browser")
         if importlib.util.find_spec("pygame") is None:
             install = "pip install 'emotion-edge[window]', or apt install python3-pygame"
             raise UsageError(f"sink window needs pygame: {install}")

@@ -139,8 +139,9 @@ def main(descriptor: int) -> None:
     """Open a window, and show in it what comes over the connection with the file `descriptor`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the run handles them, and then closes its end of the connection
-    with suppress(OSError):  # not permitted to some services
-        os.nice(NICENESS)
+    if sys.platform != "win32":
+        with suppress(OSError):  # not permitted to some services
+            os.nice(NICENESS)
     with Connection(descriptor) as connection, suppress(EOFError, BrokenPipeError, ConnectionResetError):
         options = connection.recv()
         try:

@@ -268,10 +268,14 @@ def test_rejected_topic_is_logged_once(tmp_path, connect, wait_for_log, caplog):
 
 
 def test_service_without_network_access_is_logged(wait_for_log, monkeypatch):
-    def refuse(*_):
-        raise OSError(97, "Address family not supported by protocol")
+    open_socket = socket.socket
 
-    monkeypatch.setattr(socket, "socket", refuse)
+    def refuse_network(family=socket.AF_INET, *arguments):  # as RestrictAddressFamilies=AF_UNIX does
+        if family != socket.AF_UNIX:
+            raise OSError(97, "Address family not supported by protocol")
+        return open_socket(family, *arguments)
+
+    monkeypatch.setattr(socket, "socket", refuse_network)
     with Sink(f"{HOST}:1", LIVE_RUN):
         wait_for_log("systemd/network.conf")
 
