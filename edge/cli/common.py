@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
 
-from edge.errors import EmotionEdgeError
-from edge.system import log
+from edge.errors import EmotionEdgeError, UsageError
+from edge.system import log, troubleshooting
 from edge.system.plain_text import escape_lines
 
 _log = logging.getLogger(__name__)
@@ -20,6 +22,7 @@ _log = logging.getLogger(__name__)
 os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
+DOCUMENTED_MODULES = ("edge.errors", "trainer.errors")  # each class has an entry in docs/troubleshooting.md
 HELP_WIDTH = 100  # characters
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -64,8 +67,28 @@ def open_closed_streams() -> bool:
     return was_closed
 
 
+def require_no_empty_argument(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an empty argument, such as an unset variable of a shell: a path would be the current folder.
+
+    Args:
+        arguments: of the command line, without the name of the program.
+    """
+    for before, argument in pairwise(("", *arguments)):
+        option, equals, value = argument.partition("=")
+        if not argument or (option.startswith("--") and equals and not value):
+            name = option or (before if before.startswith("-") else "an argument")
+            raise UsageError(f"{name} is empty, such as an unset variable of a shell; give it a value, or leave it out")
+
+
+def error_entry(error: EmotionEdgeError | OSError) -> str:
+    """Return the name of the entry in docs/troubleshooting.md that explains `error`: its class, or that of its base."""
+    classes = (each for each in type(error).__mro__ if each.__module__ in DOCUMENTED_MODULES)
+    return next((each.__name__ for each in classes), "OSError")
+
+
 def run_app(app: typer.Typer, name: str) -> None:
-    """Run `app` on the arguments of the process, and exit. An error is one line, `NAME: error: ...`, on stderr.
+    """Run `app` on the arguments of the process, and exit. An error is one line, `NAME: error: ...`, on stderr; on a
+    terminal a second one names the entry of docs/troubleshooting.md.
 
     With the argument --debug, an error is raised instead. A closed standard output (`>&-`) is an error: its
     descriptor would be given to the next file. A closed pipe after stdout, as `head` leaves it, is no error.
@@ -75,6 +98,7 @@ def run_app(app: typer.Typer, name: str) -> None:
         _log.error("%s: error: standard output is closed; to discard results, redirect it to /dev/null", name)
         sys.exit(1)
     try:
+        require_no_empty_argument(sys.argv[1:])
         status = app(prog_name=name, standalone_mode=False)
     except typer.Abort:
         sys.exit(130)  # Ctrl-C: 128 + SIGINT, as in a shell
@@ -83,6 +107,8 @@ def run_app(app: typer.Typer, name: str) -> None:
             raise
         if not isinstance(error, _CommandLineError):
             _log.error("%s: error: %s", name, error)
+            if sys.stderr.isatty():  # a person reads it, and not a journal
+                show(f"see {troubleshooting.link(error_entry(error))}", err=True)
             sys.exit(error.exit_status if isinstance(error, EmotionEdgeError) else 1)
         if len(sys.argv) == 1:
             error.show()  # without arguments, the "error" is the help

@@ -16,9 +16,7 @@ from edge.config.defaults import DETECTOR
 from edge.diagnostics import camera_checks, software_checks, system_checks
 from edge.diagnostics.check import Check, Status, describe_error
 from edge.diagnostics.thread_rule import DEFAULT_THREADS, check_threads
-from edge.system import machine, systemd
-
-EXPLANATIONS = "docs/troubleshooting.md"  # tests/docs/test_troubleshooting.py compares it with the checks
+from edge.system import machine, systemd, troubleshooting
 
 
 def run_checks(
@@ -95,11 +93,10 @@ def text(facts: Mapping[str, Any], checks: Sequence[Check], width: int) -> str:
             check.message, width, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
         )
         if check.advice:
-            advice = f"-> {check.advice}"
+            advice = f"-> {check.advice} ({troubleshooting.link(check.name)})"
             lines += textwrap.wrap(
                 advice, width, initial_indent=indent, subsequent_indent=indent + "   ", break_on_hyphens=False
             )
     errors, warnings = (sum(check.status == status for check in checks) for status in ("error", "warning"))
     summary = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-    explained = f"; {EXPLANATIONS} has an entry for each" if errors or warnings else ""
-    return "\n".join([*lines, "", summary + explained])
+    return "\n".join([*lines, "", summary])

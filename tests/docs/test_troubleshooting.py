@@ -1,4 +1,7 @@
-"""docs/troubleshooting.md has an entry for each check of `edge doctor` and each error class, and for nothing else."""
+"""docs/troubleshooting.md has an entry for each check of `edge doctor` and each error class, and for nothing else.
+
+The program links to it: each link leads to its entry.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ import pytest
 import edge.errors
 import trainer.errors
 from edge.errors import EmotionEdgeError
-from tests.support.markdown import sections
+from edge.system import troubleshooting
+from tests.support.markdown import anchors, sections
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
 MAKERS = {"Check", "_check_minimum"}  # the calls that make a line of `edge doctor`; the name comes first
-CAMERA = "/dev/video0"  # stands for every camera, whose check has the name of its device file
+CAMERA = troubleshooting.CAMERA_ENTRY  # stands for every camera, whose check has the name of its device file
+OTHER = "OSError"  # the entry of errors that are not ours
 PROBLEMS = {"warning", "error"}
 
 
@@ -61,7 +66,14 @@ def test_the_code_has_the_checks_and_errors_that_are_compared():
 
 
 def test_each_check_and_error_has_an_entry_and_no_other_exists():
-    assert sorted(ENTRIES) == sorted([*CHECKS, *ERRORS])
+    assert sorted(ENTRIES) == sorted([*CHECKS, *ERRORS, OTHER])
+
+
+@pytest.mark.parametrize("name", [*CHECKS, *ERRORS, OTHER, "/dev/video12"])
+def test_each_link_of_the_program_leads_to_an_entry(name):
+    page, _, anchor = troubleshooting.link(name).partition("#")
+    assert ROOT / page == PAGE
+    assert anchor in anchors(PAGE.read_text())
 
 
 @pytest.mark.parametrize("name", CHECKS)

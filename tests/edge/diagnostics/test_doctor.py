@@ -90,9 +90,9 @@ def test_all_problems_of_a_pi_are_reported_at_once(healthy_pi, tmp_path, program
     for check in checks:
         assert_check(check, check.status)
     assert doctor.overall_status(checks) == "error"
-    assert doctor.text(facts, checks, 100).endswith(
-        "\n\n6 errors, 3 warnings; docs/troubleshooting.md has an entry for each"
-    )
+    text = doctor.text(facts, checks, 200)
+    assert text.endswith("\n\n6 errors, 3 warnings")
+    assert {name for name in problems if f"(docs/troubleshooting.md#{name})" in text} == set(problems)
 
 
 def test_what_a_machine_lacks_is_unavailable_and_no_problem(tmp_path, programs):
@@ -173,9 +173,9 @@ def test_an_error_is_exit_status_1_and_a_warning_is_0(healthy_pi, tmp_path, monk
         return result.exit_code, " ".join(result.output.split())
 
     status, output = run_doctor()
-    assert (status, "0 errors, 1 warning; docs/troubleshooting.md" in output) == (0, True), output
+    assert (status, "0 errors, 1 warning" in output) == (0, True), output
     status, output = run_doctor("--model", "no.tflite")
-    assert (status, "1 error, 1 warning; docs/troubleshooting.md" in output) == (1, True), output
+    assert (status, "1 error, 1 warning" in output) == (1, True), output
     assert "no.tflite" in output
     status, output = run_doctor("--source", "synthetic:fast")
     assert status == 0
