@@ -1,0 +1,66 @@
+"""The README shows the first result on its first screen, is short, and its badges and animation are what it says."""
+
+from __future__ import annotations
+
+import re
+
+import badges
+import pytest
+
+from tests.support.markdown import Block, code_blocks, commands
+from tests.support.paths import ROOT
+
+README = (ROOT / "README.md").read_text()
+ANIMATION = ROOT / "docs" / "example.webp"
+MAX_LINES = 120
+FIRST_SCREEN_LINES = 20
+MAX_ANIMATION_BYTES = 1_500_000
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) <= MAX_LINES
+
+
+def test_command_and_result_are_on_the_first_screen():
+    screen = "\n".join(README.splitlines()[:FIRST_SCREEN_LINES])
+    first: Block = next(code_blocks(screen))
+    assert [arguments[:2] for _, arguments in commands(first)] == [["edge", "run"]]
+    assert f"]({ANIMATION.relative_to(ROOT)})" in screen
+
+
+def test_the_badges_are_made_from_the_project_file():
+    assert {path.stem: path.read_text() for path in badges.FOLDER.glob("*.svg")} == badges.badges()
+    shown = dict(re.findall(r"!\[([^:]+: [^]]+)\]\((docs/badges/\w+\.svg)\)", README))
+    for text, path in shown.items():
+        label, value = text.split(": ")
+        assert f"<title>{label}: {value.replace(', ', ' | ')}</title>" in (ROOT / path).read_text()
+    assert len(shown) == len(badges.badges())
+
+
+def test_every_image_is_a_file_of_the_repository():
+    assert all((ROOT / path).is_file() for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README))
+
+
+def test_the_animation_moves_and_is_small():
+    image = pytest.importorskip("PIL.Image", reason="pip install pillow")
+    assert ANIMATION.stat().st_size <= MAX_ANIMATION_BYTES
+    with image.open(ANIMATION) as animation:
+        assert animation.n_frames > 20
+        first = animation.convert("RGB").tobytes()
+        animation.seek(animation.n_frames // 2)
+        assert animation.convert("RGB").tobytes() != first
+
+
+@pytest.mark.slow
+def test_the_animation_can_be_recorded(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="pip install pillow")
+    pytest.importorskip("tornado", reason="pip install 'emotion-edge[web]'")
+    import readme_animation
+
+    if readme_animation.PROGRAM is None:
+        pytest.skip("sudo apt install chromium")
+    path = tmp_path / "example.webp"
+    readme_animation.main(["--out", str(path), "--history", "0", "--seconds", "3"])
+    with image.open(path) as animation:
+        assert animation.size == (readme_animation.WIDTH, readme_animation.HEIGHT)
+        assert animation.n_frames > 1
