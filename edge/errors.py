@@ -23,40 +23,46 @@ class EmotionEdgeError(Exception):
 
 
 class UsageError(EmotionEdgeError):
+    """The command line asks for something that does not exist."""
+
     exit_status = 2
 
 
 class UnknownNameError(UsageError, LookupError):
-    pass
+    """No camera, sink, model or detector has that name."""
 
 
 class SourceNotFoundError(UsageError, FileNotFoundError):
-    pass
+    """The image, video or folder does not exist."""
 
 
 class SettingsError(EmotionEdgeError, ValueError):
+    """A setting is out of range, or its file cannot be read: a service must not be restarted for it."""
+
     exit_status = 78
 
 
 class ModelError(EmotionEdgeError, ValueError):
+    """The file is no model, has no card, or does not fit its card."""
+
     exit_status = 78
 
 
 class ImageError(EmotionEdgeError, ValueError):
-    pass
+    """An image is damaged, too large, or of no known format."""
 
 
 class WorkerError(EmotionEdgeError, OSError):
-    pass
+    """A child process ended, or exceeded its limits."""
 
 
 class CameraError(EmotionEdgeError, OSError):
-    pass
+    """A camera is missing, busy or disconnected, or delivers what cannot be decoded."""
 
 
 class SinkError(EmotionEdgeError, OSError):
-    pass
+    """A sink cannot be opened or written."""
 
 
 class FileError(EmotionEdgeError, OSError):
-    pass
+    """A file cannot be written: no space, or no permission."""

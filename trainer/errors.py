@@ -10,12 +10,12 @@ from edge.errors import EmotionEdgeError
 
 
 class DataError(EmotionEdgeError, ValueError):
-    pass
+    """A data set is damaged or has another layout."""
 
 
 class TrainingError(EmotionEdgeError, RuntimeError):
-    pass
+    """A run cannot start or continue."""
 
 
 class QuantizeError(EmotionEdgeError, RuntimeError):
-    pass
+    """A model did not become full int8."""

@@ -50,6 +50,8 @@ _PLACEHOLDERS = ("{user}", "{password}")
 
 
 class Login(NamedTuple):
+    """User and password of a camera; None: there is none."""
+
     user: str | None = None
     password: str | None = None
 

@@ -26,6 +26,8 @@ _OPTION = re.compile(r"\b(\w*(?:pass|pwd|pw|token|secret|key)\w*\s*=)\s*\"?[^\",
 
 
 class Secret(NamedTuple):
+    """A password or token, and where it comes from."""
+
     text: str  # unchanged, including a line break at the end
     origin: str  # "$VARIABLE" or the path of the file, for messages
 

@@ -18,6 +18,8 @@ SCHEMA = 2  # of the JSON; raised when a reader of older reports would misread a
 
 @dataclass(frozen=True, slots=True)
 class Source:
+    """What the frames came from."""
+
     name: str
     live: bool  # it does not wait: only its newest frame is processed
     width: int  # pixels
@@ -27,6 +29,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ModelId:
+    """Which model was measured."""
+
     file: str
     name: str
     sha256: str  # of the file, as sha256sum prints it
@@ -121,6 +125,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
+    """The metrics beside those of a baseline."""
+
     baseline: str  # path of a report or a model
     method: Literal["report", "interleaved"]  # a report's metrics, or both models measured in this run
     error: str  # why there are no metrics; empty where there are

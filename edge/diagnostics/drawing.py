@@ -22,6 +22,8 @@ Point = tuple[float, float]
 
 
 class Polygon(NamedTuple):
+    """A filled polygon."""
+
     points: Sequence[Point]
     color: str  # #rrggbb
 
@@ -35,6 +37,8 @@ class Polygon(NamedTuple):
 
 
 class Text(NamedTuple):
+    """A line of text."""
+
     x: float
     y: float  # of the baseline
     content: str
@@ -56,6 +60,8 @@ class Text(NamedTuple):
 
 
 class Image(NamedTuple):
+    """An image, scaled to a rectangle."""
+
     x: float
     y: float
     width: float

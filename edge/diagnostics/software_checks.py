@@ -49,6 +49,7 @@ def check_python(
 
 
 def check_opencv() -> Check:
+    """Check that OpenCV can be imported, has Haar cascades, and comes from one package."""
     packages = [name for name in OPENCV_PACKAGES if installed_version(name)]
     try:
         import cv2

@@ -72,10 +72,12 @@ def _bar(fraction: float, width: int) -> str:
 
 
 def label_name(label: str | None) -> str:
+    """Return the name of a label for people; None is uncertain."""
     return UNCERTAIN if label is None else label
 
 
 def format_percent(fraction: float) -> str:
+    """Return a fraction as percent; less than half of one is not 0%."""
     return f"{fraction:.0%}" if fraction >= 0.005 else "<1%"
 
 

@@ -61,6 +61,7 @@ def check_governor(governor: str | None, driver: str | None) -> Check:
 
 
 def check_memory(available_mb: float | None, total_mb: float | None) -> Check:
+    """Check the memory that programs can still use; None: not known."""
     if available_mb is None or total_mb is None:
         return Check("memory", "unavailable", NOT_AVAILABLE)
     message = f"{available_mb:.0f} MB available of {total_mb:.0f} MB"
@@ -69,6 +70,7 @@ def check_memory(available_mb: float | None, total_mb: float | None) -> Check:
 
 
 def check_disk(free_mb: float | None) -> Check:
+    """Check the space on the disk of the working folder; None: not known."""
     if free_mb is None:
         return Check("disk", "unavailable", NOT_AVAILABLE)
     message = f"{free_mb:.0f} MB free for the working folder"

@@ -24,6 +24,8 @@ MAX_BYTES = 65535  # of a user or a password: MQTT's limit
 
 
 class Login(NamedTuple):
+    """User and password of a broker; None: there is none."""
+
     user: str | None = None
     password: str | None = None
 

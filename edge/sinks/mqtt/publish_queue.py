@@ -29,6 +29,8 @@ MAX_ANNOUNCE_DELAY_SECONDS = 3.0  # random: all devices of a house receive Home 
 
 
 class Message(NamedTuple):
+    """A message to publish."""
+
     topic: str
     payload: bytes
     qos: int

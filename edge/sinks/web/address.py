@@ -18,6 +18,8 @@ DISCARD_PORT = 9
 
 
 class Address(NamedTuple):
+    """Where the server listens."""
+
     host: str  # a name, or a literal address without brackets
     port: int  # 0: any free one
 

@@ -14,6 +14,8 @@ RESERVED_CONNECTIONS = 20  # for strangers: a monitor that reads /healthz has no
 
 @dataclass(slots=True)
 class Connection:
+    """An open connection of a client."""
+
     address: str
     is_trusted: bool = False  # it has sent the token or a session, or is a stream, whose number is limited elsewhere
 

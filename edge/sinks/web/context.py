@@ -20,6 +20,8 @@ EVENT_BUFFER_BYTES, MJPEG_BUFFER_BYTES = 32_768, 131_072  # of the kernel, for a
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WebContext:
+    """What the handlers of all requests share."""
+
     run_state: RunState
     health: HealthMonitor
     authenticator: Authenticator

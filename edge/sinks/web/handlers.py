@@ -155,6 +155,8 @@ class BaseHandler(RequestHandler):
 
 
 class NotFoundHandler(BaseHandler):
+    """Answers paths that do not exist with 404."""
+
     needs_authentication = False
 
     async def prepare(self) -> None:
@@ -177,6 +179,8 @@ class FileHandler(BaseHandler):
 
 
 class PageHandler(FileHandler):
+    """Serves the page; without a session it leads to the login."""
+
     needs_authentication = True
 
     async def get(self, name: str = "index.html") -> None:
@@ -187,6 +191,8 @@ class PageHandler(FileHandler):
 
 
 class LoginHandler(FileHandler):
+    """Serves the login form, and starts a session for the right token."""
+
     async def get(self, name: str = "login.html") -> None:
         await super().get(name)
 
@@ -234,6 +240,8 @@ class HealthCheckHandler(BaseHandler):
 
 
 class MetricsHandler(BaseHandler):
+    """Serves the metrics in Prometheus' text format."""
+
     def initialize(self, context: WebContext, registry: CollectorRegistry) -> None:  # type: ignore[override]
         super().initialize(context)
         self.registry = registry
@@ -249,6 +257,8 @@ class MetricsHandler(BaseHandler):
 
 
 class ResultHandler(BaseHandler):
+    """Serves the last result."""
+
     async def get(self) -> None:
         await self.context.health.refresh()
         result = self.context.run_state.last_result(time.monotonic())

@@ -46,6 +46,7 @@ def draw(image: Image, face: FaceResult, area: Area, row_height: float) -> None:
 
 
 def format_percent(probability: float) -> str:
+    """Return a probability as percent."""
     return f"{probability:.0%}"
 
 

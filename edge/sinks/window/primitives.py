@@ -60,6 +60,7 @@ def draw_rectangle(
 
 
 def draw_circle(image: Image, center: Point, radius: float, color: Color, thickness: int = cv2.FILLED) -> None:
+    """Draw a circle, with a center and a radius in fractions of a pixel."""
     x, y = (round(value * 2**SHIFT_BITS) for value in center)
     cv2.circle(image, (x, y), round(radius * 2**SHIFT_BITS), color, thickness, cv2.LINE_AA, SHIFT_BITS)
 

@@ -54,6 +54,7 @@ def grid_cells(count: int, width: int, height: int) -> list[Area]:
 
 
 def label_text(face: FaceResult, options: DisplayOptions) -> str:
+    """Return the text for the label of `face`, or for an uncertain one."""
     return options.uncertain if face.label is None else face.label
 
 
