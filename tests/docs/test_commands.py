@@ -16,14 +16,14 @@ import typer
 import edge.cli
 import trainer.cli
 from tests.support.commands import run_edge
-from tests.support.markdown import Block, code_blocks, commands
+from tests.support.markdown import Block, code_blocks, commands, inline_code, pages
 from tests.support.paths import ROOT
 
 PROGRAMS: dict[str, Any] = {
     "edge": typer.main.get_command(edge.cli.app),
     "trainer": typer.main.get_command(trainer.cli.app),
 }
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "models" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = pages()
 # The first one that matches says why a command is not run.
 REASONS = [
     (r"^trainer ", "needs training data, and minutes or hours"),
@@ -98,6 +98,30 @@ def test_a_documented_command_is_accepted(command, monkeypatch):
 def test_a_wrong_command_is_not_accepted(arguments):
     with pytest.raises((KeyError, typer.BadParameter.__mro__[2])):  # typer's errors have no public base class
         parse(*arguments)
+
+
+def unknown_in(span):
+    """Return what the command in a code span, which may lack arguments, has that the program does not know."""
+    program, name, *rest = span.split()
+    commands_of_program = PROGRAMS[program].commands
+    if name not in commands_of_program:
+        return [name]
+    parameters = commands_of_program[name].params
+    known = {"--help"}.union(*([*each.opts, *each.secondary_opts] for each in parameters))
+    options = [each.partition("=")[0] for each in rest if re.match(r"--\w", each)]
+    return [option for option in options if option not in known]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_command_in_a_sentence_exists_with_its_options(page):
+    spans = [(line, span) for line, span in inline_code(page.read_text()) if re.match(r"(edge|trainer) [a-z]", span)]
+    unknown = {f"{line}: {span}": unknown_in(span) for line, span in spans}
+    assert {place: names for place, names in unknown.items() if names} == {}
+
+
+def test_a_wrong_command_in_a_sentence_is_found():
+    assert unknown_in("edge no-command") == ["no-command"]
+    assert unknown_in("edge run a.mp4 --no-such=1 --sink web") == ["--no-such"]
 
 
 @pytest.mark.parametrize("command", RUNNABLE, ids=place_of)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.markdown import anchors, links
+from tests.support.markdown import anchors, links, pages
 from tests.support.paths import ROOT
 
-PAGES = [
-    *sorted(ROOT.glob("*.md")),
-    *sorted(ROOT.glob("docs/*.md")),
-    *sorted(ROOT.glob("*/README.md")),
-    *sorted(ROOT.glob("*/*/README.md")),
-]
+PAGES = pages()
 
 
 def broken(page):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
+
+from tests.support.paths import ROOT
 
 _HEADING = re.compile(r"^(#{1,6}) +(.*?) *#*$")
 _FENCE = re.compile(r"^ *(```|~~~)")
@@ -19,12 +22,31 @@ _END = re.compile(r" (?:&&|\|\||[|;&<]|2?>>?) ?|;")
 _ASSIGNMENT = re.compile(r"^(\w+)=(?:\"([^\"]*)\"|(\$\(.*\)\S*))$")
 
 
+_GENERATED = ("build", "out", "runs")  # folders that git ignores
+
+
 class Block(NamedTuple):
     """A code block."""
 
     line: int  # of its first line, from 1
     text: str
     runnable: bool  # the line before it is the comment `<!-- runnable -->`
+
+
+def pages() -> list[Path]:
+    """Return every Markdown page of the project, in a fixed order."""
+    found = {
+        path for pattern in ("*.md", "docs/**/*.md", "*/README.md", "*/*/README.md") for path in ROOT.glob(pattern)
+    }
+    top_folders = {path: path.relative_to(ROOT).parts[0] for path in found}
+    return sorted(path for path, top in top_folders.items() if top not in _GENERATED and not top.startswith("."))
+
+
+def inline_code(text: str) -> Iterator[tuple[int, str]]:
+    """Yield line number and content of each code span outside of code blocks."""
+    for number, line, in_code in _lines(text):
+        if not in_code:
+            yield from ((number, span) for span in re.findall(r"`([^`]+)`", line))
 
 
 def sections(text: str, level: int) -> dict[str, str]:
