@@ -32,7 +32,7 @@ from edge.system.plain_text import escape
 SERVICE_CONFIG = Path("/etc/emotion-edge/config.toml")
 LOG_LINES = 50
 MAX_LOG_LINES = 1000  # that are read: most of them may be results
-MAX_LOG_CHARACTERS = 300  # of a line
+MAX_CHARACTERS = 300  # of a line
 PACKAGES = ("tornado", "prometheus-client", "paho-mqtt", "pygame-ce", "pygame", "picamera2", "typer", "rich")
 NOTICE = (
     "No image and no result is in this report. Names of this host and its users, addresses, paths, serial numbers and\n"
@@ -99,7 +99,7 @@ def _section(title: str, lines: Callable[[], Iterable[str]]) -> str:
         shown = list(lines())
     except Exception as error:  # noqa: BLE001 (a report of a broken machine is what is wanted)
         shown = [f"not available: {type(error).__name__}"]
-    return "\n".join([title, *(f"  {escape(line)}" for line in shown or ["none"])])
+    return "\n".join([title, *(f"  {escape(line)[:MAX_CHARACTERS]}" for line in shown or ["none"])])
 
 
 def _values(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _log() -> Iterator[str]:
         yield "none, or this user may not read the journal: 'sudo edge doctor --report FILE'"
         return
     kept = [line for line in lines if not _RESULT.match(line)]
-    yield from (line[:MAX_LOG_CHARACTERS] for line in kept[-LOG_LINES:])
+    yield from kept[-LOG_LINES:]
     yield f"({len(lines) - len(kept)} of {len(lines)} lines were results of faces, and are left out)"
 
 

@@ -34,9 +34,10 @@ FILE_SUFFIXES = "jpe?g|png|gif|webp|avif|hei[cf]|bmp|tiff?|mp4|mov|avi|mkv|webm|
 _HEADER = r"(?:proxy-)?authorization|(?:set-)?cookie"  # of HTTP
 _SECRET_KEY = r"[\w-]*(?:passw\w*|pwd|passphrase|token|secret|credential|api[_-]?key|login|user)[\w-]*"  # noqa: S105
 _IS = r"[\"']?\s*(?:=|:\s*[\"']|:(?=\S)|:(?=\s*\S+$))"  # between key and value; not ": " and a sentence
-# What is behind a secret's key is left out to the end of the line: a password may have any character.
+# What is behind a secret's key, or an address with a login or a query, is left out to the end of the line: a password
+# may have any character. The program's own messages about cameras and brokers have neither.
 _SECRETS = [
-    (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://(?:.*@)?(?:[^\s?]*\?.*|\S*)"), r"\1://[address]"),
+    (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://(?:.*[@?].*|\S*)"), r"\1://[address]"),
     (re.compile(rf"\b({_HEADER})[\"']?\s*[:=].*", re.IGNORECASE), r"\1=[secret]"),
     (re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE), r"\1 [secret]"),
     (re.compile(rf"\b({_SECRET_KEY}){_IS}.*", re.IGNORECASE), r"\1=[secret]"),

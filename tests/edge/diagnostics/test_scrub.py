@@ -20,7 +20,7 @@ NOBODY = PrivateNames()
     ("text", "expected"),
     [
         ("rtsp://10.0.0.3:554/live: no answer", "rtsp://[address] no answer"),
-        ("rtsp://a:b c@d e@cam.local/live: no", "rtsp://[address] no"),
+        ("rtsp://a:b c@d e@cam.local/live: no", "rtsp://[address]"),
         ("rtsp://cam.local/live?pw=a b", "rtsp://[address]"),
         ("mqtt: fritz.box and nas.local: no answer", "mqtt: [address] and [address]: no answer"),
         (
