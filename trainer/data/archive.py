@@ -1,6 +1,7 @@
 """Readers of zip and tar archives that hold FER2013's CSV or class folders with images.
 
-An archive comes from outside: links that lead nowhere are invalid images, and what it may unpack to is bounded.
+An archive comes from outside: links that lead nowhere are invalid images, and what it may unpack to is bounded. Nothing
+is written to a disk, so a member whose name is absolute or leads upwards is read as if it lay below the top.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from trainer.data.dataset import Dataset, ReadOptions
@@ -62,18 +64,18 @@ def read_zip(path: Path, options: ReadOptions) -> tuple[Dataset, CsvRows | None]
     Raises DataError when the archive is damaged, encrypted, or holds no data set.
     """
     with _one_line(path), zipfile.ZipFile(path) as archive:
-        members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
-        for member in members.values():
+        members = {_path_below_top(member.filename): member for member in archive.infolist() if not member.is_dir()}
+        for name, member in members.items():
             # The decompressors of the other methods give all that a block unpacks to at once.
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise DataError(f"{path}/{member.filename}: not packed with deflate; unpack the archive into a folder")
+                raise DataError(f"{path / name}: not packed with deflate; unpack the archive into a folder")
         if may_be_fer2013(options) and (table := find_csv(members)):
-            with archive.open(table) as file:
-                return read_csv(file, members[table].file_size, f"{path}/{table}", options.skip_invalid)
-        files = [ImageFile(name, lambda name=name: archive.open(name)) for name in sorted(members)]  # type: ignore[misc]
+            with archive.open(members[table]) as file:
+                return read_csv(file, members[table].file_size, str(path / table), options.skip_invalid)
+        files = [ImageFile(name, partial(archive.open, members[name])) for name in sorted(members)]
         tars = [name for name in members if name.lower().endswith(TAR_SUFFIXES) and not is_system_file(name)]
         if len(tars) == 1 and not any(file.is_image for file in files):
-            with archive.open(tars[0]) as file:
+            with archive.open(members[tars[0]]) as file:
                 return _read_tar(path / tars[0], file, options)
         return read_files(path, files, options), None
 
@@ -94,26 +96,28 @@ def _read_tar(path: Path, content: IO[bytes], options: ReadOptions) -> tuple[Dat
         for member in archive:
             if archive.offset > MAX_UNPACKED_BYTES or image_bytes > MAX_IMAGE_BYTES_IN_TAR:
                 raise DataError(f"{path}: unpacks to more than is read from an archive; unpack it into a folder")
-            if member.isdir() or is_system_file(member.name):
+            name = _path_below_top(member.name)
+            if member.isdir() or is_system_file(name):
                 continue
             try:
                 file = archive.extractfile(member)
             except (KeyError, RecursionError):  # a link to a member that is not there, or to itself
-                files.append(ImageFile(member.name, _broken_link))
+                files.append(_unreadable(name, errno.ENOENT, "the link leads nowhere"))
                 continue
             if file is None:
                 continue
-            if may_be_fer2013(options) and is_fer2013_csv(member.name):
-                return read_csv(file, member.size, f"{path}/{member.name}", options.skip_invalid)
+            if may_be_fer2013(options) and is_fer2013_csv(name):
+                return read_csv(file, member.size, str(path / name), options.skip_invalid)
             # A compressed tar cannot be read out of order, so the (small) encoded images and lists are kept in memory.
-            if member.name.lower().endswith(LIST_SUFFIXES) and member.size > MAX_IMAGE_BYTES:
-                files.append(ImageFile(member.name, _too_large))
+            if name.lower().endswith(LIST_SUFFIXES) and member.size > MAX_IMAGE_BYTES:
+                reason = "too large to be read from a tar archive; unpack it into a folder"
+                files.append(_unreadable(name, errno.EFBIG, reason))
                 continue
             head = file.read(SIGNATURE_BYTES)
-            if member.name.lower().endswith((*READ_SUFFIXES, *LIST_SUFFIXES)) or begins_as_image(head):
+            if name.lower().endswith((*READ_SUFFIXES, *LIST_SUFFIXES)) or begins_as_image(head):
                 head += file.read(MAX_IMAGE_BYTES)
                 image_bytes += len(head)
-            files.append(ImageFile(member.name, lambda head=head: io.BytesIO(head)))  # type: ignore[misc]
+            files.append(ImageFile(name, partial(io.BytesIO, head)))
         # tarfile takes a header that is damaged or cut short for the end, which is a block of zeros.
         assert archive.fileobj is not None
         archive.fileobj.seek(archive.offset)
@@ -122,9 +126,15 @@ def _read_tar(path: Path, content: IO[bytes], options: ReadOptions) -> tuple[Dat
     return read_files(path, sorted(files, key=lambda file: file.name), options), None
 
 
-def _broken_link() -> IO[bytes]:
-    raise OSError(errno.ENOENT, "the link leads nowhere")
+def _path_below_top(name: str) -> str:
+    """Return the path of the member `name` without what leads out of the archive: a slash before it, and `..`."""
+    return "/".join(part for part in PurePosixPath(name).parts if part.strip("/") not in {"", ".."})
 
 
-def _too_large() -> IO[bytes]:
-    raise OSError(errno.EFBIG, "too large to be read from a tar archive; unpack it into a folder")
+def _unreadable(name: str, code: int, reason: str) -> ImageFile:
+    """Return a file that raises an OSError when it is opened."""
+
+    def open_file() -> IO[bytes]:
+        raise OSError(code, reason)
+
+    return ImageFile(name, open_file)
