@@ -147,12 +147,10 @@ def load(path: Path) -> tuple[bytes, ModelCard]:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); expected a .tflite file") from error
     if content[4:8] != TFLITE_IDENTIFIER:
         raise ModelError(f"{path}: not a TFLite model (no TFL3 identifier); make one with 'trainer quantize'")
-    model, text = split_card(content)
-    if text is None:
-        raise ModelError(
-            f"{path}: a TFLite model without a card, or truncated; 'trainer quantize' writes one with a card"
-        )
     try:
+        model, text = split_card(content)
+        if text is None:
+            raise ModelError("a TFLite model without a card, or truncated; 'trainer quantize' writes one with a card")
         card = parse(text)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -210,18 +208,27 @@ def attach(model: bytes, card: ModelCard, path: Path) -> ModelCard:
 
 
 def split_card(content: bytes) -> tuple[bytes, str | None]:
-    """Return the FlatBuffer and the text of the card in `content`; None for the text where no card can be read."""
+    """Return the FlatBuffer and the text of the card in `content`; None for the text where no card can be read.
+
+    Raises ModelError for a card of more than MAX_CARD_BYTES, or one that is not packed with deflate.
+    """
     archive_bytes = content[-MAX_ARCHIVE_BYTES:]  # so its directory is small, too
     try:
         with zipfile.ZipFile(io.BytesIO(archive_bytes)) as archive:
             start = len(content) - len(archive_bytes) + min(member.header_offset for member in archive.infolist())
             member = archive.getinfo(CARD_MEMBER)
-            if member.compress_type in CARD_COMPRESSIONS:
-                with archive.open(member) as file:
-                    # Not archive.read: it unpacks all there is, and only then keeps the size that the archive states.
-                    text = file.read(MAX_CARD_BYTES + 1)
-                if len(text) <= MAX_CARD_BYTES:
-                    return content[:start], text.decode()
+            if member.file_size > MAX_CARD_BYTES:
+                raise ModelError(
+                    f"the card is too large: {member.file_size:,} bytes when unpacked, expected at most "
+                    f"{MAX_CARD_BYTES:,}; 'trainer quantize' writes such a card"
+                )
+            if member.compress_type not in CARD_COMPRESSIONS:
+                raise ModelError("the card is not packed with deflate; 'trainer quantize' writes one that is")
+            with archive.open(member) as file:
+                # Not archive.read: it unpacks all there is, and only then keeps the size that the archive states.
+                return content[:start], file.read(MAX_CARD_BYTES).decode()
+    except ModelError:
+        raise
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError, OSError):
         pass  # what zipfile raises for a damaged archive depends on where the damage is
     return content, None
