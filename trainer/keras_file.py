@@ -17,6 +17,7 @@ from typing import Any
 
 from edge.errors import ModelError
 from edge.inference.model_file import CARD_MEMBER, GRAY, MAX_LABELS, RGB, is_name
+from edge.system.paths import file_problem
 from edge.system.process import memory_limit
 from trainer import keras_backend
 
@@ -48,8 +49,8 @@ def load(path: Path) -> Any:
     Raises ModelError when there is no such file, it is not a Keras model, or its input or output has another shape.
     """
     require_format(path)
-    if not path.is_file():
-        raise ModelError(f"{path}: not found; name a .keras file, such as best.keras of a run folder")
+    if problem := file_problem(path):
+        raise ModelError(f"{path}: {problem}; name a .keras file, such as best.keras of a run folder")
     check_archive(path)
     keras_backend.load()
     import keras

@@ -92,10 +92,13 @@ def _open(path: str) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
     if not capture.isOpened():
         capture.release()
-        raise CameraError(
-            f"{path}: cannot be opened; it is in use by another program, this user is not in the group 'video', or it "
-            "is no camera"
-        )
+        node = v4l2.query(Path(path))
+        reason = "it is in use by another program, or sends no images"
+        if not node.accessible:
+            reason = "this user may not; 'sudo usermod -aG video USER' adds a user to the group of cameras"
+        elif node.driver is None:
+            reason = "it is no camera: it does not answer as a Video4Linux device"
+        raise CameraError(f"{path}: cannot be opened; {reason}")
     for name in PREFERRED_FORMATS:
         code = cv2.VideoWriter.fourcc(*name)
         capture.set(cv2.CAP_PROP_FOURCC, code)  # returns True even if the camera has chosen another format

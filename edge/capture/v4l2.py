@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from edge.system.file_access import NO_WAIT
 from edge.system.sysfs import read_text
 
 # The Pi's own camera receivers, image processors and codecs report that they capture video. Their images are raw sensor
@@ -56,22 +57,24 @@ class VideoNode:
 def video_nodes(root: Path = Path("/")) -> list[VideoNode]:
     """Return all /dev/video* in the order of their numbers. Drivers are only queried, no capture is started."""
     paths = [path for path in root.glob("dev/video*") if path.name[5:].isdecimal()]
-    nodes = []
-    for path in sorted(paths, key=lambda path: int(path.name[5:])):
-        accessible = os.access(path, os.R_OK | os.W_OK)
-        name = read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
-        try:
-            with path.open("rb", buffering=0) as device:
-                answer = bytearray(_CAPABILITY.size)
-                _ioctl(device, _VIDIOC_QUERYCAP, answer)
-                driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)
-                flags = node_flags if device_flags & _CAP_DEVICE_CAPS else device_flags
-                captures = bool(flags & _CAP_VIDEO_CAPTURE)
-                formats = tuple(_formats(device)) if captures else ()
-                nodes.append(VideoNode(path, _decode(card) or name, _decode(driver), captures, formats, accessible))
-        except OSError:
-            nodes.append(VideoNode(path, name, None, False, (), accessible))
-    return nodes
+    return [query(path, root) for path in sorted(paths, key=lambda path: int(path.name[5:]))]
+
+
+def query(path: Path, root: Path = Path("/")) -> VideoNode:
+    """Return the device at `path` as its driver describes it."""
+    accessible = os.access(path, os.R_OK | os.W_OK)
+    name = read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
+    try:
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as device:  # noqa: PTH123 (it has no opener)
+            answer = bytearray(_CAPABILITY.size)
+            _ioctl(device, _VIDIOC_QUERYCAP, answer)
+            driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)
+            flags = node_flags if device_flags & _CAP_DEVICE_CAPS else device_flags
+            captures = bool(flags & _CAP_VIDEO_CAPTURE)
+            formats = tuple(_formats(device)) if captures else ()
+            return VideoNode(path, _decode(card) or name, _decode(driver), captures, formats, accessible)
+    except OSError:
+        return VideoNode(path, name, None, False, (), accessible)
 
 
 def processes_using(path: Path, root: Path = Path("/")) -> tuple[dict[int, str], int]:
@@ -88,6 +91,10 @@ def processes_using(path: Path, root: Path = Path("/")) -> tuple[dict[int, str],
         except OSError:  # the process has ended
             continue
     return found, uninspected
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | NO_WAIT)  # a FIFO would wait for a writer
 
 
 def _formats(device: BinaryIO) -> Iterator[str]:

@@ -29,7 +29,7 @@ def find_model(model: str | None) -> Path:
     if model in packaged:
         return packaged[model]
     path = expand_path(model)
-    if "/" in model or path.suffix or path.is_file():
+    if "/" in model or path.suffix or path.exists():
         return path
     names = ", ".join(packaged)
     if model == AUTO:

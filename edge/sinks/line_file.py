@@ -5,6 +5,7 @@ A partial last line, left by a power failure or a killed run, is completed or re
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,8 @@ def open_lines(name: str, path: Path, line_format: LineFormat, *, replace: bool)
 
     Raises OSError; UsageError if the file has other content.
     """
+    if path.is_socket() or path.is_fifo():  # the sink jsonl opens a FIFO itself: opening it waits for a reader
+        raise OSError(errno.EINVAL, "a FIFO or a socket, not a file")
     if path.exists() and not path.is_file():
         return os.open(path, os.O_WRONLY | os.O_APPEND | BINARY)
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_WAIT | BINARY

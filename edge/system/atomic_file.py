@@ -7,6 +7,7 @@ process that was killed, and removes them.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -30,10 +31,13 @@ class PartialFile:
         path: of the new file.
         target: the path that `replace` gives it.
 
-    Raises OSError if it cannot be created. Missing folders are created.
+    Raises OSError if it cannot be created, or the target is no regular file: a device or a folder is not replaced, nor
+    is a link to one, such as /dev/stdout. Missing folders are created.
     """
 
     def __init__(self, target: Path) -> None:
+        if target.exists() and not target.is_file():
+            raise OSError(errno.EINVAL, "not a regular file; name a file")
         self.target = target
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_left_files(target.parent)

@@ -34,7 +34,7 @@ def build():
 
 
 def test_missing_file_is_an_error(tmp_path):
-    with pytest.raises(ModelError, match=r"best\.keras: not found"):
+    with pytest.raises(ModelError, match=r"best\.keras: no such file"):
         keras_file.load(tmp_path / "best.keras")
 
 

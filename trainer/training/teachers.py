@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edge.errors import ModelError
 from edge.inference import preprocess
 from edge.system.atomic_file import atomic_path
+from edge.system.paths import file_problem
 from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 from trainer.evaluation.prediction import EvaluatedModel, open_model
@@ -59,8 +60,8 @@ def teacher_predictions(teachers: Sequence[Path], dataset: Dataset, folder: Path
 
 def prediction_key(teacher: Path, dataset: Dataset) -> str:
     """Return a hash, 64 hexadecimal digits, of what decides the predictions of the file `teacher` for `dataset`."""
-    if not teacher.is_file():
-        raise ModelError(f"teacher {teacher}: not found; name a run folder, a .keras or a .tflite file")
+    if problem := file_problem(teacher):
+        raise ModelError(f"teacher {teacher}: {problem}; name a run folder, a .keras or a .tflite file")
     parts = (
         teacher.read_bytes(),
         Path(preprocess.__file__).read_bytes(),

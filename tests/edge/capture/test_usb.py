@@ -1,5 +1,6 @@
 """A USB camera delivers frames until it stops; a missing or unusable device is an error; it is always closed."""
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -245,9 +246,15 @@ def test_the_camera_is_closed_when_the_run_ends_early(connect_camera):
     assert capture.released
 
 
+def test_a_fifo_is_no_camera(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(CameraError, match="it is no camera"):
+        next(usb.frames(str(tmp_path / "fifo")))
+
+
 @pytest.mark.parametrize("argument", ["/dev/null", "/dev/full"])
 def test_a_file_that_is_no_camera_is_refused(argument):
-    with pytest.raises(CameraError, match=f"^{argument}: cannot be opened"):
+    with pytest.raises(CameraError, match=f"^{argument}: cannot be opened; it is no camera"):
         next(usb.frames(argument))
 
 
@@ -290,3 +297,21 @@ def test_the_first_camera_is_detected(monkeypatch):
 def test_without_a_camera_none_is_detected(monkeypatch):
     monkeypatch.setattr(v4l2, "video_nodes", list)
     assert usb.detect() == (None, "no USB camera")
+
+
+def test_a_camera_of_macos_or_windows_is_opened_by_number(connect_camera, monkeypatch):
+    monkeypatch.setattr(usb, "HAS_V4L2", False)
+    opened = connect_camera("MJPG", images=[scene()] * 2)
+    assert usb.detect() == ("0", "found a camera")
+    assert opened.released
+    frame = next(registry.frames("usb:1"))
+    assert np.array_equal(frame.gray, cv2.cvtColor(scene(), cv2.COLOR_BGR2GRAY))
+    with pytest.raises(UsageError, match=r"usb:/dev/video0: expected a number \(usb:0\)$"):
+        next(registry.frames("usb:/dev/video0"))
+
+
+def test_no_camera_of_macos_or_windows_is_an_error(monkeypatch):
+    monkeypatch.setattr(usb, "HAS_V4L2", False)
+    assert usb.detect() == (None, "no camera")
+    with pytest.raises(CameraError, match=r"^usb:7: cannot be opened; there is no such camera"):
+        next(registry.frames("usb:7"))

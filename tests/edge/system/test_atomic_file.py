@@ -1,5 +1,6 @@
 """A file has its new content or its old one, whatever happens while it is written."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -113,3 +114,16 @@ def test_a_link_in_place_of_the_partial_file_is_not_followed(tmp_path, monkeypat
     with pytest.raises(FileError, match=r"a\.png: .*File exists"):
         atomic_write(tmp_path / "a.png", b"new")
     assert (tmp_path / "victim").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["device", "link", "folder", "fifo"])
+def test_only_a_file_is_replaced(name, tmp_path):
+    (tmp_path / "device").symlink_to("/dev/null")  # a link to one stays a link, too: /dev/stdout is one
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(FileError, match=f"{name}: cannot be written .not a regular file; name a file"):
+        atomic_write(tmp_path / name, b"content")
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "device").is_symlink()

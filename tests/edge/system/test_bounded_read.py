@@ -1,6 +1,7 @@
 """A file is read up to a limit, whatever it is."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,13 @@ def test_file_up_to_the_limit_is_read(tmp_path):
         read_at_most(path, 4)
 
 
-def test_device_without_an_end_is_refused():
-    with pytest.raises(OSError, match="more than 1,000 bytes"):
-        read_at_most(Path("/dev/zero"), 1000)
+@pytest.mark.parametrize("name", ["zero", "null", "socket"])
+def test_devices_and_sockets_are_not_opened(name, tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+    path = tmp_path / name if name == "socket" else Path("/dev") / name
+    with pytest.raises(OSError, match="a device or a socket, not a file"):
+        read_at_most(path, 1000)
 
 
 def test_fifo_without_a_writer_is_empty(tmp_path):

@@ -100,5 +100,5 @@ def test_teacher_with_other_labels_writes_nothing(tmp_path):
 
 
 def test_missing_teacher_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"no\.keras: not found"):
+    with pytest.raises(ModelError, match=r"no\.keras: no such file"):
         teacher_predictions([tmp_path / "no.keras"], DATA, tmp_path)
