@@ -87,8 +87,9 @@ class Sink:
         assert self._connection
         self._queue.close()
         self._connection.stop(LIVE_STOP_SECONDS if self._run.live else FILES_TIMEOUT_SECONDS)
-        lost = self._queue.lost_changes
+        lost, address = self._queue.lost_changes, self._options.address
+        problem = self._connection.problem or "too slow"
         if lost and not self._run.live and error is None:
-            raise SinkError(f"mqtt: {self._options.address}: did not accept {lost} changes; is the broker running?")
+            raise SinkError(f"mqtt: {address}: did not accept {lost} changes: {problem}")
         if lost:
-            _log.warning("edge: mqtt: %d changes dropped: the broker did not accept them in time", lost)
+            _log.warning("edge: mqtt: %d changes dropped; %s: %s", lost, address, problem)

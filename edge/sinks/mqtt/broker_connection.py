@@ -12,7 +12,7 @@ from edge.errors import SettingsError
 from edge.sinks.mqtt.errors import BrokerRefusedError
 from edge.sinks.mqtt.options import MqttOptions
 from edge.sinks.mqtt.publish_queue import PublishQueue
-from edge.sinks.mqtt.session import NO_ANSWER, Session, Wakeup
+from edge.sinks.mqtt.session import CONNECT_TIMEOUT_SECONDS, NO_ANSWER, Session, Wakeup
 from edge.system.backoff import Backoff
 from edge.system.limited_log import printable
 
@@ -48,6 +48,13 @@ class BrokerConnection:
     def in_flight(self) -> int:
         """Number of unacknowledged messages."""
         return self._session.in_flight if self._session else 0
+
+    @property
+    def problem(self) -> str:
+        """Why the broker does not take messages; empty while it does."""
+        if self._session and self._session.accepted:
+            return ""
+        return self._last_problem or "no answer yet; is this the port of an MQTT broker?"
 
     def start(self) -> None:
         """Start to connect; returns at once."""
@@ -100,6 +107,8 @@ def _describe(error: Exception) -> str:
         return f"its certificate is not trusted ({error.verify_message}); ca=FILE names the CA that signed it"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or error}); is this its TLS port?"
+    if isinstance(error, TimeoutError) and error.errno is None:  # of TCP or TLS; paho answers neither
+        return f"no answer for {CONNECT_TIMEOUT_SECONDS:g} s; is this the port of an MQTT broker, and does it use TLS?"
     if isinstance(error, ConnectionResetError):  # during the TLS handshake; after that paho handles it
         return NO_ANSWER
     if isinstance(error, OSError) and not _may_use_network():

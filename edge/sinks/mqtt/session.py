@@ -144,7 +144,7 @@ class Session:
             while not self.accepted and not self._done:
                 if time.monotonic() >= connack_deadline:
                     seconds = CONNACK_TIMEOUT_SECONDS
-                    raise TimeoutError(f"no answer for {seconds:g} s; is this the port of an MQTT broker?")
+                    raise ConnectionError(f"no answer for {seconds:g} s; is this the port of an MQTT broker?")
                 self._exchange()
             if self.accepted:
                 _log.info("edge: mqtt: connected to %s", options.address)

@@ -166,7 +166,7 @@ def test_absent_broker_is_logged_once(address, caplog, wait_for_log, retry_delay
         sink.write(change(1))
         wait_until(lambda: len(retry_delays) > 3)
     assert caplog.text.count(f"edge: mqtt: {options.parse(address).address}: ") == 1
-    assert "2 changes dropped" in caplog.text  # a face came, and went when the run ended
+    assert "2 changes dropped; " in caplog.text  # a face came, and went when the run ended
 
 
 def test_slow_name_server_delays_neither_start_nor_end(monkeypatch):
@@ -285,6 +285,27 @@ def test_port_of_another_program_is_no_broker(wait_for_log, monkeypatch):
     port = free_port()
     with socket.create_server((HOST, port)), Sink(f"{HOST}:{port}", LIVE_RUN):
         assert is_retried(wait_for_log("no answer for 0.1 s"))
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+def test_tls_handshake_without_an_answer_is_named(wait_for_log, monkeypatch):
+    for module in (session, broker_connection):
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT_SECONDS", 0.1)
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        with Sink(f"{HOST}:{port},tls", LIVE_RUN):
+            log = wait_for_log("no answer for 0.1 s")
+    assert is_retried(log)
+    assert f"edge: mqtt: {HOST}:{port}: no answer" in log
+    assert "does it use TLS?" in log
+
+
+def test_run_that_ends_before_the_broker_answers_names_it(caplog):
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        with Sink(f"{HOST}:{port}", LIVE_RUN) as sink:
+            sink.write(change(1))
+    assert f"2 changes dropped; {HOST}:{port}: no answer yet; is this the port of an MQTT broker?" in caplog.text
 
 
 def malformed_packets():
