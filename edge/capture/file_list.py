@@ -1,15 +1,16 @@
 """Which images and videos a source names: a file, a folder, or a pattern such as 'faces/*.png' or 'trip/**'.
 
-What is left out is part of the list, with its reason; only hidden files are not: their names begin with a dot. Links to
-folders are not followed, so that no folder is read twice or without end.
+What is left out is part of the list, with its reason; only hidden files are not: their names begin with a dot. `**` and
+`recursive` do not follow links to folders, so that no folder is read twice or without end. A source that would search a
+whole disk, such as '/**', is refused after MAX_ENTRIES.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from edge.system.paths import MAX_FOLDERS, display_name, expand_path
 
 IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
 VIDEO_INTERVAL_SECONDS = 3.0  # between two videos: longer than a face is kept that is out of sight
+MAX_ENTRIES = 200_000  # files and folders that are looked at for one source; a disk of a Pi has more
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -49,8 +51,8 @@ def list_files(sources: Sequence[str], *, recursive: bool = False) -> list[Liste
     Args:
         recursive: folders with their subfolders.
 
-    Raises SourceNotFoundError if a source names no file; UsageError if one is no regular file, such as a FIFO;
-    CameraError if one cannot be read.
+    Raises SourceNotFoundError if a source names no file; UsageError if one is no regular file, such as a FIFO, or has
+    more than MAX_ENTRIES to look at; CameraError if one cannot be read.
     """
     listed: list[ListedFile] = []
     for source in sources:
@@ -73,9 +75,9 @@ def natural_key(path: Path) -> list[list[tuple[str, int, str]]]:
 
 
 def _list_source(source: str, recursive: bool) -> list[ListedFile]:
-    path = expand_path(source)
+    path, search = expand_path(source), _FolderSearch(source)
     if path.is_dir():
-        paths = _walk(path) if recursive else (each for each in path.iterdir() if not each.name.startswith("."))
+        paths = search.files_below(path) if recursive else (path / each.name for each in search.entries(path))
         listed = [_examine(each, path) for each in sorted(paths, key=natural_key)]
         if not listed or all(each.problem for each in listed):
             known = ", ".join((*READ_IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
@@ -88,12 +90,12 @@ def _list_source(source: str, recursive: bool) -> list[ListedFile]:
         return [_examine_named(path)]
     if path.is_symlink():
         raise SourceNotFoundError(f"{display_name(path)}: a link to a file that does not exist")
-    matches = {Path(name): None for name in _expand(str(path))}
+    parts = path.parts
+    matches = set(search.matches(Path(), parts))
     if not matches:
         raise SourceNotFoundError(
             f"{display_name(source)}: no such file, folder or pattern; name an existing one, a camera, or 'synthetic'"
         )
-    parts = path.parts
     fixed = next(number for number, part in enumerate((*parts, "*")) if _MAGIC.search(part))
     return [_examine(each, Path(*parts[:fixed])) for each in sorted(matches, key=natural_key)]
 
@@ -122,39 +124,85 @@ def _examine(path: Path, folder: Path) -> ListedFile:
     return ListedFile(path, display_name(name), suffix in READ_IMAGE_SUFFIXES, problem)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files of `folder` and its subfolders, and the folders that are not read: links, too deep, no access."""
-    waiting = [folder]
-    while waiting:
-        place = waiting.pop()
-        try:
-            with os.scandir(place) as found:
-                entries = [each for each in found if not each.name.startswith(".")]
-        except OSError:
-            yield place
-            continue
-        may_enter = len(place.parts) - len(folder.parts) < MAX_FOLDERS
-        for entry in entries:
-            if may_enter and entry.is_dir(follow_symlinks=False):
-                waiting.append(place / entry.name)
+class _FolderSearch:
+    """Looks at the folders of one source, and at MAX_ENTRIES at most.
+
+    Args:
+        source: for messages.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source, self._looked_at = source, 0
+
+    def entries(self, folder: Path, *, hidden: bool = False) -> list[os.DirEntry[str]]:
+        """Return what is in `folder`, also what is hidden if asked. Raises OSError; UsageError after MAX_ENTRIES."""
+        found = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                self._looked_at += 1
+                if self._looked_at > MAX_ENTRIES:
+                    raise UsageError(
+                        f"{display_name(self._source)}: looked at {MAX_ENTRIES:,} files and folders, and there are "
+                        "more; name a folder or a pattern with fewer, or several of them"
+                    )
+                if hidden or not entry.name.startswith("."):
+                    found.append(entry)
+        return found
+
+    def files_below(self, folder: Path) -> Iterator[Path]:
+        """Yield the files in `folder` and its subfolders, and the folders that are not read: links, too deep, no access."""
+        for place, entries in self._walk(folder):
+            if entries is None:
+                yield place
             else:
-                yield place / entry.name
+                may_enter = _may_enter(place, folder)
+                yield from (place / each.name for each in entries if not (may_enter and _is_folder(each)))
 
+    def matches(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Yield the paths below `folder` that match the pattern `parts`, the names between the slashes.
 
-def _expand(pattern: str) -> Iterable[str]:
-    """Return the paths that match `pattern`; `**` is any number of folders, and at the end all files in them."""
-    parts = pattern.split("/")
-    if "**" not in parts:
-        return glob.glob(pattern)  # noqa: PTH207 (pathlib takes no absolute pattern)
-    place = parts.index("**")
-    above, below = "/".join(parts[:place]) or ("/" if pattern.startswith("/") else "."), "/".join(parts[place + 1 :])
-    found: list[str] = []
-    for folder in glob.glob(above):  # noqa: PTH207
-        files = [path for path in _walk(Path(folder)) if not path.is_dir()]
-        if below:
-            folders = {Path(folder), *(parent for path in files for parent in path.parents)}
-            inside = [each for each in folders if each == Path(folder) or Path(folder) in each.parents]
-            found += [match for each in inside for match in _expand(f"{glob.escape(str(each))}/{below}")]
+        `**` is any number of folders, and at the end all files in them.
+        """
+        if not parts:
+            yield folder
+            return
+        name, *below = parts
+        if name == "**" and below:
+            for place, _ in self._walk(folder):
+                yield from self.matches(place, below)
+        elif name == "**":
+            yield from (path for path in self.files_below(folder) if not path.is_dir())
+        elif not _MAGIC.search(name):
+            if os.path.lexists(folder / name):
+                yield from self.matches(folder / name, below)
         else:
-            found += map(str, files)
-    return found
+            try:
+                entries = self.entries(folder, hidden=name.startswith("."))
+            except OSError:  # no folder, or no access
+                return
+            for entry in entries:
+                if fnmatchcase(entry.name, name):
+                    yield from self.matches(folder / entry.name, below)
+
+    def _walk(self, top: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]] | None]]:
+        """Yield `top` and the folders below it, each with its entries; None: no access."""
+        waiting = [top]
+        while waiting:
+            place = waiting.pop()
+            try:
+                entries = self.entries(place)
+            except OSError:
+                yield place, None
+                continue
+            yield place, entries
+            if _may_enter(place, top):
+                waiting += [place / each.name for each in entries if _is_folder(each)]
+
+
+def _may_enter(folder: Path, top: Path) -> bool:
+    """Return whether the folders in `folder` are not too deep below `top`."""
+    return len(folder.parts) - len(top.parts) < MAX_FOLDERS
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)

@@ -3,10 +3,12 @@
 import inspect
 import os
 import random
+import re
 import sys
 
 import pytest
 
+from edge.capture import file_list
 from edge.capture.file_list import list_files, natural_key
 from edge.errors import SourceNotFoundError, UsageError
 
@@ -58,6 +60,9 @@ def test_recursive_reads_subfolders_but_no_links_to_folders(folder):
         ("sub/**/c.png", ["deep/c.png"]),
         ("s*/deep/*.png", ["sub/deep/c.png"]),
         ("frame?.jpg", ["frame2.jpg"]),
+        (".h*.jpg", [".hidden.jpg"]),
+        ("[f]rame2.jpg", ["frame2.jpg"]),
+        ("self/s*/b.png", ["sub/b.png"]),
     ],
 )
 def test_a_pattern_lists_what_matches(folder, pattern, expected):
@@ -111,3 +116,17 @@ def test_a_named_dangling_link_is_refused(tmp_path):
     (tmp_path / "b.jpg").symlink_to("gone.jpg")
     with pytest.raises(SourceNotFoundError, match=r"b\.jpg: a link to a file that does not exist"):
         list_files([str(tmp_path / "b.jpg")])
+
+
+@pytest.mark.parametrize(
+    ("source", "recursive"), [("**", False), ("*/*/*/*/*.jpg", False), ("**/x.jpg", False), (".", True), (".", False)]
+)
+def test_a_search_without_end_is_refused_with_what_it_looked_at(source, recursive, tmp_path, monkeypatch):
+    monkeypatch.setattr(file_list, "MAX_ENTRIES", 50)
+    monkeypatch.chdir(tmp_path)
+    for name in "abc":  # each leads to all of them: the names of a pattern multiply
+        (tmp_path / name).symlink_to(".")
+    for number in range(50):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(UsageError, match=rf"^{re.escape(source)}: looked at 50 files and folders, and there are more"):
+        list_files([source], recursive=recursive)

@@ -73,6 +73,22 @@ def test_an_error_has_one_line_and_its_exit_status(run_here, tmp_path, monkeypat
     assert_refused(run_here("run", *arguments), status, *words)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("run", ""), "an argument"),
+        (("run", "synthetic", "--model", ""), "--model"),
+        (("run", "synthetic", "-s", ""), "-s"),
+        (("run", "synthetic", "--config="), "--config"),
+        (("config", "--check", ""), "--check"),
+        (("summary", ""), "an argument"),
+        (("",), "an argument"),
+    ],
+)
+def test_an_empty_argument_is_named(run_here, arguments, name):
+    assert_refused(run_here(*arguments), 2, f"error: {name} is empty")
+
+
 def test_an_unknown_command_is_a_usage_error(run_here):
     assert_refused(run_here("rum"), 2, "'rum'", "edge --help")
 
