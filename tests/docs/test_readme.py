@@ -57,7 +57,9 @@ def test_the_animation_can_be_recorded(tmp_path):
     pytest.importorskip("tornado", reason="pip install 'emotion-edge[web]'")
     import readme_animation
 
-    if readme_animation.PROGRAM is None:
+    from tests.support import browser
+
+    if browser.PROGRAM is None:
         pytest.skip("sudo apt install chromium")
     path = tmp_path / "example.webp"
     readme_animation.main(["--out", str(path), "--history", "0", "--seconds", "3"])
