@@ -16,7 +16,7 @@ from edge.cli.options import Detector, Model, Threads
 from edge.config.models import find_model
 from edge.config.settings import RunSettings
 from edge.errors import UsageError
-from edge.system.paths import display_name
+from edge.system.paths import display_name, file_problem
 
 
 def doctor(
@@ -77,7 +77,9 @@ def doctor(
 
 
 def check_report(path: Path, config: Path | None, overwrite: bool) -> None:
-    """Raise UsageError if a report may not be written to `path`: a file exists there, or it is the configuration."""
+    """Raise UsageError if a report may not be written to `path`, where a file exists, or `config` cannot be read."""
+    if config is not None and (problem := file_problem(config)):
+        raise UsageError(f"--config {display_name(config)}: {problem}")
     if config is not None and path.resolve() == config.resolve():
         raise UsageError(f"--report {display_name(path)}: the target is the configuration; name another file")
     if os.path.lexists(path) and not overwrite:

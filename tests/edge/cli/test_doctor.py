@@ -49,5 +49,11 @@ def test_the_configuration_is_never_the_target(run_here, tmp_path):
     assert_refused(result, 2, "the target is the configuration")
 
 
+def test_a_configuration_that_does_not_exist_is_named(run_here, tmp_path):
+    result = run_here("doctor", "--report", tmp_path / "report.txt", "--config", "nothing.toml")
+    assert_refused(result, 2, "--config nothing.toml: no such file")
+    assert not (tmp_path / "report.txt").exists()
+
+
 def test_options_of_a_report_need_one(run_here):
     assert_refused(run_here("doctor", "--overwrite"), 2, "--report FILE")
