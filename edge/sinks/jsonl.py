@@ -26,10 +26,11 @@ from edge.sinks import serialize
 from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.line_file import LineFormat, open_lines
 from edge.sinks.output_file import check_not_source
+from edge.system.file_access import NO_WAIT
 from edge.system.paths import display_name, expand_path
 from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
-PIPE_BYTES = select.PIPE_BUF if sys.platform != "win32" else 0  # that a pipe takes without waiting when it is ready
+PIPE_BYTES = getattr(select, "PIPE_BUF", 512)  # that a pipe takes without waiting when it is ready
 STOP_CHECK_SECONDS = 0.05  # between two looks whether the run is to end, while a FIFO has no reader or is full
 _LINE_BEGIN = re.compile(rb'\{"time": [-+.\de]+, "frame": \d+, "(source_name|faces)": ')
 
@@ -92,17 +93,17 @@ class Sink:
                 os.close(self._file)
 
     def _open_fifo(self, path: Path) -> int:
-        assert sys.platform != "win32"
         if self._run.live:  # opening a FIFO only for writing would block until a reader opens it
             return os.open(path, os.O_RDWR)
         while True:
             try:
-                file = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+                file = os.open(path, os.O_WRONLY | NO_WAIT)
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
             else:
-                os.set_blocking(file, True)
+                if sys.platform != "win32":
+                    os.set_blocking(file, True)
                 return file
             if self._run.stopped():
                 raise SinkError(f"{self._name}: stopped before a reader opened it")

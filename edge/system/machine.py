@@ -11,7 +11,6 @@ import platform
 import re
 import shutil
 import struct
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,14 +33,14 @@ def facts(folder: Path = Path(), root: Path = ROOT) -> dict[str, Any]:
     """
     cpufreq = root / "sys/devices/system/cpu/cpu0/cpufreq"
     max_kilohertz = read_int(cpufreq / "cpuinfo_max_freq")
+    affinity = getattr(os, "sched_getaffinity", None)  # only Linux has it
     return {
         "board": board_model(root),
         "system": os_name(root),
         "kernel": read_text(root / "proc/sys/kernel/osrelease"),
         "architecture": platform.machine(),
         "bits": struct.calcsize("P") * 8,  # of Python: a 64-bit kernel also runs 32-bit programs
-        # That this process may use; of all on macOS and Windows.
-        "cpus": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+        "cpus": len(affinity(0)) if affinity else os.cpu_count() or 1,  # that this process may use
         "governor": read_text(cpufreq / "scaling_governor"),
         "clock_driver": read_text(cpufreq / "scaling_driver"),
         "clock_mhz": cpu_clock_mhz(root),

@@ -11,9 +11,6 @@ from pathlib import Path
 
 from edge.system.sysfs import ROOT, read_field, read_megabytes, read_text
 
-if sys.platform != "win32":
-    import resource
-
 
 def resident_mb(root: Path = ROOT) -> float | None:
     """Return the resident memory of this process in MB."""
@@ -50,6 +47,8 @@ def memory_limit(more_bytes: int) -> Iterator[None]:
     if sys.platform == "win32" or size is None:
         yield
         return
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = round(size * 1e6) + more_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit if soft < 0 else min(soft, limit), hard))

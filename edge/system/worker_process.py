@@ -31,9 +31,6 @@ from pathlib import Path
 from edge.errors import WorkerError
 from edge.system.sysfs import ROOT, read_megabytes
 
-if sys.platform != "win32":
-    import resource
-
 START_SECONDS = 60.0  # for Python, the libraries and a model: 1 s on x86-64, several on a small board under load
 ANSWER_SECONDS = 40.0  # for one request
 CPU_SECONDS = 20  # of the processor, for one request
@@ -209,6 +206,8 @@ def limit_process(memory_bytes: int) -> None:
     """
     if sys.platform == "win32":
         return
+    import resource
+
     size = read_megabytes(ROOT / "proc/self/status", "VmSize")
     if size is not None:
         limit = round(size * 1e6) + memory_bytes
@@ -226,6 +225,8 @@ def limit_cpu(allowed_seconds: int) -> None:
     """
     if sys.platform == "win32":
         return
+    import resource
+
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = math.ceil(used.ru_utime + used.ru_stime) + allowed_seconds
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))

@@ -68,10 +68,14 @@ class BrokerConnection:
         """Publish what is queued, disconnect, and return after `seconds` and JOIN_TIMEOUT_SECONDS at most."""
         self._wakeup.stop(time.monotonic() + seconds)
         self._thread.join(seconds + JOIN_TIMEOUT_SECONDS)
-        if not self._thread.is_alive():
-            self._wakeup.close()
 
     def _run(self) -> None:
+        try:
+            self._keep_connected()
+        finally:
+            self._wakeup.close()
+
+    def _keep_connected(self) -> None:
         stopping = self._wakeup.stopping
         while True:
             started_at, self._session = time.monotonic(), None

@@ -39,8 +39,11 @@ MAX_POLL_SECONDS = 1.0
 LOGIN_REASON_CODES = (134, 135)
 NO_ANSWER = "closed without an answer; is this the port of an MQTT broker, and does it use TLS?"
 
-# Both are made for each wait: they hold no descriptor. Windows has only `select`, which takes 512 sockets.
-PollSelector = selectors.SelectSelector if sys.platform == "win32" else selectors.PollSelector
+# Made for each wait: neither holds a descriptor. `select` takes none from 1024 on, except on Windows.
+if sys.platform == "win32":
+    Selector = selectors.SelectSelector
+else:
+    Selector = selectors.PollSelector
 
 _log = logging.getLogger(__name__)
 
@@ -65,11 +68,12 @@ class Wakeup:
         self.receiver, self._sender = socket.socketpair()
         self.receiver.setblocking(False)
         self._sender.setblocking(False)
+        self._lock = threading.Lock()  # of the sender: the descriptor of a closed one may be another file's
         self.stopping = threading.Event()
         self.deadline = float("inf")  # monotonic seconds: end of the time to publish what is queued
 
     def notify(self) -> None:
-        with suppress(BlockingIOError):  # it is awake for a thousand reasons already
+        with self._lock, suppress(OSError):  # full: the thread has reasons enough; closed: it has ended
             self._sender.send(b".")
 
     def clear(self) -> None:
@@ -78,8 +82,10 @@ class Wakeup:
             self.receiver.recv(4096)
 
     def close(self) -> None:
-        self.receiver.close()
-        self._sender.close()
+        """Free the sockets, when the thread ends."""
+        with self._lock:
+            self.receiver.close()
+            self._sender.close()
 
     def stop(self, deadline: float) -> None:
         self.deadline = deadline
@@ -194,7 +200,7 @@ class Session:
         client, wakeup = self._client, self._wakeup
         connection = client.socket()
         if connection is not None:
-            selector = PollSelector()
+            selector = Selector()
             selector.register(connection, selectors.EVENT_READ | (selectors.EVENT_WRITE if client.want_write() else 0))
             selector.register(wakeup.receiver, selectors.EVENT_READ)
             # Decrypted bytes may wait in the TLS layer, where poll does not see them.

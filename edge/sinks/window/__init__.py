@@ -39,6 +39,7 @@ from edge.sinks.window.messages import DisplayOptions
 from edge.sinks.window.process import WindowProcess
 from edge.types import Disclosure, FrameResult, RunInfo
 
+IS_SUPPORTED = sys.platform != "win32"  # which hands no descriptor to a child, and the window is a process
 IMAGE_SECONDS = 2.0  # that each image of a folder is shown
 
 
@@ -68,7 +69,7 @@ class Sink:
         first, options = sink_options.parse("window", argument, OPTION_TYPES)
         if first:
             raise UsageError(f"sink window: unknown option {first!r}; options are {', '.join(OPTION_TYPES)}")
-        if sys.platform == "win32":
+        if not IS_SUPPORTED:
             raise UsageError("sink window needs Linux or macOS; --sink web:8080,image shows the image in a browser")
         if importlib.util.find_spec("pygame") is None:
             install = "pip install 'emotion-edge[window]', or apt install python3-pygame"
