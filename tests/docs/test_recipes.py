@@ -25,7 +25,7 @@ def blocks(recipe: str) -> list[Block]:
 
 def test_it_has_the_recipes_that_people_ask_for():
     asked = ["Home Assistant", "LED", "Smart mirror", "Exhibit", "RTSP camera", "Prometheus", "Own data set in an hour"]
-    assert list(RECIPES) == asked
+    assert [recipe for recipe in asked if recipe not in RECIPES] == []
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
