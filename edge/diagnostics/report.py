@@ -38,8 +38,11 @@ NOTICE = (
     "No image and no result is in this report. Names of this host and its users, addresses, paths, serial numbers and\n"
     "secrets are replaced by words in brackets. Read it before you send it: no program knows what is private to you."
 )
-# Lines of the sinks console and jsonl in the journal, after its time and process: they tell what faces showed.
-_RESULT = re.compile(r"\S+ \S+: (\d+:\d\d\.\d  face \d|.*  (face \d+ at \d|no face$)|\s*\{)")
+# Lines of the sinks console and jsonl in the journal, behind time and process: they say what faces showed. The journal
+# splits very long ones.
+_RESULT = re.compile(
+    r"\S+ \S+: (\d+:\d\d\.\d  face \d|.*  (face \d+ at \d|no face$)|\s*\{|.*\"(track_id|probabilities)\":)"
+)
 _HOST = re.compile(r"(?:\b(?:mqtt|web):|://(?:\S*@)?)(\[[0-9A-Fa-f:.]+\]|[\w.-]*[A-Za-z][\w.-]*)")
 _PUBLIC_SOURCE = re.compile(r"(synthetic|picamera)(:[a-z0-9=,.]*)?|usb(:\d+)?|/dev/video\d+")
 _PUBLIC_PRIOR = re.compile(r"everyday|training|[\w ]+=[\d.]+(,[\w ]+=[\d.]+)*")

@@ -1,5 +1,6 @@
 """The report of `edge doctor --report` has what a maintainer needs, and nothing that is private."""
 
+import io
 import json
 import random
 import string
@@ -13,7 +14,10 @@ from edge.diagnostics import report
 from edge.diagnostics.check import Check
 from edge.diagnostics.environment import environment
 from edge.diagnostics.scrub import PrivateNames
+from edge.sinks.console import Sink as ConsoleSink
+from edge.sinks.jsonl import Sink as JsonlSink
 from tests.support.fake_machine import PI_FILES, WEBCAM, fake_drivers, write_files, write_program
+from tests.support.fakes import face_result, frame_result
 
 NAMES = PrivateNames(hosts=frozenset({"kiosk1"}), users=frozenset({"anna"}), secrets=frozenset({"hunter2"}))
 LOG = r"""
@@ -86,6 +90,25 @@ def test_the_log_has_no_results_and_nothing_private(pi):
         "2026-11-26T11:30:14+0000 edge[12]: edge: error: [path]: cannot be read (Permission denied)",
         "(5 of 9 lines were results of faces, and are left out)",
     ]
+
+
+def test_every_line_of_the_console_and_of_jsonl_is_a_result(tmp_path):
+    console, lines = io.StringIO(), tmp_path / "lines.jsonl"
+    happy, uncertain = face_result(), face_result(label=None, track_id=2)
+    results = [
+        *(frame_result(happy, uncertain), frame_result(time=90.0)),
+        *(frame_result(happy, source_name="Eva at home.jpg"), frame_result(source_name="Eva at home.jpg")),
+    ]
+    with ConsoleSink(stream=console) as first, JsonlSink(str(lines)) as second:
+        for result in results:
+            first.write(result)
+            second.write(result)
+    written = [*console.getvalue().splitlines(), *lines.read_text().splitlines()]
+    assert len(written) == 10
+    for line in written:
+        assert report._RESULT.match(f"2026-11-26T11:30:12+0000 edge[12]: {line}"), line
+    half = lines.read_text().splitlines()[0][50:]  # as the journal splits a line
+    assert report._RESULT.match(f"2026-11-26T11:30:12+0000 edge[12]: {half}")
 
 
 def test_a_log_that_cannot_be_read_is_one_line_with_advice(pi, tmp_path):
