@@ -108,6 +108,10 @@ FILE_CHECKS: dict[str, Callable[[RunSettings], object]] = {
     "model": lambda settings: [
         prior.expected_frequencies(settings.prior, model_file.load(path)[1]) for path in model_paths(settings)
     ],
+    "calibrate_neutral": lambda settings: [
+        prior.resting_label(model_file.load(path)[1].labels)
+        for path in (model_paths(settings) if settings.calibrate_neutral else ())
+    ],
 }
 
 
@@ -353,7 +357,12 @@ def make_processor(
     detector = detectors.make_detector(settings.detector, settings.cascade, settings.threads)
     tracker, budget = Tracker(detector, settings.min_face_size), InferenceBudget() if live else None
     smoother = TemporalSmoother(card.labels, min_confidence, settings.half_life)
-    pipeline = Pipeline(tracker, classifier, smoother, budget)
+    calibrator = None
+    if settings.calibrate_neutral:
+        from edge.inference.neutral_calibration import NeutralCalibrator
+
+        calibrator = NeutralCalibrator(card.labels, prior.resting_label(card.labels))
+    pipeline = Pipeline(tracker, classifier, smoother, budget, calibrator)
     if budget and isinstance(classifier, ModelChoice):
         return ModelTrial(pipeline, classifier, budget, smoother, settings.min_confidence)
     return pipeline

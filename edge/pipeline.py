@@ -39,6 +39,14 @@ class EmotionClassifier(Protocol):
     def classify(self, face: Image) -> NDArray[np.float32]: ...
 
 
+class Calibrator(Protocol):
+    """Corrects probabilities by what each face shows at rest: edge.inference.neutral_calibration.NeutralCalibrator."""
+
+    def update(
+        self, tracks: Sequence[Track], probabilities: Mapping[int, NDArray[np.float32]], now: float
+    ) -> Mapping[int, NDArray[np.float32]]: ...
+
+
 class Smoother(Protocol):
     """Turns many inferences into one stable label: edge.inference.smoothing.TemporalSmoother."""
 
@@ -108,12 +116,19 @@ class Pipeline:
 
     Args:
         budget: of a live source; None: no limit, as for a file, whose results must not depend on the machine.
+        calibrator: corrects probabilities before they are smoothed; None: they stay as they are.
     """
 
     def __init__(
-        self, tracker: FaceTracker, classifier: EmotionClassifier, smoother: Smoother, budget: Budget | None = None
+        self,
+        tracker: FaceTracker,
+        classifier: EmotionClassifier,
+        smoother: Smoother,
+        budget: Budget | None = None,
+        calibrator: Calibrator | None = None,
     ) -> None:
-        self._tracker, self._classifier, self._smoother, self._budget = tracker, classifier, smoother, budget
+        self._tracker, self._classifier, self._smoother = tracker, classifier, smoother
+        self._budget, self._calibrator = budget, calibrator
 
     def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
         """Return the result for `frame`; `capture_seconds` is how long the loop waited for it."""
@@ -135,13 +150,15 @@ class Pipeline:
             for request in requests
         ]
         timer.end("crop")
-        probabilities = {
+        probabilities: Mapping[int, NDArray[np.float32]] = {
             request.track.track_id: self._classifier.classify(crop)
             for request, crop in zip(requests, crops, strict=True)
         }
         timer.end("classify")
         if self._budget:
             self._budget.spend(len(requests), timer.timings["crop"] + timer.timings["classify"])
+        if self._calibrator:
+            probabilities = self._calibrator.update(tracks, probabilities, frame.time)
         faces = tuple(self._smoother.update(tracks, probabilities, frame.time))
         timer.end("smooth")
         return FrameResult(frame, faces, timer.timings, RunStats(inference=self._smoother.stats), found)

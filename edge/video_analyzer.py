@@ -26,6 +26,7 @@ def analyze_video(
     min_face_size: int = MIN_FACE_SIZE,
     min_confidence: float | None = None,
     half_life: float = HALF_LIFE_SECONDS,
+    calibrate_neutral: bool = False,
     threads: int = 1,
 ) -> Generator[FrameResult, None, None]:
     """Return the results of a video or a camera, one for each frame, as `edge run` has them.
@@ -50,6 +51,7 @@ def analyze_video(
         min_face_size: side of the smallest face to detect, 16 to 640 pixels of an image 640 pixels wide.
         min_confidence: probability below which a face gets no label, 0 to 1; None: that of the model's card.
         half_life: seconds, of the average over time, 0 to 60; 0: no average.
+        calibrate_neutral: learn what each face shows at rest, as `edge run --calibrate-neutral`.
         threads: of the model and of face detection, 1 to 64.
 
     Raises:
@@ -69,6 +71,7 @@ def analyze_video(
         min_face_size=min_face_size,
         min_confidence=min_confidence,
         half_life=half_life,
+        calibrate_neutral=calibrate_neutral,
         threads=threads,
     )
     files = app.list_files(settings)

@@ -3,10 +3,12 @@
 Argument: comma-separated, all optional: `fast` (as fast as frames are asked for, instead of in real time), `faces=N`
 (1 to 8), `size=WIDTHxHEIGHT`, `fps=N`, `tilt=DEGREES` (heads tilt to both sides by so much, at most 45),
 `border=FRACTION` (the outer faces move beyond the left and right border by so much of their side, at most 0.5, and stay
-there for a while).
+there for a while), `rest=EMOTION` (each other emotion is shown between two times of 9 s with this one), `bias=EMOTION`
+(with `rest`: a person whose face resembles this emotion in everything it shows).
 
 Each face shows one emotion after the other for 3 s, moving, growing and shrinking; then it leaves the image for a while
-and returns. The faces are exaggerated means of 40 FER2013 images each, made by benchmarks/make_synthetic_faces.py.
+and returns; with `rest` it stays. The faces are exaggerated means of 40 FER2013 images each, made by
+benchmarks/make_synthetic_faces.py.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from edge.errors import UsageError
 from edge.types import Box, Frame
 
 EMOTION_SECONDS = 3.0
+REST_SECONDS = 9.0  # before each emotion, with `rest`: most of the time a face is at rest
 ABSENCE_SECONDS = 3.0  # a third each to leave, to be out of sight, and to return
+BIAS_FRACTION = 0.47  # of the way from the face at rest to the emotion: a sad one makes most labels at rest sad
 TILT_SECONDS = 6.0  # in which a head tilts to one side, to the other, and back
 EXAMPLE = "faces=2,size=640x480,fps=30,tilt=20,border=0.3"
 BORDER_STAY = 2.0  # how far a face would go beyond its place at the border if it did not stay there
@@ -52,17 +56,34 @@ class SyntheticScene:
         tilt: degrees by which heads tilt to both sides, once in TILT_SECONDS.
         border: fraction of a face's side, 0 to 0.5, by which the faces at the left and right border move beyond it; 0:
             they stay inside.
+        rest: emotion that is shown for REST_SECONDS before each other one, and nobody leaves; empty: none.
+        bias: emotion that each face resembles, with `rest`: the difference between this emotion and the one at rest is
+            added to everything the face shows; empty: none.
+        bias_fraction: of that difference, 0 to 1.
     """
 
     def __init__(
-        self, width: int = 640, height: int = 480, face_count: int = 1, tilt: float = 0.0, border: float = 0.0
+        self,
+        width: int = 640,
+        height: int = 480,
+        face_count: int = 1,
+        tilt: float = 0.0,
+        border: float = 0.0,
+        rest: str = "",
+        bias: str = "",
+        bias_fraction: float = BIAS_FRACTION,
     ) -> None:
         self.width, self.height, self.face_count = width, height, face_count
         self.tilt, self.border = tilt, border
-        with np.load(Path(__file__).with_name("faces.npz")) as data:
-            self._face_images: dict[str, NDArray[np.uint8]] = {name: data[name] for name in data.files}
+        self._face_images = _load_faces(rest, bias, bias_fraction)
         self.emotions = tuple(self._face_images)
-        self.period = EMOTION_SECONDS * len(self.emotions) + ABSENCE_SECONDS  # seconds until everything repeats
+        # (emotion, seconds) in their order; in the seconds that are left of a period, the face is absent.
+        self._timetable = [(emotion, EMOTION_SECONDS) for emotion in self.emotions]
+        if rest:
+            others = [emotion for emotion in self.emotions if emotion != rest]
+            self._timetable = [part for each in others for part in ((rest, REST_SECONDS), (each, EMOTION_SECONDS))]
+        self._present_seconds = sum(seconds for _, seconds in self._timetable)
+        self.period = self._present_seconds + (0.0 if rest else ABSENCE_SECONDS)  # seconds until everything repeats
         self._columns = 1 if face_count == 1 else math.ceil(face_count / (1 if face_count <= 3 else 2))
         self._rows = math.ceil(face_count / self._columns)
         # A dim room: light that falls off from the upper left, soft vertical folds, and fixed grain.
@@ -85,7 +106,7 @@ class SyntheticScene:
             column, row = number % self._columns, number // self._columns
             # Several faces show different emotions, and do not leave together.
             now = (seconds + number * self.period / self.face_count) % self.period
-            emotion = self.emotions[min(int(now / EMOTION_SECONDS), len(self.emotions) - 1)]
+            emotion = self._emotion(now)
             side = cell_side * (0.36 + 0.16 * math.sin(2 * math.pi * now * 2 / self.period))
             swing = math.sin(2 * math.pi * now * 3 / self.period)
             center_x = (column + 0.5) * cell_width + sway * swing
@@ -95,7 +116,7 @@ class SyntheticScene:
             center_y = (row + 0.5) * cell_height + 0.18 * cell_height * math.sin(2 * math.pi * now * 5 / self.period)
             # The upper row leaves over the upper edge, the lower (or only) one over the lower edge.
             outside_y = -side if row < self._rows - 1 else self.height + side
-            third, absent = ABSENCE_SECONDS / 3, now - EMOTION_SECONDS * len(self.emotions)
+            third, absent = ABSENCE_SECONDS / 3, now - self._present_seconds
             away = min(1.0, max(0.0, absent / third)) * min(1.0, max(0.0, (ABSENCE_SECONDS - absent) / third))
             top = center_y + (outside_y - center_y) * away - side / 2
             box = Box(round(center_x - side / 2), round(top), round(side), round(side))
@@ -103,6 +124,14 @@ class SyntheticScene:
             roll = self.tilt * math.sin(2 * math.pi * now / TILT_SECONDS)
             faces.append(SyntheticFace(box, emotion, inside_x and inside_y, roll))
         return tuple(faces)
+
+    def _emotion(self, seconds: float) -> str:
+        """Return the emotion at `seconds` of a period; while the face is absent, the last one."""
+        for emotion, duration in self._timetable:
+            if seconds < duration:
+                return emotion
+            seconds -= duration
+        return self._timetable[-1][0]
 
     def image(self, seconds: float) -> NDArray[np.uint8]:
         """Return the (height, width) uint8 image at `seconds` from the start."""
@@ -125,6 +154,21 @@ class SyntheticScene:
             behind = image[y0:y1, x0:x1]
             behind[:] = behind + opacity * (face.astype(np.float32) - behind)
         return image
+
+
+def _load_faces(rest: str, bias: str, bias_fraction: float) -> dict[str, NDArray[np.uint8]]:
+    """Return emotion -> face; arguments as of SyntheticScene. Raises UsageError if there is no such emotion."""
+    with np.load(Path(__file__).with_name("faces.npz")) as data:
+        faces = {name: data[name] for name in data.files}
+    for name in filter(None, (rest, bias)):
+        if name not in faces:
+            raise UsageError(f"synthetic: no face is {name!r}; there are {', '.join(faces)}")
+    if bias and not rest:
+        raise UsageError(f"synthetic: bias={bias} needs rest=EMOTION, what most of the time is shown")
+    if not bias:
+        return faces
+    difference = bias_fraction * (faces[bias].astype(np.float32) - faces[rest])
+    return {name: np.clip(np.rint(face + difference), 0, 255).astype(np.uint8) for name, face in faces.items()}
 
 
 def _tilted(part: NDArray[Any], roll: float = 0.0) -> NDArray[Any]:
@@ -155,14 +199,14 @@ def is_live(argument: str) -> bool:
 
 
 def _parse(argument: str) -> tuple[bool, float, SyntheticScene]:
-    values = {"faces": "1", "size": "640x480", "fps": "30", "tilt": "0", "border": "0"}
+    values = {"faces": "1", "size": "640x480", "fps": "30", "tilt": "0", "border": "0", "rest": "", "bias": ""}
     words = [word for word in argument.split(",") if word]
     for word in words:
         key, _, value = word.partition("=")
         if word != "fast" and key not in values:
             raise UsageError(
                 f"synthetic: unknown option {word!r}; there are fast, faces=N, size=WIDTHxHEIGHT, fps=N, tilt=DEGREES, "
-                "border=FRACTION"
+                "border=FRACTION, rest=EMOTION, bias=EMOTION"
             )
         if word != "fast" and not value:
             raise UsageError(f"synthetic: {word!r} has no value; e.g. {EXAMPLE}")
@@ -179,4 +223,5 @@ def _parse(argument: str) -> tuple[bool, float, SyntheticScene]:
             f"synthetic: {argument!r} is out of range: faces 1 to 8, size 160x120 to 7680x4320, fps 1 to 1000, "
             "tilt 0 to 45, border 0 to 0.5"
         )
-    return "fast" in words, fps, SyntheticScene(width, height, face_count, tilt, border)
+    scene = SyntheticScene(width, height, face_count, tilt, border, values["rest"], values["bias"])
+    return "fast" in words, fps, scene

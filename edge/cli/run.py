@@ -43,6 +43,9 @@ def run(
     max_fps: Annotated[float | None, setting_option("max_fps")] = RunSettings.max_fps,
     idle_fps: Annotated[float, setting_option("idle_fps")] = RunSettings.idle_fps,
     half_life: Annotated[float, setting_option("half_life")] = RunSettings.half_life,
+    calibrate_neutral: Annotated[
+        bool, setting_option("calibrate_neutral", "--calibrate-neutral/--no-calibrate-neutral")
+    ] = RunSettings.calibrate_neutral,
     threads: Threads = RunSettings.threads,
     jobs: Annotated[int, setting_option("jobs", "--jobs", "-j")] = RunSettings.jobs,
     overwrite: Annotated[bool, setting_option("overwrite", "--overwrite/--no-overwrite")] = RunSettings.overwrite,

@@ -213,6 +213,14 @@ class RunSettings:
             unit="seconds",
         ),
     )
+    calibrate_neutral: bool = field(
+        default=False,
+        metadata=_spec(
+            "Learn what each face shows at rest while it is there, and correct its labels by it.",
+            reason="For a person whose face at rest looks like an emotion. A slight emotion that lasts is taken for "
+            "that, too. Unproven on people; not for images. Details: docs/neutral.md.",
+        ),
+    )
     threads: int = field(
         default=1,
         metadata=_spec(

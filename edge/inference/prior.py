@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +112,20 @@ def expected_frequencies(prior: str | None, card: ModelCard) -> dict[str, float]
             f"prior {prior!r}: the model has no label {unknown[0]!r}; its labels are {', '.join(card.labels)}"
         )
     return _complete(parsed.source, parsed.fractions, card)
+
+
+def resting_label(labels: Sequence[str]) -> str:
+    """Return which of the model's `labels` a face at rest has: the most frequent one of everyday life, neutral.
+
+    Raises SettingsError if the model does not have it.
+    """
+    fractions = parse(EVERYDAY).fractions
+    resting = max(fractions, key=lambda label: fractions[label])
+    if resting not in labels:
+        raise SettingsError(
+            f"calibrate_neutral is set, but the model has no label {resting!r}; its labels are {', '.join(labels)}"
+        )
+    return resting
 
 
 def _complete(source: str, fractions: Mapping[str, float], card: ModelCard) -> dict[str, float]:

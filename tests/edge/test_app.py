@@ -1,5 +1,6 @@
 """A run is built from its settings: limits, threads and models."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -118,3 +119,36 @@ def test_the_model_of_a_configuration_is_checked(two_models, model, problem):
 def test_uploaded_images_have_the_default_model_with_auto(two_models):
     analyzer = app.make_upload_analyzer(RunSettings(model="auto"))
     assert analyzer._classifier.card.name == model_file.load(models.packaged_model())[1].name
+
+
+# --- a person's own neutral ---------------------------------------------------------------------------------------
+
+
+def test_a_model_without_the_label_at_rest_cannot_be_calibrated(two_models):
+    content, card = model_file.load(models.packaged_model())
+    labels = (*card.labels[:-1], "calm")
+    renamed = replace(
+        card, labels=labels, class_frequencies=dict(zip(labels, card.class_frequencies.values(), strict=True))
+    )
+    model_file.attach(content, renamed, two_models / "mine.tflite")
+    settings = RunSettings("synthetic:fast", model=str(two_models / "mine.tflite"), calibrate_neutral=True)
+    for check in (app.run, app.FILE_CHECKS["calibrate_neutral"]):
+        with pytest.raises(SettingsError, match="calibrate_neutral is set, but the model has no label 'neutral'"):
+            check(settings)
+        check(replace(settings, calibrate_neutral=False, max_frames=1))
+
+
+@pytest.mark.slow
+def test_a_face_that_looks_sad_at_rest_becomes_neutral(tmp_path):
+    labels = {}
+    for calibrate in (False, True):
+        lines = tmp_path / f"{calibrate}.jsonl"
+        source = "synthetic:fast,rest=neutral,bias=sad,size=320x240,fps=10"
+        app.run(RunSettings(source, (f"jsonl:{lines}",), max_frames=470, calibrate_neutral=calibrate))
+        results = [json.loads(line) for line in lines.read_text().splitlines()]
+        labels[calibrate] = [face["label"] for result in results for face in result["faces"]]
+    assert labels[True][:290] == labels[False][:290]
+    at_rest = slice(370, 450)
+    assert labels[False][at_rest].count("sad") > 50
+    assert labels[True][at_rest].count("neutral") > 75
+    assert set(labels[True][460:]) == {"happy"}

@@ -172,6 +172,17 @@ def test_without_a_budget_there_is_no_limit(tracker, fake_classifier):
     assert smoother.limits == [None]
 
 
+def test_probabilities_are_corrected_before_they_are_smoothed(tracker, fake_classifier):
+    class SwappingCalibrator:
+        def update(self, tracks, probabilities, now):
+            assert (tracks, now) == ((Track(1, FACE_BOX),), 0.5)
+            return {track_id: each[::-1] for track_id, each in probabilities.items()}
+
+    smoother = FakeSmoother()
+    Pipeline(tracker, fake_classifier, smoother, calibrator=SwappingCalibrator()).process(frame(level=80, time=0.5))
+    assert smoother.updated[0][1][1] == pytest.approx([0.2, 0.8])
+
+
 # --- the loop -----------------------------------------------------------------------------------------------------
 
 

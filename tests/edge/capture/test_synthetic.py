@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.capture import synthetic
-from edge.capture.synthetic import EMOTION_SECONDS, EXAMPLE, SyntheticScene, frames, is_live
+from edge.capture.synthetic import EMOTION_SECONDS, EXAMPLE, REST_SECONDS, SyntheticScene, frames, is_live
 from edge.detection.haar import HaarDetector
 from edge.errors import UsageError
 from edge.types import Box
@@ -136,6 +136,27 @@ def test_frames_have_the_requested_size_and_rate():
         assert (frame.color() == frame.gray[..., np.newaxis]).all()
 
 
+def test_with_rest_a_face_stays_and_rests_between_emotions():
+    scene = SyntheticScene(rest="neutral")
+    shown = [scene.faces(seconds)[0] for seconds in np.arange(0.5, scene.period)]
+    assert all(face.visible for face in shown)
+    others = [emotion for emotion in scene.emotions if emotion != "neutral"]
+    parts = [part for emotion in others for part in (("neutral", REST_SECONDS), (emotion, EMOTION_SECONDS))]
+    assert [face.emotion for face in shown] == [emotion for emotion, seconds in parts for _ in range(round(seconds))]
+
+
+def test_a_bias_makes_the_face_at_rest_another_emotion(classifier):
+    box, labels = Box(60, 40, 160, 160), {}
+    for bias in ("", "sad"):
+        scene = SyntheticScene(320, 240, rest="neutral", bias=bias)
+        for emotion in ("neutral", "happy"):
+            face = classifier.prepare(scene.draw((emotion, box)), box)
+            labels[bias, emotion] = classifier.card.labels[classifier.classify(face).argmax()]
+    assert labels["", "neutral"] == "neutral"
+    assert labels["sad", "neutral"] == "sad"
+    assert labels["", "happy"] == labels["sad", "happy"] == "happy"
+
+
 def test_it_is_live_unless_it_is_fast():
     assert is_live("")
     assert is_live("faces=3,fps=10")
@@ -186,6 +207,9 @@ def test_fast_never_waits(clock):
         ("tilt=left", "not a number; e.g. faces=2,size=640x480,fps=30,tilt=20,border=0.3"),
         ("tilt=46", "out of range"),
         ("tilt=nan", "out of range"),
+        ("rest=bored", "no face is 'bored'; there are angry, "),
+        ("rest=neutral,bias=bored", "no face is 'bored'"),
+        ("bias=sad", "bias=sad needs rest=EMOTION"),
         ("border=-0.1", "out of range"),
         ("border=0.6", "out of range"),
     ],

@@ -12,7 +12,7 @@ from edge.errors import SettingsError
 from edge.inference import model_file
 from edge.inference.classifier import Classifier, calibrate
 from edge.inference.model_file import ModelCard
-from edge.inference.prior import EVERYDAY, TRAINING, expected_frequencies, parse
+from edge.inference.prior import EVERYDAY, TRAINING, expected_frequencies, parse, resting_label
 from tests.support.images import PORTRAIT_FACE
 
 CARD = ModelCard(
@@ -172,6 +172,13 @@ def test_the_default_accepts_every_card(frequencies: tuple[float, ...]) -> None:
 
 def test_the_smallest_fraction_may_be_left_for_a_label() -> None:
     assert expected_frequencies("calm=0.5,cross=0.2,glad=0.299999", CARD)
+
+
+def test_a_face_at_rest_has_the_most_frequent_everyday_label(everyday: Path) -> None:
+    everyday.write_text("calm = 0.3\nglad = 0.1\nsulky = 0.6\n")
+    assert resting_label(("glad", "sulky")) == "sulky"
+    with pytest.raises(SettingsError, match="the model has no label 'sulky'; its labels are calm, glad"):
+        resting_label(("calm", "glad"))
 
 
 def test_shipped_table_names_the_labels_of_the_shipped_model() -> None:
