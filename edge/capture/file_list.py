@@ -20,7 +20,7 @@ from edge.system.paths import MAX_FOLDERS, display_name, expand_path
 
 IMAGE_INTERVAL_SECONDS = 1.0  # between the times of two images: each is a scene of its own
 VIDEO_INTERVAL_SECONDS = 3.0  # between two videos: longer than a face is kept that is out of sight
-MAX_ENTRIES = 200_000  # files and folders that are looked at for one source; a disk of a Pi has more
+MAX_ENTRIES = 100_000  # files and folders that are looked at for one source; a disk of a Pi has more
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -150,7 +150,7 @@ class _FolderSearch:
         return found
 
     def files_below(self, folder: Path) -> Iterator[Path]:
-        """Yield the files in `folder` and its subfolders, and the folders that are not read: links, too deep, no access."""
+        """Yield the files below `folder`, and the folders that are not read: links, too deep, without access."""
         for place, entries in self._walk(folder):
             if entries is None:
                 yield place
@@ -171,7 +171,7 @@ class _FolderSearch:
             for place, _ in self._walk(folder):
                 yield from self.matches(place, below)
         elif name == "**":
-            yield from (path for path in self.files_below(folder) if not path.is_dir())
+            yield from self._matches_at_end(folder)
         elif not _MAGIC.search(name):
             if os.path.lexists(folder / name):
                 yield from self.matches(folder / name, below)
@@ -183,6 +183,17 @@ class _FolderSearch:
             for entry in entries:
                 if fnmatchcase(entry.name, name):
                     yield from self.matches(folder / entry.name, below)
+
+    def _matches_at_end(self, folder: Path) -> Iterator[Path]:
+        """Yield the files below `folder`, without links to folders; `folder` itself if it is a file."""
+        for place, entries in self._walk(folder):
+            if entries is None and not place.is_dir():
+                yield place
+            for each in entries or ():
+                # An entry knows without a call of the system whether it is a folder; of a link it would raise.
+                is_folder = (place / each.name).is_dir() if each.is_symlink() else each.is_dir()
+                if not is_folder:
+                    yield place / each.name
 
     def _walk(self, top: Path) -> Iterator[tuple[Path, list[os.DirEntry[str]] | None]]:
         """Yield `top` and the folders below it, each with its entries; None: no access."""

@@ -65,7 +65,7 @@ def query(path: Path, root: Path = Path("/")) -> VideoNode:
     accessible = os.access(path, os.R_OK | os.W_OK)
     name = read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
     try:
-        with open(path, "rb", buffering=0, opener=_open_without_waiting) as device:  # noqa: PTH123 (it has no opener)
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as device:
             answer = bytearray(_CAPABILITY.size)
             _ioctl(device, _VIDIOC_QUERYCAP, answer)
             driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)

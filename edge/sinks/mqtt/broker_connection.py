@@ -111,14 +111,15 @@ def _describe(error: Exception) -> str:
         return f"its certificate is not trusted ({error.verify_message}); ca=FILE names the CA that signed it"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or error}); is this its TLS port?"
-    if isinstance(error, TimeoutError) and error.errno is None:  # of TCP or TLS; paho answers neither
-        return f"no answer for {CONNECT_TIMEOUT_SECONDS:g} s; is this the port of an MQTT broker, and does it use TLS?"
     if isinstance(error, ConnectionResetError):  # during the TLS handshake; after that paho handles it
         return NO_ANSWER
     if isinstance(error, OSError) and not _may_use_network():
         return "this process may not use the network; systemd/network.conf allows it to the service"
     if isinstance(error, OSError | SettingsError):
-        return printable(getattr(error, "strerror", None) or str(error).removeprefix("mqtt: "))
+        reason = getattr(error, "strerror", None) or str(error).removeprefix("mqtt: ")
+        if isinstance(error, TimeoutError) and error.errno is None:  # of TCP or TLS: the text is OpenSSL's
+            reason = f"no answer for {CONNECT_TIMEOUT_SECONDS:g} s; is this the port of an MQTT broker, and is it TLS?"
+        return printable(reason)
     return printable(f"failed ({type(error).__name__}: {error})")
 
 

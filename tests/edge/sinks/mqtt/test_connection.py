@@ -297,7 +297,7 @@ def test_tls_handshake_without_an_answer_is_named(wait_for_log, monkeypatch):
             log = wait_for_log("no answer for 0.1 s")
     assert is_retried(log)
     assert f"edge: mqtt: {HOST}:{port}: no answer" in log
-    assert "does it use TLS?" in log
+    assert "is it TLS?" in log
 
 
 def test_run_that_ends_before_the_broker_answers_names_it(caplog):
