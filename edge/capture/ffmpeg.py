@@ -9,7 +9,6 @@ from functools import partial
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.capture.encoded_frame import EncodedFrame
 from edge.capture.stream_url import StreamUrl
@@ -43,13 +42,8 @@ def read_frames(capture: cv2.VideoCapture, url: StreamUrl) -> Generator[EncodedF
             if not success:
                 raise CameraError(f"{url}: the camera stopped delivering after {index} frames")
             arrived = time.monotonic()
-            color = image.astype(np.uint8, copy=False)
-            # The gray image is made when the loop takes the frame.
-            yield EncodedFrame(partial(_to_gray, color), partial(np.asarray, color), arrived - start, index, arrived)
+            to_gray = partial(cv2.cvtColor, image, cv2.COLOR_BGR2GRAY)  # made when the loop takes the frame
+            yield EncodedFrame(to_gray, partial(np.asarray, image), arrived - start, index, arrived)
             index += 1
     finally:
         capture.release()
-
-
-def _to_gray(color: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.cvtColor(color, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +105,8 @@ def read(path: Path) -> Recording:
             first = file.readline(MAX_LINE_BYTES)
             parse = _parser(path, first)
             file.seek(0 if first.startswith(b"{") else len(first))
-            for number, line in enumerate(_lines(file), start=1 if first.startswith(b"{") else 2):
+            lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
+            for number, line in enumerate(lines, start=1 if first.startswith(b"{") else 2):
                 try:
                     faces = list(parse(line.decode()))
                     if not all(_is_plausible(face) for face in faces):
@@ -122,11 +124,6 @@ def read(path: Path) -> Recording:
         raise FileError(f"{display_name(path)}: cannot be read ({error.strerror})") from error
     recording.labels = tuple(dict.fromkeys(label for film in recording.films.values() for label in film.emotions()))
     return recording
-
-
-def _lines(file: Any) -> Iterator[bytes]:
-    while line := file.readline(MAX_LINE_BYTES):
-        yield line
 
 
 def _parser(path: Path, first: bytes) -> Callable[[str], Iterator[RecordedFace]]:

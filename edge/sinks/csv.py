@@ -49,7 +49,9 @@ class Sink:
         self._run = run
         self._replaces = run.overwrite  # until the file was opened once
         self._header = format_row((*COLUMNS, *(to_cell(escape(label)) for label in run.labels)))
-        self._writer = BackgroundWriter(self._name, self._write_rows, live=run.live, unit="frames")
+        self._writer = BackgroundWriter(
+            self._name, lambda rows: self._append(format_rows(rows, run.labels)), live=run.live, unit="frames"
+        )
         self._file = -1
 
     def disclose(self) -> Disclosure:
@@ -86,9 +88,6 @@ class Sink:
             if not self._writer.stuck:  # else the rest of its rows would go to the next file with this descriptor
                 os.close(self._file)
 
-    def _write_rows(self, rows: FaceRows) -> None:
-        self._append(b"".join(format_row(cells) for cells in make_cells(rows, self._run.labels)))
-
     def _append(self, content: bytes) -> None:
         """Append `content`, all or nothing. Raises SinkError."""
         written = 0
@@ -112,20 +111,23 @@ class Sink:
         return len(numbers) == len(COLUMNS) + len(self._run.labels) - 2 and is_whole
 
 
-def make_cells(rows: FaceRows, labels: Sequence[str]) -> Iterable[tuple[object, ...]]:
-    """Yield the cells of each face. A text that programs for spreadsheets would take for a formula gets a quote."""
-    for face in rows.faces:
-        box = face.box
-        yield (
-            f"{rows.time:.4f}",
-            rows.frame_index,
-            to_cell(rows.source_name),
-            face.track_id,
-            *(box.x, box.y, box.width, box.height),
-            to_cell(escape(face.label or "")),
-            f"{face.confidence:.4f}",
-            *(f"{face.probabilities[label]:.4f}" for label in labels),
+def format_rows(rows: FaceRows, labels: Sequence[str]) -> bytes:
+    """Return a line for each face. A text that programs for spreadsheets would take for a formula gets a quote."""
+    return b"".join(
+        format_row(
+            (
+                f"{rows.time:.4f}",
+                rows.frame_index,
+                to_cell(rows.source_name),
+                face.track_id,
+                *(face.box.x, face.box.y, face.box.width, face.box.height),
+                to_cell(escape(face.label or "")),
+                f"{face.confidence:.4f}",
+                *(f"{face.probabilities[label]:.4f}" for label in labels),
+            )
         )
+        for face in rows.faces
+    )
 
 
 def format_row(cells: Iterable[object]) -> bytes:

@@ -26,6 +26,7 @@ def sweep_rows(trials: Sequence[FrozenTrial], metric: str) -> list[tuple[str, ..
     rows = [("trial", "state", metric, "epochs", "minutes", *names)]
     for trial in order:
         value = best_value(trial)
+        values = {name: f"{x:.4g}" if isinstance(x, float) else str(x) for name, x in trial.params.items()}
         minutes = f"{trial.duration.total_seconds() / 60:.1f}" if trial.duration else ""
         rows.append(
             (
@@ -34,7 +35,7 @@ def sweep_rows(trials: Sequence[FrozenTrial], metric: str) -> list[tuple[str, ..
                 f"{value:.4f}" if value >= 0 else "",
                 str(max(trial.intermediate_values, default=0)),
                 minutes,
-                *(_format(trial.params[name]) if name in trial.params else "" for name in names),
+                *(values.get(name, "") for name in names),
             )
         )
     return rows
@@ -53,7 +54,3 @@ def write_sweep_report(trials: Sequence[FrozenTrial], metric: str, folder: Path)
     started = [trial for trial in trials if trial.intermediate_values]
     if started:
         plots.save(plots.sweep([(best_value(trial), trial.params) for trial in started], metric), folder / "trials.png")
-
-
-def _format(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

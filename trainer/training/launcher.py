@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class Launcher:
         self._peers: list[_Peer] = []
         self._server: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_terminated = False
+        self._terminated = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +124,7 @@ class Launcher:
 
     def run(self) -> None:
         """Run the process. Raises TrainingError when it or another one of the group fails."""
-        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGTERM, lambda *_: self._terminated.set())
         signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the process, too, which ends after its step
         self._connect()
         if failure := self._wait():
@@ -131,9 +132,6 @@ class Launcher:
             for peer in self._peers:
                 peer.send(f"failed {failure}")
             raise TrainingError(f"{failure}; the training has ended on all hosts, resume it with --resume")
-
-    def _on_terminate(self, *_: object) -> None:
-        self._is_terminated = True
 
     def _connect(self) -> None:
         """Listen or connect, and start the process. Raises TrainingError when process 0 cannot be reached."""
@@ -159,7 +157,7 @@ class Launcher:
             try:
                 return socket.create_connection(address, timeout=SILENCE_SECONDS)
             except OSError as error:  # process 0 may start later
-                if time.monotonic() > end or self._is_terminated:
+                if time.monotonic() > end or self._terminated.is_set():
                     raise TrainingError(f"{address[0]}:{address[1]} cannot be reached ({error})") from error
                 time.sleep(1)
 
@@ -196,7 +194,7 @@ class Launcher:
     def _wait_for_late_peers(self) -> None:
         """Wait until the others are there: they hear of the failure, and do not wait for process 0 in vain."""
         end = time.monotonic() + LATE_SECONDS
-        while not (self._is_complete or self._is_terminated) and time.monotonic() < end:
+        while not (self._is_complete or self._terminated.is_set()) and time.monotonic() < end:
             self._handle_events()
 
     @property
@@ -211,7 +209,7 @@ class Launcher:
     def _own_failure(self) -> str:
         assert self._process is not None
         name = f"process {self._group.process}"
-        if self._is_terminated:
+        if self._terminated.is_set():
             return f"{name} was stopped by a signal"
         status = self._process.poll()
         return f"{name} on {socket.gethostname()} ended with {_describe(status)}" if status else ""
