@@ -82,9 +82,9 @@ class PrivateNames(NamedTuple):
         with suppress(ImportError):  # not on Windows
             import pwd
 
-            people = pwd.getpwall() if sys.platform != "win32" else []
-            people = [each for each in people if FIRST_USER_ID <= each.pw_uid < 60000]
-            users |= {name for each in people for name in (each.pw_name, each.pw_gecos.partition(",")[0])}
+            if sys.platform != "win32":
+                people = [each for each in pwd.getpwall() if FIRST_USER_ID <= each.pw_uid < 60000]
+                users |= {name for each in people for name in (each.pw_name, each.pw_gecos.partition(",")[0])}
         secrets = {text for name, text in environment.items() if SECRET_VARIABLES.fullmatch(name)}
         folders = {str(PACKAGE_FOLDER): "[package]", sys.prefix: "[python]", sys.base_prefix: "[python]"}
         return cls(

@@ -19,7 +19,7 @@ from edge.diagnostics.environment import IMPORT_ERRORS, installed_version
 from edge.errors import EmotionEdgeError
 from edge.inference import model_file
 
-PYTHON_VERSIONS = (3, 11), (3, 13)  # first and last
+FIRST_PYTHON, LAST_TESTED_PYTHON = (3, 11), (3, 13)
 OPENCV_PACKAGES = (
     "opencv-python-headless",
     "opencv-python",
@@ -39,9 +39,10 @@ def check_python(
 ) -> Check:
     """Check the version of Python, (major, minor), and the size of its pointers."""
     message = f"{version[0]}.{version[1]}, {bits} bit"
-    first, last = PYTHON_VERSIONS
-    if not first <= version <= last:
+    if version < FIRST_PYTHON:
         return Check("python", "error", message, "create the environment with Python 3.11, 3.12 or 3.13")
+    if version > LAST_TESTED_PYTHON:
+        message += ", newer than the tests are run with"
     if bits == 32:
         advice = "install the 64-bit Raspberry Pi OS: 32 bit has an old, slower runtime, and only for Python 3.11"
         return Check("python", "warning", message, advice)

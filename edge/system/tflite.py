@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ def runtime() -> Any:
         except ModuleNotFoundError as error:
             if not name.startswith(str(error.name)):
                 raise
+    if (sys.platform, platform.machine()) == ("darwin", "x86_64"):
+        raise EmotionEdgeError("there is no TFLite runtime for Macs with an Intel processor; see docs/laptop.md")
     raise EmotionEdgeError("no TFLite runtime is installed; 'pip install ai-edge-litert' (32-bit: tflite-runtime)")
 
 

@@ -15,6 +15,14 @@ def test_missing_runtime_is_an_error_naming_the_package(monkeypatch):
         tflite.runtime()
 
 
+def test_macs_with_an_intel_processor_are_named(monkeypatch):
+    monkeypatch.setattr(tflite, "RUNTIMES", ("no_such_runtime.interpreter",))
+    monkeypatch.setattr(tflite.sys, "platform", "darwin")
+    monkeypatch.setattr(tflite.platform, "machine", lambda: "x86_64")
+    with pytest.raises(EmotionEdgeError, match="no TFLite runtime for Macs with an Intel processor"):
+        tflite.runtime()
+
+
 def test_import_error_inside_a_runtime_is_not_hidden(monkeypatch, tmp_path):
     (tmp_path / "broken_runtime.py").write_text("import something_that_is_missing")
     monkeypatch.syspath_prepend(tmp_path)
