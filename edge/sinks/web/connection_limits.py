@@ -10,6 +10,7 @@ from tornado.iostream import IOStream
 MAX_CONNECTIONS = 200  # a browser opens six at most
 MAX_OF_ADDRESS = 50  # of one address, without the token; behind a reverse proxy all clients have one address
 RESERVED_CONNECTIONS = 20  # for strangers: a monitor that reads /healthz has no token
+MAX_REQUESTS = 1000  # of one connection, as nginx has it (keepalive_requests): thousands may arrive in one packet
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class Connection:
 
     address: str
     is_trusted: bool = False  # it has sent the token or a session, or is a stream, whose number is limited elsewhere
+    requests: int = 0  # that were answered
 
 
 class ConnectionLimits:
@@ -56,6 +58,14 @@ class ConnectionLimits:
             trusted = sum(each.is_trusted for each in self._connections.values())
             connection.is_trusted = trusted < MAX_CONNECTIONS - RESERVED_CONNECTIONS
         self._connections[stream] = connection
+
+    def count_request(self, stream: IOStream) -> bool:
+        """Count a request that is being answered; return whether the connection is to be closed after the answer."""
+        connection = self._connections.get(stream)
+        if connection is None:
+            return False
+        connection.requests += 1
+        return connection.requests >= MAX_REQUESTS
 
     def close(self) -> None:
         """Close all connections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from asyncio import Future
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,17 @@ class BaseHandler(RequestHandler):
         stream = getattr(self.request.connection, "stream", None)
         if stream is not None:
             self.context.connections.use(stream, is_trusted=is_trusted)
+
+    def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> Future[None]:
+        """End the response; the last one of a connection says so and closes it."""
+        stream = getattr(self.request.connection, "stream", None)
+        is_last = stream is not None and self.context.connections.count_request(stream)
+        if is_last:
+            self.set_header("Connection", "close")
+        written = super().finish(chunk)
+        if is_last:
+            written.add_done_callback(lambda _: stream.close())
+        return written
 
     def _is_from_other_site(self) -> bool:
         """Return whether the page that sent the request is another site's: browsers send its origin."""

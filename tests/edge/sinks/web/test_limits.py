@@ -116,6 +116,17 @@ def test_connection_without_a_complete_head_is_closed(monkeypatch):
             assert connection.recv(100) == b"", "closed by the server"
 
 
+def test_connection_ends_after_its_share_of_requests(guarded, monkeypatch):
+    monkeypatch.setattr(connection_limits, "MAX_REQUESTS", 3)
+    with socket.create_connection((guarded.host, guarded.port), TIMEOUT_SECONDS) as connection:
+        connection.sendall(b"GET /api/result HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
+        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+    *others, last = answers.split(b"HTTP/1.1 401 ")[1:]
+    assert len(others) == 2
+    assert b"\r\nConnection: close\r\n" in last
+    assert not any(b"Connection: close" in each for each in others)
+
+
 # ---- uploads
 
 
