@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import badges
+import cv2
 import pytest
 
 from tests.support.markdown import Block, code_blocks, commands
@@ -26,6 +27,14 @@ def test_command_and_result_are_on_the_first_screen():
     first: Block = next(code_blocks(screen))
     assert [arguments[:2] for _, arguments in commands(first)] == [["edge", "run"]]
     assert f"]({ANIMATION.relative_to(ROOT)})" in screen
+
+
+def test_the_python_example_finds_the_face(portrait, tmp_path, monkeypatch, capsys):
+    (example,) = [block.text for block in code_blocks(README) if block.text.startswith("from edge")]
+    monkeypatch.chdir(tmp_path)
+    assert cv2.imwrite("photo.jpg", portrait)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "happy" in capsys.readouterr().out
 
 
 def test_the_badges_are_made_from_the_project_file():
