@@ -8,8 +8,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ from edge.types import Frame, FrameResult, InferenceStats, RunInfo, Sink
 
 if TYPE_CHECKING:
     from edge.capture.file_list import ListedFile
-    from edge.capture.latest_frame import LatestFrame
     from edge.capture.reconnecting import Frames
     from edge.image_analyzer import ImageAnalyzer
     from edge.inference.budget import InferenceBudget
@@ -126,7 +125,6 @@ def describe_privacy(path: Path) -> str:
 
 def run(settings: RunSettings) -> Summary:
     """Run until the source ends, a limit is reached, or a signal arrives; return the summary."""
-    from edge.capture.file import read_files
     from edge.capture.frame_rate import FrameRateLimiter
     from edge.pipeline import run as run_loop
     from edge.sinks.group import SinkGroup
@@ -137,30 +135,26 @@ def run(settings: RunSettings) -> Summary:
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
     classifier = make_classifier(settings, live=live)
-    processor = make_file_processor(settings, classifier) if files else make_processor(settings, classifier, live=live)
     stop_signals, left_out = StopSignals(), list[str]()
     image_worker = make_image_worker(settings)
-    run_info = replace(
-        make_run_info(classifier, image_worker, live=live), is_source=SourceFiles(files), stopped=stop_signals
-    )
-    run_info = replace(run_info, overwrite=settings.overwrite, is_service="NOTIFY_SOCKET" in os.environ)
+    run_info = make_run_info(settings, files, classifier, image_worker, stop_signals, live=live)
     sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
     rate_limits = settings.max_fps, (settings.idle_fps or None) if live else None
-    notifier = _make_notifier(classifier, rate_limits)
+    notifier = make_notifier(classifier, rate_limits)
     progress = ProgressBar() if files and has_room(settings.sinks) else None
     with ExitStack() as stack:
         stack.callback(image_worker.close)
         ended = RunLimit(stack.enter_context(stop_signals), settings.duration)
-        if min(settings.jobs, len(files)) > 1:
-            processor, captured = run_jobs(settings, files, left_out, ended, progress)
-        elif not live:
-            captured = read_files(files, left_out) if files else cameras.frames(source)
-        frames = _latest_frames(source, settings.reconnect, ended, notifier) if live else closing(captured)
+        if files:
+            processor, frames = open_files(settings, classifier, files, left_out, ended, progress)
+        else:
+            processor = make_processor(settings, classifier, live=live)
+            frames = open_camera(source, settings.reconnect, ended, notifier)
         outputs: list[Sink | None] = [sinks, notifier, progress]
         summary = run_loop(
             processor,
             stack.enter_context(frames),
-            [stack.enter_context(each) for each in outputs if each is not None],
+            [stack.enter_context(each) for each in outputs if each],
             max_frames=settings.max_frames,
             max_seconds=settings.duration,
             limiter=FrameRateLimiter(*rate_limits),
@@ -241,26 +235,39 @@ class FileProcessor:
         faces = tuple(
             replace(face, track_id=face.track_id + self._first_id, since=face.since + begin) for face in result.faces
         )
-        self._last_id = max([self._last_id, *(face.track_id for face in faces)])
+        tracks = tuple(
+            replace(track, track_id=track.track_id + self._first_id if track.track_id else 0) for track in result.tracks
+        )
+        self._last_id = max([self._last_id, *(each.track_id for each in (*faces, *tracks))])
         before, now = asdict(self._inference_before), asdict(result.stats.inference)
         self._inference = InferenceStats(**{name: before[name] + now[name] for name in now})
-        return replace(result, frame=frame, faces=faces, stats=replace(result.stats, inference=self._inference))
+        stats = replace(result.stats, inference=self._inference)
+        return replace(result, frame=frame, faces=faces, tracks=tracks, stats=stats)
 
 
-def run_jobs(
+def open_files(
     settings: RunSettings,
+    classifier: Classifier | ModelChoice,
     files: list[ListedFile],
     left_out: list[str],
     ended: Callable[[], bool],
     progress: ProgressBar | None,
-) -> tuple[FrameProcessor, Generator[Frame, None, None]]:
-    """Return what delivers the results of `files`, which several processes analyze, and their frames without images."""
+) -> tuple[FrameProcessor, AbstractContextManager[Iterator[Frame]]]:
+    """Return what turns each frame of `files` into a result, and the frames; of several jobs those without images.
+
+    Args:
+        left_out: gets the names of files that are left out.
+    """
+    if min(settings.jobs, len(files)) == 1:
+        from edge.capture.file import read_files
+
+        return make_file_processor(settings, classifier), closing(read_files(files, left_out))
     from edge.capture.file_jobs import JobRunner
 
     report = progress.show if progress else lambda *_: None
     command = worker_command("edge.file_worker", settings)
     runner = JobRunner(files, command, min(settings.jobs, len(files)), left_out, ended, report)
-    return FileProcessor(lambda _: ReplayedResults(runner)), runner.frames()
+    return FileProcessor(lambda _: ReplayedResults(runner)), closing(runner.frames())
 
 
 class ReplayedResults:
@@ -398,8 +405,16 @@ def worker_command(module: str, settings: RunSettings) -> list[str]:
     return command(module, json.dumps(values, default=str))
 
 
-def make_run_info(classifier: Classifier | ModelChoice, image_worker: WorkerProcess, *, live: bool) -> RunInfo:
-    """Return what sinks may know about the run."""
+def make_run_info(
+    settings: RunSettings,
+    files: Sequence[ListedFile],
+    classifier: Classifier | ModelChoice,
+    image_worker: WorkerProcess,
+    stopped: Callable[[], bool],
+    *,
+    live: bool,
+) -> RunInfo:
+    """Return what sinks may know about the run, which reads `files` or a camera."""
 
     def analyze_image(content: bytes) -> Mapping[str, Any]:
         answer: dict[str, Any] = json.loads(image_worker.request(content))
@@ -407,7 +422,16 @@ def make_run_info(classifier: Classifier | ModelChoice, image_worker: WorkerProc
             raise ImageError(answer["error"])
         return answer
 
-    return RunInfo(live, classifier.card.labels, classifier.describe(), analyze_image)
+    return RunInfo(
+        live,
+        classifier.card.labels,
+        classifier.describe,
+        analyze_image,
+        is_source=SourceFiles(files),
+        overwrite=settings.overwrite,
+        is_service="NOTIFY_SOCKET" in os.environ,
+        stopped=stopped,
+    )
 
 
 def detect_source() -> str:
@@ -417,21 +441,23 @@ def detect_source() -> str:
     return source
 
 
-def _make_notifier(
+def make_notifier(
     classifier: Classifier | ModelChoice, rate_limits: tuple[float | None, ...]
 ) -> SystemdNotifier | None:
     """Return the notifier of the service manager; without a manager its module is not loaded."""
     if "NOTIFY_SOCKET" not in os.environ:
         return None
-    from edge.system.systemd import make_notifier
+    from edge.system import systemd
 
-    return make_notifier(classifier.warm_up, min((fps for fps in rate_limits if fps is not None), default=None))
+    return systemd.make_notifier(classifier.warm_up, min((fps for fps in rate_limits if fps is not None), default=None))
 
 
-def _latest_frames(
+def open_camera(
     source: str, reconnect: bool, ended: Callable[[], bool], notifier: SystemdNotifier | None
-) -> LatestFrame:
-    """Return the latest frames of the live `source`; with `reconnect`, also after the camera was lost."""
+) -> AbstractContextManager[Iterator[Frame]]:
+    """Return the frames of a camera, the latest one of a live `source`; with `reconnect`, also after it was lost."""
+    if source and not cameras.is_live(source):  # synthetic:fast, which waits for the loop
+        return closing(cameras.frames(source))
     from edge.capture.latest_frame import LatestFrame
     from edge.capture.reconnecting import ReconnectingCamera
 
@@ -473,10 +499,18 @@ class CameraOpener:
 
 
 class RunLimit:
-    """Whether the run must end, because of a signal or its duration, even while no frame arrives."""
+    """Whether the run must end, because of a signal or its duration, even while no frame arrives.
+
+    Args:
+        duration: in seconds from the first call, when everything is loaded; None: no limit.
+    """
 
     def __init__(self, stopped: Callable[[], bool], duration: float | None) -> None:
-        self._stopped, self._end = stopped, time.monotonic() + (math.inf if duration is None else duration)
+        self._stopped, self._duration = stopped, math.inf if duration is None else duration
+        self._end: float | None = None
 
     def __call__(self) -> bool:
-        return self._stopped() or time.monotonic() >= self._end
+        now = time.monotonic()
+        if self._end is None:
+            self._end = now + self._duration
+        return self._stopped() or now >= self._end

@@ -170,7 +170,7 @@ class RunInfo:
 
     live: bool = False  # a camera, which does not wait: late items may be dropped. Results of files must not be
     labels: tuple[str, ...] = ()  # of the model, in the order of its outputs
-    model: str = ""  # its name and version
+    describe_model: Callable[[], str] = lambda: ""  # name and version of the model in use: `auto` may switch it
     # Content of an image file that a user uploads -> {"width", "height", "faces"}, ready for JSON. Runs in a process of
     # its own, independent of the run; takes some tenths of a second, the first call seconds; thread-safe.
     # Raises ImageError if the image is not accepted, WorkerError if it cannot be analyzed within that process's limits.

@@ -32,6 +32,7 @@ from edge.errors import EmotionEdgeError
 from edge.inference import model_file
 from edge.pipeline import run as run_loop
 from edge.system import machine
+from edge.system.stop_signals import StopSignals
 from edge.system.systemd import STATUS_SECONDS, SystemdManager, SystemdNotifier
 from edge.types import FrameResult, RunInfo
 from tests.support.broker import BASE_TOPIC, MosquittoBroker, Subscriber, needs_mosquitto, sink_argument
@@ -190,7 +191,7 @@ def frames(run_folder) -> list[Any]:
 @pytest.fixture(scope="module")
 def run_info(classifier) -> Iterator[RunInfo]:
     with closing(app.make_image_worker(RunSettings())) as worker:
-        yield app.make_run_info(classifier, worker, live=True)
+        yield app.make_run_info(RunSettings(), (), classifier, worker, StopSignals(), live=True)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ class FrameMessage(NamedTuple):
     frame_index: int  # in the file
     share: float  # of the file that has been read, 0 to 1
     size: tuple[int, int]  # height and width in pixels
-    result: tuple[Any, ...]  # faces, timings, inference statistics
+    result: tuple[Any, ...]  # faces, timings, inference statistics, tracks
 
 
 class FileDone(NamedTuple):
@@ -89,8 +89,8 @@ class JobRunner:
 
     def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:  # noqa: ARG002 (of FrameProcessor)
         """Return the result of `frame`, the last one that `frames` has yielded, on the clock of its file."""
-        faces, timings, inference = self._result
-        return FrameResult(frame, faces, timings, RunStats(inference=inference))
+        faces, timings, inference, tracks = self._result
+        return FrameResult(frame, faces, timings, RunStats(inference=inference), tracks)
 
     def frames(self) -> Generator[Frame, None, None]:
         """Yield frames without their images, as edge.capture.file.read_files does."""
@@ -233,4 +233,4 @@ def make_message(result: FrameResult) -> FrameMessage:
     faces = result.faces
     if frame.is_image:
         faces = tuple(replace(face, track_id=number) for number, face in enumerate(faces, start=1))
-    return FrameMessage(*frame.file, (height, width), (faces, dict(result.timings), result.stats.inference))
+    return FrameMessage(*frame.file, (height, width), (faces, dict(result.timings), result.stats.inference, result.tracks))

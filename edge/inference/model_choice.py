@@ -82,8 +82,8 @@ class ModelChoice:
         self._current.warm_up()
 
     def describe(self) -> str:
-        """Return the names and the versions of both models, the fast one first."""
-        return " or ".join(each.classifier.describe() for each in (self._fast, self._accurate))
+        """Return name and version of the model in use."""
+        return self._current.describe()
 
     def prepare(
         self, image: NDArray[np.uint8], box: Box, *, flip: bool = False, roll: float = 0.0

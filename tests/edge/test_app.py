@@ -15,6 +15,7 @@ from edge.config.settings import RunSettings
 from edge.errors import ModelError, SettingsError, UnknownNameError
 from edge.inference import model_choice, model_file
 from edge.inference.model_choice import ModelChoice
+from edge.types import FrameResult, Track
 from tests.support import fakes
 
 
@@ -41,6 +42,20 @@ def test_only_a_live_source_idles_and_has_a_thread(monkeypatch, source, idle_fps
     assert app.run(settings).stats.frames == 1
     assert limits == [(500.0, expected)]
     assert threads == ([source] if source == "synthetic" else [])
+
+
+def test_tracks_of_several_files_have_ids_of_their_own():
+    class Followed:
+        def process(self, frame, _):
+            tracks = tuple(Track(track_id, fakes.FACE_BOX) for track_id in (1, 4, 0))
+            return FrameResult(frame, (fakes.face_result(track_id=2),), {}, tracks=tracks)
+
+    processor = app.FileProcessor(lambda _: Followed())
+    ids = []
+    for name in ("a.mp4", "b.mp4"):
+        result = processor.process(replace(fakes.frame(source_name=name), is_image=False))
+        ids.append([each.track_id for each in (*result.faces, *result.tracks)])
+    assert ids == [[2, 1, 4, 0], [6, 5, 8, 0]]  # 0: perhaps no face
 
 
 def test_the_run_limit_is_the_signal_or_the_duration():

@@ -22,7 +22,7 @@ from tests.support.kiosk import TIMEOUT_SECONDS, wait_until
 
 HOST = "127.0.0.1"
 BASE_TOPIC = "home/kiosk1"
-LIVE_RUN = RunInfo(live=True, labels=FAKE_LABELS, model="tiny 1")
+LIVE_RUN = RunInfo(live=True, labels=FAKE_LABELS, describe_model=lambda: "tiny 1")
 FILES_RUN = RunInfo(live=False, labels=FAKE_LABELS)
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 needs_mosquitto = pytest.mark.skipif(
@@ -138,6 +138,8 @@ class Subscriber:
     def __exit__(self, *_):
         self._client.disconnect()
         self._client.loop_stop()
+        # They refer to this object: without them paho closes its sockets at once, not when garbage is collected.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
     def wait_for(self, topic: str, text: str = "", start: int = 0) -> ReceivedMessage:
         """Wait for a message of a topic that ends in `topic`, with `text` in its payload, and return it.

@@ -22,7 +22,7 @@ from edge.types import FaceResult, FrameResult, RunInfo, RunStats
 from tests.support.fakes import FAKE_LABELS, frame_result
 
 TOKEN = "correct-horse-battery"
-RUN_INFO = RunInfo(live=True, labels=FAKE_LABELS, model="tiny 1")
+RUN_INFO = RunInfo(live=True, labels=FAKE_LABELS, describe_model=lambda: "tiny 1")
 TIMEOUT_SECONDS = 30.0  # only a failing test waits as long
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

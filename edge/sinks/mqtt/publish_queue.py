@@ -174,7 +174,7 @@ class PublishQueue:
                     "skipped": self._stats.skipped,
                     "temperature": self._temperature,
                     "dropped": self._dropped,
-                    "model": self._run.model,
+                    "model": self._run.describe_model(),
                 }
                 return Message(f"{topic}/state", payloads.encode_state(self._latest, figures), qos, retain=True)
             if self._metrics_pending:

@@ -139,7 +139,7 @@ class Sink:
         options, run_info = self._options, self._run_info
         return WebContext(
             run_state=self._run_state,
-            health=HealthMonitor(self._run_state, run_info.model),
+            health=HealthMonitor(self._run_state, run_info.describe_model),
             authenticator=Authenticator(token, {self.address.host, *filter(None, [options.get("host")])}),
             event_clients=SubscriberSet(EVENT_BUFFER_BYTES),
             mjpeg_clients=SubscriberSet(MJPEG_BUFFER_BYTES),

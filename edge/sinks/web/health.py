@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,15 @@ class BoardStatus:
 
 
 class HealthMonitor:
-    """Combines the rates of `run_state` with the status of the board, which is read only when a client asks."""
+    """Combines the rates of `run_state` with the status of the board, which is read only when a client asks.
 
-    def __init__(self, run_state: RunState, model: str) -> None:
+    Args:
+        describe_model: returns name and version of the model in use.
+    """
+
+    def __init__(self, run_state: RunState, describe_model: Callable[[], str]) -> None:
         self._run_state = run_state
-        self.model = model
+        self.describe_model = describe_model
         self.version = __version__
         self.board = BoardStatus()
         self._read_at = float("-inf")
@@ -71,6 +76,6 @@ class HealthMonitor:
             "throttling": self.board.throttling,
             "resident_mb": self.board.resident_mb,
             "uptime_seconds": None if uptime is None else round(uptime, 0),
-            "model": self.model,
+            "model": self.describe_model(),
             "version": self.version,
         }

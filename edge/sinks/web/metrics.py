@@ -139,7 +139,8 @@ class BoardCollector(Collector):
             text = "Free space of the file system of the run's working folder."
             yield _gauge("disk_free_bytes", text, board.disk_free_mb * 1e6)
         yield _gauge("time_seconds", "The board's clock, in seconds since 1970.", time.time())
-        build = {"version": self._health.version, "model": self._health.model, "python": platform.python_version()}
+        health, python = self._health, platform.python_version()
+        build = {"version": health.version, "model": health.describe_model(), "python": python}
         yield InfoMetricFamily("emotion_edge_build", "Versions that are running.", build)
 
 

@@ -99,6 +99,7 @@ def test_the_accurate_model_is_chosen_if_there_is_time_for_it(fast, accurate, ch
     assert line.startswith(f"model: {chosen} (")
     assert f"{1000 * accurate:.1f} ms" in line
     assert f"{1000 * fast:.1f} ms" in line
+    assert board.choice.describe() == ("16 px" if chosen == "emotion" else "8 px")
     used, other = (board.accurate, board.fast) if chosen == "emotion" else (board.fast, board.accurate)
     before = other.calls
     board.run(20)
@@ -162,5 +163,5 @@ def test_models_with_other_labels_are_refused():
         ModelChoice(fast, accurate, names=("fast", "emotion"))
 
 
-def test_both_models_are_named_until_one_is_chosen():
-    assert Board(0.001, 0.004).choice.describe() == "8 px or 16 px"
+def test_the_model_in_use_is_named():
+    assert Board(0.001, 0.004).choice.describe() == "8 px"

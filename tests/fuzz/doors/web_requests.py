@@ -29,7 +29,7 @@ class RefusedError(Exception):
 def server() -> Sink:
     os.environ["EMOTION_EDGE_WEB_TOKEN"] = TOKEN
     authentication.MAX_FAILED_LOGINS = photo_queue.MAX_PHOTOS = sys.maxsize  # all inputs come from one address
-    sink = Sink("0,image", RunInfo(live=True, labels=("calm", "cross"), model="tiny 1"))
+    sink = Sink("0,image", RunInfo(live=True, labels=("calm", "cross"), describe_model=lambda: "tiny 1"))
     sink.__enter__()
     sink.write(frame_result(face_result()))
     return sink

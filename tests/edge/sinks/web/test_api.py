@@ -75,7 +75,7 @@ def test_events_have_each_second_of_the_timeline(client):
 def test_labels_of_any_language_are_unchanged():
     label = 'mü"de\\'
     face = replace(face_result(), probabilities={label: 1.0}, label=label)
-    with running_sink("0", RunInfo(True, (label,), "größe")) as client:
+    with running_sink("0", RunInfo(True, (label,), lambda: "größe")) as client:
         client.sink.write(nth_result(0, face))
         assert client.get("/api/result").json["faces"][0]["probabilities"] == {label: 1.0}
         metrics = client.metrics()

@@ -23,13 +23,14 @@ def client(classifier):
     """A client of a sink that analyzes photos as `edge run` does."""
     from edge.app import make_image_worker, make_run_info
     from edge.config.settings import RunSettings
+    from edge.system.stop_signals import StopSignals
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(photo_queue, "MAX_PENDING_PHOTOS", 100)
         patch.setattr(photo_queue, "MAX_PHOTOS", 1000)
         with (
             closing(make_image_worker(RunSettings())) as worker,
-            running_sink("0", make_run_info(classifier, worker, live=True)) as client,
+            running_sink("0", make_run_info(RunSettings(), (), classifier, worker, StopSignals(), live=True)) as client,
         ):
             yield client
 

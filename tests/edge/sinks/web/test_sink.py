@@ -192,7 +192,7 @@ def test_stop_closes_streams_and_does_not_wait_for_a_photo(portrait):
         released.wait(TIMEOUT_SECONDS)
         return ()
 
-    with running_sink("0,image", RunInfo(True, ("calm",), "", analyze)) as client, client.stream() as content:
+    with running_sink("0,image", RunInfo(True, ("calm",), str, analyze)) as client, client.stream() as content:
         next_event(content, "init")
         photo = encode_jpeg(portrait)
         sender = threading.Thread(target=send_without_response, args=(client.post_photo, photo))

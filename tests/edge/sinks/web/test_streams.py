@@ -94,7 +94,7 @@ class RecordingClients(SubscriberSet):
 def test_unchanged_image_is_sent_once():
     state, clients, image = RunState((), keep_image=True), RecordingClients(), CountingImage(50)
     context = WebContext(
-        state, HealthMonitor(state, ""), Authenticator(None), SubscriberSet(0), clients, image_fps=30, photos=None
+        state, HealthMonitor(state, str), Authenticator(None), SubscriberSet(0), clients, image_fps=30, photos=None
     )
 
     async def publish_for_100_intervals():
