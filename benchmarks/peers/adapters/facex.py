@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.serve import Classify, packaged_file, serve
+from benchmarks.peers.serve import Classify, load_tflite, packaged_file, serve
 
 PEER = {
     "name": "facex",
@@ -23,25 +23,15 @@ SHAPE = (200, 200, 3)
 
 
 def load() -> tuple[Path, Classify]:
-    from ai_edge_litert.interpreter import Interpreter
     from skimage import transform
 
     resize: Any = transform.resize  # it has no types
 
+    def prepare(gray: np.ndarray) -> np.ndarray:
+        return np.asarray(resize(gray, SHAPE), np.float32)  # 0 to 1: resize scales integers
+
     path = packaged_file("facex", "facex/assets/model_optimized.tflite")
-    interpreter = Interpreter(model_path=str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    input_index = interpreter.get_input_details()[0]["index"]
-    output_index = interpreter.get_output_details()[0]["index"]
-
-    def classify(gray: np.ndarray) -> np.ndarray:
-        resized = np.asarray(resize(gray, SHAPE), np.float32)  # 0 to 1: resize scales integers
-        interpreter.set_tensor(input_index, resized[np.newaxis])
-        interpreter.invoke()
-        probabilities: np.ndarray = interpreter.get_tensor(output_index)[0]
-        return probabilities
-
-    return path, classify
+    return path, load_tflite(path, prepare)
 
 
 if __name__ == "__main__":

