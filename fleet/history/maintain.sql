@@ -1,0 +1,12 @@
+-- Every night, as the owner of the tables: drop days that are too old, add those to come, bring the visits up to date.
+--
+--   psql -v ON_ERROR_STOP=1 -v keep_days=365 -d emotion_edge -f maintain.sql
+\if :{?keep_days} \else
+    \set keep_days 365
+\endif
+SET lock_timeout = '1min';  -- behind a long query, give up rather than let everybody wait; the next run does it
+CALL emotion_edge.drop_days_before((now() AT TIME ZONE 'UTC')::date - :keep_days);
+-- Two weeks ahead, so that a timer that fails is noticed before readings have no place. Yesterday, for messages that waited.
+SELECT format('CALL emotion_edge.add_day(%L)', (now() AT TIME ZONE 'UTC')::date + number) FROM generate_series(-1, 14) AS number \gexec
+REFRESH MATERIALIZED VIEW emotion_edge.visits;
+ANALYZE emotion_edge.visits;
