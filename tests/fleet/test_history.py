@@ -34,7 +34,7 @@ def test_the_flow_subscribes_to_the_results_of_all_boards():
     assert "user reader\ntopic read emotion-edge/#" in readers
 
 
-def test_the_flow_leads_from_the_broker_to_the_function_that_stores():
+def test_the_flow_leads_from_the_broker_to_the_database():
     results, broker = FLOWS["results"], FLOWS[FLOWS["results"]["broker"]]
     assert results["wires"] == [["store"]]
     assert FLOWS[broker["tls"]]["verifyservercert"] is True

@@ -183,7 +183,7 @@ def stored_tracks(database):
     return sorted(track_id for _, track_id in rows(database))
 
 
-def test_readings_of_a_run_are_stored_and_none_is_lost_with_the_database(world, tmp_path):
+def test_no_reading_of_a_run_is_lost_while_the_database_is_away(world, tmp_path):
     broker, database, bridge = world
     with Subscriber(broker.port, "reader", "secret") as subscriber, running_board(tmp_path, broker):
         wait_until(lambda: len(rows(database)) >= 3)
