@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from tests.support.broker import MosquittoBroker, free_port, needs_mosquitto
+from tests.support.broker import MosquittoBroker, Subscriber, free_port, needs_mosquitto
 from tests.support.commands import EDGE
 from tests.support.fleet import PLAYBOOKS, ansible
 from tests.support.paths import ROOT
@@ -26,6 +26,9 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 PAGE = ROOT / "docs" / "monitoring.md"
 RASPBERRY_PI_ONLY = {"fleet-health: Throttled", "fleet-health: Temperature"}  # the panels
 START_SECONDS = 120  # for Prometheus and the runs on a busy machine
+SOURCE = "synthetic:size=320x240,fps=3"  # small images, so that twenty runs fit one machine
+SCRAPED_BOARDS = {f"kiosk{number}": "fair" if number > 7 else "shop" for number in range(1, 11)}  # and their sites
+PUBLISHING_BOARDS = [f"kiosk_{number}" for number in range(1, 21)]
 needs_prometheus = pytest.mark.skipif(
     not (shutil.which("promtool") and shutil.which("prometheus")),
     reason="promtool is not installed: 'sudo apt install prometheus'",
@@ -161,50 +164,48 @@ def test_targets_and_users_come_from_the_inventory(tmp_path):
     assert not (out / "new.passwd").exists()
 
 
+def password_of(user):
+    return f"secret-of-{user}"
+
+
+def fleet_broker(folder, *users):
+    """Return a real Mosquitto with the access list of fleet/monitoring and these users."""
+    passwords = folder / "passwd"
+    passwords.write_text("".join(f"{user}:{password_of(user)}\n" for user in users))
+    subprocess.run(["mosquitto_passwd", "-U", passwords], check=True)
+    passwords.chmod(0o644)
+    access = MONITORING / "mosquitto" / "emotion-edge.acl"
+    return MosquittoBroker(folder, f"password_file {passwords}", "allow_anonymous false", f"acl_file {access}")
+
+
+def publish(port, user, topic, text, *options, password=None):
+    command = ["mosquitto_pub", "-p", str(port), "-u", user, "-P", password or password_of(user), "-t", topic]
+    subprocess.run([*command, "-m", text, *options], check=False, stderr=subprocess.DEVNULL)
+
+
 @needs_mosquitto
 @pytest.mark.slow
 def test_a_board_publishes_only_below_its_own_name(tmp_path):
-    users = tmp_path / "passwd"
-    users.write_text("kiosk1:one\nkiosk2:two\nexporter:three\nreader:four\n")
-    subprocess.run(["mosquitto_passwd", "-U", users], check=True)
-    users.chmod(0o644)
-    lines = [f"password_file {users}", "allow_anonymous false", f"acl_file {MONITORING / 'mosquitto/emotion-edge.acl'}"]
-    with MosquittoBroker(tmp_path, *lines) as broker:
+    with fleet_broker(tmp_path, "kiosk1", "kiosk2", "exporter", "reader") as broker:
 
-        def publish(user, password, topic):
-            subprocess.run(
-                ["mosquitto_pub", "-p", str(broker.port), "-u", user, "-P", password, "-t", topic, "-m", topic, "-r"],
-                check=False,
-            )
+        def retain(user, topic, **password):
+            publish(broker.port, user, topic, topic, "-r", **password)
 
-        publish("kiosk1", "one", "emotion-edge/shop/kiosk1/metrics")
-        publish("kiosk1", "one", "emotion-edge/shop/kiosk2/metrics")
-        publish("kiosk1", "one", "other")
-        publish("kiosk2", "two", "emotion-edge/shop/kiosk2/state")
-        publish("kiosk2", "wrong", "emotion-edge/shop/kiosk2/availability")
+        retain("kiosk1", "emotion-edge/shop/kiosk1/metrics")
+        retain("kiosk1", "emotion-edge/shop/kiosk2/metrics")
+        retain("kiosk1", "other")
+        retain("kiosk2", "emotion-edge/shop/kiosk2/state")
+        retain("kiosk2", "emotion-edge/shop/kiosk2/availability", password="wrong")
 
-        def read(user, password):
-            command = [
-                "mosquitto_sub",
-                "-p",
-                str(broker.port),
-                "-u",
-                user,
-                "-P",
-                password,
-                "-t",
-                "#",
-                "-t",
-                "+/+/+/+",
-                "-W",
-                "1",
-            ]
+        def read(user):
+            command = ["mosquitto_sub", "-p", str(broker.port), "-u", user, "-P", password_of(user)]
+            command += ["-t", "#", "-t", "+/+/+/+", "-W", "1"]
             return set(subprocess.run(command, capture_output=True, text=True, check=False).stdout.split())
 
         published = {"emotion-edge/shop/kiosk1/metrics", "emotion-edge/shop/kiosk2/state"}
-        assert read("reader", "four") == published
-        assert read("exporter", "three") == {"emotion-edge/shop/kiosk1/metrics"}
-        assert read("kiosk1", "one") == set()
+        assert read("reader") == published
+        assert read("exporter") == {"emotion-edge/shop/kiosk1/metrics"}
+        assert read("kiosk1") == set()
 
 
 # --- a real Prometheus that scrapes real runs ----------------------------------------------------------------------
@@ -247,25 +248,26 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def running_board(name, port, folder):
-    """A real run of the synthetic camera, at a few frames per second, with the sink web."""
-    token = folder / f"{name}.token"
-    token.write_text(TOKEN)
-    command = [
-        EDGE,
-        "run",
-        "synthetic",
-        "--max-fps",
-        "4",
-        "--sink",
-        f"web:{port},token-file={token}",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+def running_board(sink, user=""):
+    """A real run of the synthetic camera; yields its process. `user`: of the broker."""
+    secrets = {"EMOTION_EDGE_MQTT_USER": user, "EMOTION_EDGE_MQTT_PASSWORD": password_of(user)} if user else {}
+    command = [EDGE, "run", SOURCE, "--sink", sink]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **secrets}, stderr=subprocess.DEVNULL)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait()
+
+
+def wait_for_data(prometheus, wanted, each_time=lambda: None):
+    """Wait until every query of `wanted`, title and query, returns data; fail with those that do not."""
+    end = time.monotonic() + START_SECONDS
+    while wanted and time.monotonic() < end:
+        each_time()
+        wanted = {title: query for title, query in wanted.items() if not prometheus.query(query)}
+        time.sleep(0.2)
+    assert wanted == {}
 
 
 @needs_prometheus
@@ -273,76 +275,84 @@ def running_board(name, port, folder):
 def test_every_query_of_the_dashboards_returns_data(tmp_path):
     pytest.importorskip("tornado", reason="pip install 'emotion-edge[web]'")
     pytest.importorskip("prometheus_client", reason="pip install 'emotion-edge[web]'")
-    sites = {"kiosk1": "shop", "kiosk2": "shop", "kiosk3": "fair"}
-    ports = {name: free_port() for name in sites}
-    targets = [
-        {"targets": [f"127.0.0.1:{ports[name]}"], "labels": {"instance": name, "site": site, "release": "9.9.9"}}
-        for name, site in sites.items()
-    ]
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    targets = []
     with contextlib.ExitStack() as stack:
-        for name, port in ports.items():
-            stack.enter_context(running_board(name, port, tmp_path))
+        for name, site in SCRAPED_BOARDS.items():
+            port = free_port()
+            labels = {"instance": name, "site": site, "release": "9.9.9"}
+            targets.append({"targets": [f"127.0.0.1:{port}"], "labels": labels})
+            stack.enter_context(running_board(f"web:{port},token-file={token}"))
         prometheus = stack.enter_context(Prometheus(tmp_path / "prometheus", targets))
-        open_queries = {title: query for title, query in queries() if title not in RASPBERRY_PI_ONLY}
-        assert len(open_queries) > 15
-        open_queries["boards"] = f"count(emotion_edge_frames_total) == {len(sites)}"
-        open_queries["alerts"] = f'count(ALERTS{{alertname="EmotionEdgeReleaseDiffers"}}) == {len(sites)}'
+        wanted = {title: query for title, query in queries() if title not in RASPBERRY_PI_ONLY}
+        assert len(wanted) > 15
+        boards = len(SCRAPED_BOARDS)
+        wanted["boards"] = f"count(emotion_edge_frames_total > 0) == {boards}"
+        wanted["sites"] = "count(count by (site) (emotion_edge_frames_total)) == 2"
+        wanted["alerts"] = f'count(ALERTS{{alertname="EmotionEdgeReleaseDiffers"}}) == {boards}'
+        wait_for_data(prometheus, wanted)
 
-        end = time.monotonic() + START_SECONDS
-        while open_queries and time.monotonic() < end:
-            open_queries = {title: query for title, query in open_queries.items() if not prometheus.query(query)}
-            time.sleep(0.2)
-        assert open_queries == {}
+
+@pytest.fixture
+def exporter(tmp_path):
+    """Start mqtt-exporter as the page says: start(port of the broker) returns its own port."""
+    with contextlib.ExitStack() as stack:
+
+        def start(broker_port):
+            password, port = tmp_path / "exporter-password", free_port()
+            password.write_text(password_of("exporter"))
+            environment = {
+                **os.environ,
+                **dict(re.findall(r"^    ((?:PROMETHEUS|MQTT)_\w+)=(.+)$", PAGE.read_text(), re.MULTILINE)),
+                "PROMETHEUS_PORT": str(port),
+                "MQTT_ADDRESS": "127.0.0.1",
+                "MQTT_PORT": str(broker_port),
+                "MQTT_ENABLE_TLS": "False",
+                "MQTT_PASSWORD_FILE": str(password),
+            }
+            command = [MONITORING_PROGRAMS / "mqtt-exporter"]
+            process = stack.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+            stack.callback(process.terminate)
+            return port
+
+        yield start
 
 
 @needs_prometheus
 @needs_mosquitto
 @needs_monitoring_programs
 @pytest.mark.slow
-def test_figures_by_mqtt_have_the_names_of_scraped_ones(tmp_path):
+def test_figures_by_mqtt_have_the_names_of_scraped_ones(tmp_path, exporter):
     pytest.importorskip("paho.mqtt.enums", reason="pip install 'emotion-edge[mqtt]'")
-    exporter_port = free_port()
     with contextlib.ExitStack() as stack:
-        broker = stack.enter_context(MosquittoBroker(tmp_path))
-        environment = {
-            **os.environ,
-            **dict(re.findall(r"^    ((?:PROMETHEUS|MQTT)_\w+)=(.+)$", PAGE.read_text(), re.MULTILINE)),
-            "PROMETHEUS_PORT": str(exporter_port),
-            "MQTT_ADDRESS": "127.0.0.1",
-            "MQTT_PORT": str(broker.port),
-            "MQTT_ENABLE_TLS": "False",
-        }
-        del environment["MQTT_PASSWORD_FILE"]
-        exporter = stack.enter_context(
-            subprocess.Popen([MONITORING_PROGRAMS / "mqtt-exporter"], env=environment, stderr=subprocess.DEVNULL)
-        )
-        stack.callback(exporter.terminate)
-        sink = f"mqtt:127.0.0.1:{broker.port},topic=emotion-edge/remote/kiosk_9"
-        command = [EDGE, "run", "synthetic", "--max-fps", "4", "--sink", sink]
-        board = stack.enter_context(subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL))
-        stack.callback(board.terminate)
-        prometheus = stack.enter_context(Prometheus(tmp_path / "prometheus", [], exporter_port))
+        broker = stack.enter_context(fleet_broker(tmp_path, "exporter", "reader", "pi", *PUBLISHING_BOARDS))
+        reader = stack.enter_context(Subscriber(broker.port, "reader", password_of("reader")))
+        prometheus = Prometheus(tmp_path / "prometheus", [], exporter(broker.port))
+        runs = [
+            stack.enter_context(running_board(f"mqtt:127.0.0.1:{broker.port},topic=emotion-edge/remote/{name}", name))
+            for name in PUBLISHING_BOARDS
+        ]
+        stack.enter_context(prometheus)
         pi = {"cpu_temperature_celsius": 54.5, "throttled": 1, "frames_total": 3}  # only a Raspberry Pi has these
-        labels = '{job="emotion-edge-mqtt", site="remote", instance="kiosk_9"}'
-        waiting = {
-            f"count(emotion_edge_labeled_faces_total{labels}) == 7",
-            *(f"emotion_edge_{name}{labels}" for name in ("frames_total", "uncertain_faces_total", "process_fps")),
-            *(f"emotion_edge_face_{name}_sum{labels} > 0" for name in ("width_pixels", "brightness_ratio")),
-            f"process_start_time_seconds{labels}",
-            *(query for title, query in queries() if title in RASPBERRY_PI_ONLY),
+        boards, labels = len(PUBLISHING_BOARDS), '{job="emotion-edge-mqtt", site="remote", instance=~"kiosk_[0-9]+"}'
+        figures = ("frames_total > 0", "uncertain_faces_total", "process_fps")
+        figures += ("face_width_pixels_sum > 0", "face_brightness_ratio_sum > 0")
+        wanted = {
+            "labels": f"count(emotion_edge_labeled_faces_total{labels}) == {7 * boards}",
+            "start": f"count(process_start_time_seconds{labels}) == {boards}",
+            **{title: query for title, query in queries() if title in RASPBERRY_PI_ONLY},
         }
-        end = time.monotonic() + START_SECONDS
-        while waiting and time.monotonic() < end:
-            publish = [
-                "mosquitto_pub",
-                "-p",
-                str(broker.port),
-                "-t",
-                "emotion-edge/remote/pi/metrics",
-                "-m",
-                json.dumps(pi),
-            ]
-            subprocess.run(publish, check=True)
-            waiting = {query for query in waiting if not prometheus.query(query)}
-            time.sleep(0.2)
-        assert waiting == set()
+        for figure in figures:
+            name, _, condition = figure.partition(" ")
+            wanted[name] = f"count(emotion_edge_{name}{labels} {condition}) == {boards}"
+
+        wait_for_data(
+            prometheus,
+            wanted,
+            each_time=lambda: publish(broker.port, "pi", "emotion-edge/remote/pi/metrics", json.dumps(pi)),
+        )
+        runs[0].kill()
+        for number, name in enumerate(PUBLISHING_BOARDS):
+            reader.wait_for(f"/{name}/state", '"faces"')
+            reader.wait_for(f"/{name}/availability", "online" if number else "offline")
