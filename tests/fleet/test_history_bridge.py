@@ -17,6 +17,7 @@ from tests.support.paths import ROOT
 from tests.support.postgres import HISTORY, Postgres, needs_postgres
 
 NODE_RED = HISTORY / "node_modules" / "node-red" / "red.js"
+COMMAND = ["node", str(NODE_RED), "--userDir", str(HISTORY)]
 ACCESS_LIST = ROOT / "fleet" / "monitoring" / "mosquitto" / "emotion-edge.acl"
 TOPIC = "emotion-edge/shop/kiosk1"
 KEPT = "emotion-edge/shop/kiosk1/results"
@@ -62,6 +63,7 @@ class Broker(MosquittoBroker):
 
     def save(self):
         """Let it write the session of the bridge to its disk."""
+        assert self._process
         self._process.send_signal(signal.SIGUSR1)
         wait_until(lambda: self._saved.exists() and b"emotion-edge-history" in self._saved.read_bytes())
 
@@ -70,7 +72,8 @@ class Bridge:
     """Node-RED with the flow of fleet/history. A context manager that leaves no process behind."""
 
     def __init__(self, folder, broker, database):
-        self._log, self._process = folder / "node-red.log", None
+        self._log = folder / "node-red.log"
+        self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
             **os.environ,
             **database.environment,
@@ -92,11 +95,11 @@ class Bridge:
         """Start it, and wait until it is connected to the broker."""
         connections = self.log.count("Connected to broker")
         with self._log.open("ab") as log:
-            command = ["node", NODE_RED, "--userDir", HISTORY]
-            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(COMMAND, env=self._environment, stdout=log, stderr=log)
         wait_until(lambda: self.log.count("Connected to broker") > connections)
 
     def kill(self):
+        assert self._process
         self._process.kill()
         self._process.wait()
 
@@ -254,8 +257,7 @@ def test_a_message_that_is_no_result_stops_nothing(world):
 def test_the_bridge_does_not_start_without_its_variables(tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("EMOTION_EDGE")}
     environment["EMOTION_EDGE_HISTORY_BROKER"] = "mqtt://127.0.0.1"
-    command = ["node", NODE_RED, "--userDir", HISTORY]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+    result = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     names = "EMOTION_EDGE_HISTORY_MQTT_USER, EMOTION_EDGE_HISTORY_MQTT_PASSWORD"
     line = f"emotion-edge-history: error: {names} not set, expected in the environment (docs/history.md)\n"
     assert (result.returncode, result.stderr) == (78, line)

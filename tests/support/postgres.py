@@ -54,7 +54,7 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         if self._user:
             shutil.chown(self.folder, self._user)
-        initdb = [PROGRAMS / "initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "-D", "data"]
+        initdb = [str(PROGRAMS / "initdb"), "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "-D", "data"]
         subprocess.run(initdb, cwd=self.folder, user=self._user, check=True, stdout=subprocess.DEVNULL)
         self.start()
         self.run("CREATE DATABASE emotion_edge", database="postgres")
@@ -74,10 +74,10 @@ class Postgres:
     def start(self) -> None:
         assert PROGRAMS
         options = [option for name, value in self._settings.items() for option in ("-c", f"{name}={value}")]
-        command = [PROGRAMS / "postgres", "-D", "data", "-k", self.folder, *options]
+        command = [str(PROGRAMS / "postgres"), "-D", "data", "-k", str(self.folder), *options]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.folder, user=self._user, stderr=log, stdout=log)
-        ready = [PROGRAMS / "pg_isready", "--host", self.folder, "--timeout=60", "--quiet"]
+        ready = [str(PROGRAMS / "pg_isready"), "--host", str(self.folder), "--timeout=60", "--quiet"]
         while subprocess.run(ready, check=False).returncode:
             assert self._process.poll() is None, (self.folder / "log").read_text()
 
