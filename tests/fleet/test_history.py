@@ -18,6 +18,9 @@ FLOWS = {node["id"]: node for node in json.loads((HISTORY / "flows.json").read_t
 QUERIES = sorted((HISTORY / "queries").glob("*_*.sql"))
 UNITS = sorted((HISTORY / "systemd").iterdir())
 BRIDGE = "emotion-edge-history"  # the bridge's user, also of the database
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None, reason="Node.js is not installed: 'sudo apt install nodejs npm'"
+)
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)  # of a day that has a partition
 
 
@@ -44,12 +47,50 @@ def test_the_flow_leads_from_the_broker_to_the_database():
     assert "SELECT emotion_edge.store($1, $2)" in FLOWS["store"]["func"]
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed: 'sudo apt install nodejs npm'")
+@needs_node
 @pytest.mark.parametrize("code", ["initialize", "func", "finalize"])
 def test_the_code_of_the_function_parses(code):
     wrapped = f"(async function () {{\n{FLOWS['store'][code]}\n}})"
     result = subprocess.run(["node", "--check", "-"], input=wrapped, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@needs_node
+def test_the_flow_keeps_50_mb_for_a_database_that_is_away():
+    """Messages of 10 MB: the first is tried again and again, the oldest of the others are dropped."""
+    program = """
+        const values = {}, stored = [], warnings = [];
+        const context = {get: (name) => values[name], set: (name, value) => { values[name] = value; }};
+        let away = true, pauses = 0;
+        const query = async (_, [topics]) => {
+            if (away) throw new Error("away");
+            stored.push(topics);
+        };
+        const node = {warn: (text) => warnings.push(text)};
+        const setTimeout = (resume) => setImmediate(() => { away = ++pauses < 3; resume(); });
+        const pg = {Pool: class { query = query; on() {} }};
+        const AsyncFunction = (async () => {}).constructor;
+        const {initialize, func} = JSON.parse(require("fs").readFileSync(0));
+        const names = ["msg", "context", "node", "pg", "setTimeout"];
+        const call = (code, msg) => new AsyncFunction(...names, code)(msg, context, node, pg, setTimeout);
+        (async () => {
+            await call(initialize);
+            const calls = [];
+            for (let n = 1; n <= 8; n++) calls.push(call(func, {topic: String(n), payload: Buffer.alloc(10e6)}));
+            await Promise.all(calls);
+            await call(func, {topic: "9", payload: Buffer.alloc(1)});
+            console.log(JSON.stringify({stored, warnings, bytes: values.bytes}));
+        })();
+    """
+    result = subprocess.run(
+        ["node", "-e", program], input=json.dumps(FLOWS["store"]), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {
+        "stored": [["1", "6", "7", "8"], ["9"]],
+        "warnings": ["not stored, tried again every 5 s: away", "stored again; 4 messages dropped since the start"],
+        "bytes": 0,
+    }
 
 
 def test_credentials_come_from_the_environment():
