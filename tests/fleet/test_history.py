@@ -21,6 +21,7 @@ BRIDGE = "emotion-edge-history"  # the bridge's user, also of the database
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None, reason="Node.js is not installed: 'sudo apt install nodejs npm'"
 )
+pytestmark = pytest.mark.scripts  # the same whatever is installed
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)  # of a day that has a partition
 
 
