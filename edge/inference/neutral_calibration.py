@@ -87,4 +87,5 @@ class NeutralCalibrator:
         if state.factors is None:
             return probabilities
         corrected = probabilities * state.factors
-        return (corrected / corrected.sum()).astype(np.float32)
+        normalized: NDArray[np.float32] = (corrected / corrected.sum()).astype(np.float32)
+        return normalized
