@@ -23,12 +23,12 @@ def expand_path(text: str | Path) -> Path:
     if not str(text):
         raise UsageError("a path is empty; name the current folder '.'")
     if "\0" in str(text):
-        raise UsageError(f"{text!r} holds a zero byte, expected a path")
+        raise UsageError(f"{str(text)[:QUOTED_CHARACTERS]!r} holds a zero byte, expected a path")
     parts = PurePath(text).parts
     longest = max((len(os.fsencode(part)) for part in parts), default=0)
     if longest > MAX_NAME_BYTES or len(os.fsencode(text)) > MAX_PATH_BYTES or len(parts) > MAX_FOLDERS:
         raise UsageError(
-            f"{display_name(text)[:QUOTED_CHARACTERS]}...: too long for a path, which has at most {MAX_PATH_BYTES} "
+            f"{display_name(str(text)[:QUOTED_CHARACTERS])}...: too long for a path, which has at most {MAX_PATH_BYTES} "
             f"bytes, {MAX_FOLDERS} folders, and {MAX_NAME_BYTES} bytes in each name"
         )
     try:
