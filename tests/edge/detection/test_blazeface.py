@@ -95,7 +95,7 @@ def test_images_of_one_color_have_no_face(detector):
         assert detector.detect(np.full((480, 640), level, np.uint8)) == []
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (7, 5), (127, 129), (128, 128), (1081, 1919)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (7, 5), (127, 129), (128, 128), (1081, 1919)])
 def test_any_shape_of_image_is_searched(detector, shape):
     gray = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     detector.detect(gray)

@@ -64,4 +64,4 @@ def seeds() -> list[bytes]:
     return [(ANSWER + "welcome\n"[: 1 + number]).encode() for number in range(6)] + [b"1  calm (12345678)  14.9 fps\n"]
 
 
-DOOR = Door(seeds, receive, tokens=TOKENS, test_inputs=40, campaign_inputs=1_000)
+DOOR = Door(seeds, receive, tokens=TOKENS, test_inputs=20, campaign_inputs=1_000)

@@ -82,4 +82,4 @@ def seeds() -> list[bytes]:
     return [SEPARATOR.join(good), SEPARATOR.join([*good[:3], b"/etc/shadow"])]
 
 
-DOOR = Door(seeds, receive, tokens=TOKENS, test_inputs=20, campaign_inputs=500)
+DOOR = Door(seeds, receive, tokens=TOKENS, test_inputs=10, campaign_inputs=500)

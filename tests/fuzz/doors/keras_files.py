@@ -80,6 +80,6 @@ DOOR = Door(
         ),
         *(b'"float16"', b'"batch_shape": [null, 0, 0, 0]', b'"filters": 1000000000', b'"units": 0', b'"labels": "abc"'),
     ),
-    test_inputs=60,
+    test_inputs=30,
     campaign_inputs=5_000,
 )

@@ -68,6 +68,6 @@ DOOR = Door(
         *(b"\x30\xff\xff\xff\x7f", b"\x30\x80\x80\x80\x80\x01", b"\x40\x02\0\0", b"\x62\x02\0\1", b"\x90\x03\0\1\x80"),
         *(b"\xe0\x00", b"\xf0\x02\x18\0", b"\x1f\0\5abcde", b"\x26\xff\xff", b"\x0b\x80\x80\x80\x80\x01", b"\xc3\x28"),
     ),
-    test_inputs=1000,
+    test_inputs=500,
     campaign_inputs=100_000,
 )

@@ -45,5 +45,5 @@ DOOR = Door(
             b"0x",
         ),
     ),
-    test_inputs=1000,
+    test_inputs=400,
 )

@@ -62,6 +62,6 @@ DOOR = Door(
         *(b"x\0", b"g\0", b"L\0", b"S\0", b"7777777777\0", b"\x80\0\0\0\xff\xff\xff\xff", b"-0000001\0", b"\xff"),
         *(b"25 GNU.sparse.map=0,9999\n", b"30 size=99999999999999999999\n", b"9 path=\n", b"22 mtime=1e99\n"),
     ),
-    test_inputs=400,
+    test_inputs=150,
     campaign_inputs=20_000,
 )

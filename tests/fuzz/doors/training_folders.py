@@ -66,6 +66,6 @@ DOOR = Door(
         ),
         *(b"\0", b".png", b".heic", b"a" * 70, b"\nfer2013.csv", b"\nfer2013.tar.gz", b".hidden/", b"neutral/1.png\n"),
     ),
-    test_inputs=300,
+    test_inputs=150,
     campaign_inputs=30_000,
 )

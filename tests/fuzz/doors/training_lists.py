@@ -46,5 +46,5 @@ DOOR = Door(
         *(b"\n", b" ", b"\0", b"-", b"-1", b"inf", b"nan", b"1e300", b"9" * 5000, b"\xff", b"\xe2\x80\xae", b"\x1b[2J"),
         *(b'"', b",", b"../", "\u0665".encode(), b"'descr': '|O'", b"(99999999999,)", b"train_00001.jpg 1\n"),
     ),
-    test_inputs=200,
+    test_inputs=100,
 )

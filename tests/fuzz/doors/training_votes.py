@@ -46,6 +46,6 @@ DOOR = Door(
         b"Training,",
         b"NF",
     ),
-    test_inputs=300,
+    test_inputs=150,
     campaign_inputs=30_000,
 )

@@ -210,7 +210,14 @@ def train_with_interrupt(loop, monkeypatch):
     return train
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 3], ids=["head", "first-fine-tuning", "fine-tuning"])
+@pytest.mark.parametrize(
+    "epoch",
+    [
+        pytest.param(0, marks=pytest.mark.slow, id="head"),  # nothing is resumed: two complete runs
+        pytest.param(1, id="first-fine-tuning"),
+        pytest.param(3, id="fine-tuning"),
+    ],
+)
 def test_interrupted_and_resumed_run_gives_the_same_result(epoch, run, loop, settings, train_with_interrupt, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(TrainingError, match=r"^stopped; .*--resume$"):
@@ -248,7 +255,8 @@ def balanced_run(loop, settings, tmp_path_factory):
     return train
 
 
-@pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
+# The adjusted logits change the loss as the weights do.
+@pytest.mark.parametrize("balance", ["oversample", "weights", pytest.param("logit-adjusted", marks=pytest.mark.slow)])
 def test_balanced_run_resumes_to_the_same_result(balance, balanced_run, loop, train_with_interrupt, tmp_path):
     (settings, run), folder = balanced_run(balance), tmp_path / "run"
     with pytest.raises(TrainingError, match=r"^stopped; .*--resume$"):
@@ -360,6 +368,7 @@ LIMITED_TRAINER = TRAINER.replace(
 )
 
 
+@pytest.mark.slow  # a full disk, above, is tested in this process
 def test_failed_write_ends_in_one_line_with_complete_files(settings, tmp_path):
     table, folder = faces.write_csv(tmp_path / "tiny.csv", DATA), tmp_path / "run"
     options = ["--data", table, "--run-dir", folder, *TINY_OPTIONS, "--epochs", "1"]
@@ -390,7 +399,7 @@ def test_balance_leaves_the_output_of_the_network_unchanged(balance, loop, setti
     assert np.array_equal(predict_untrained(loop, settings, balance), predict_untrained(loop, settings, "none"))
 
 
-@pytest.mark.parametrize("balance", ["oversample", "weights", "logit-adjusted"])
+@pytest.mark.parametrize("balance", ["oversample", "weights", pytest.param("logit-adjusted", marks=pytest.mark.slow)])
 def test_balanced_run_saves_the_same_layers_as_any_other(balance, balanced_run, run):
     from trainer import keras_file
 
@@ -401,6 +410,7 @@ def test_balanced_run_saves_the_same_layers_as_any_other(balance, balanced_run, 
     assert public_test(folder / "best.keras").loss == pytest.approx(float(best["val_loss"]), abs=1e-4)
 
 
+@pytest.mark.slow  # the loss itself is tested in test_class_balance.py
 @pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
 def test_balanced_run_gives_a_rare_class_a_higher_probability(balance, balanced_run):
     from trainer.evaluation.prediction import open_model
@@ -479,7 +489,7 @@ def test_run_learns_the_soft_targets_of_its_teachers(run, loop, settings, tmp_pa
 
 
 def test_resumed_run_reads_what_its_teachers_predicted(run, loop, settings, tmp_path, monkeypatch, caplog):
-    settings = replace(settings, teachers=(run,), epochs=1)
+    settings = replace(settings, teachers=(run,), epochs=1, head_epochs=0)
     loop.train(settings, DATA, tmp_path / "run")
     assert "mean of 1 teachers: PublicTest accuracy" in caplog.text
     before = read_files(tmp_path / "run" / "teachers")
@@ -537,7 +547,7 @@ def test_run_starts_from_the_weights_of_an_earlier_run(run, loop, settings, tmp_
 def test_mixed_precision_run_gives_a_float32_model(loop, settings, tmp_path):
     from trainer import keras_file
 
-    settings = replace(settings, precision="mixed_bfloat16", epochs=2)
+    settings = replace(settings, precision="mixed_bfloat16", epochs=2, head_epochs=0)
     try:
         best = loop.train(settings, DATA, tmp_path / "run")
     finally:
@@ -592,7 +602,9 @@ def test_kept_epoch_is_the_evaluated_model(progressive_run):
     assert loss == pytest.approx(float(last["val_loss"]), abs=1e-4)
 
 
-@pytest.mark.parametrize("epoch", [2, 3], ids=["before-24", "before-32"])
+@pytest.mark.parametrize(
+    "epoch", [pytest.param(2, marks=pytest.mark.slow, id="before-24"), pytest.param(3, id="before-32")]
+)
 def test_progressive_run_resumes_to_the_same_result(
     epoch, progressive, progressive_run, loop, train_with_interrupt, tmp_path
 ):
