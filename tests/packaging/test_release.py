@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from check_release import find_problems
 
-from scripts.check_release import find_problems
 from tests.support.paths import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))

@@ -104,12 +104,11 @@ class BaseHandler(RequestHandler):
     def finish(self, chunk: str | bytes | dict[Any, Any] | None = None) -> Future[None]:
         """End the response; the last one of a connection says so and closes it."""
         stream = getattr(self.request.connection, "stream", None)
-        is_last = stream is not None and self.context.connections.count_request(stream)
-        if is_last:
-            self.set_header("Connection", "close")
+        if stream is None or not self.context.connections.count_request(stream):
+            return super().finish(chunk)
+        self.set_header("Connection", "close")
         written = super().finish(chunk)
-        if is_last:
-            written.add_done_callback(lambda _: stream.close())
+        written.add_done_callback(lambda _: stream.close())
         return written
 
     def _is_from_other_site(self) -> bool:
