@@ -238,7 +238,8 @@ class FileProcessor:
         tracks = tuple(
             replace(track, track_id=track.track_id + self._first_id if track.track_id else 0) for track in result.tracks
         )
-        self._last_id = max([self._last_id, *(each.track_id for each in (*faces, *tracks))])
+        ids = [face.track_id for face in faces] + [track.track_id for track in tracks]
+        self._last_id = max([self._last_id, *ids])
         before, now = asdict(self._inference_before), asdict(result.stats.inference)
         self._inference = InferenceStats(**{name: before[name] + now[name] for name in now})
         stats = replace(result.stats, inference=self._inference)

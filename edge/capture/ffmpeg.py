@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,7 +43,7 @@ def read_frames(capture: cv2.VideoCapture, url: StreamUrl) -> Generator[EncodedF
             if not success:
                 raise CameraError(f"{url}: the camera stopped delivering after {index} frames")
             arrived = time.monotonic()
-            to_gray = partial(cv2.cvtColor, image, cv2.COLOR_BGR2GRAY)  # made when the loop takes the frame
+            to_gray: Callable[[], Any] = partial(cv2.cvtColor, image, cv2.COLOR_BGR2GRAY)  # if the loop takes the frame
             yield EncodedFrame(to_gray, partial(np.asarray, image), arrived - start, index, arrived)
             index += 1
     finally:

@@ -49,7 +49,7 @@ class Sink:
         self._run = run
         self._replaces = run.overwrite  # until the file was opened once
         self._header = format_row((*COLUMNS, *(to_cell(escape(label)) for label in run.labels)))
-        self._writer = BackgroundWriter(
+        self._writer: BackgroundWriter[FaceRows] = BackgroundWriter(
             self._name, lambda rows: self._append(format_rows(rows, run.labels)), live=run.live, unit="frames"
         )
         self._file = -1

@@ -46,7 +46,7 @@ def test_only_a_live_source_idles_and_has_a_thread(monkeypatch, source, idle_fps
 
 def test_tracks_of_several_files_have_ids_of_their_own():
     class Followed:
-        def process(self, frame, _):
+        def process(self, frame, capture_seconds=0.0):  # noqa: ARG002 (of FrameProcessor)
             tracks = tuple(Track(track_id, fakes.FACE_BOX) for track_id in (1, 4, 0))
             return FrameResult(frame, (fakes.face_result(track_id=2),), {}, tracks=tracks)
 
@@ -54,7 +54,7 @@ def test_tracks_of_several_files_have_ids_of_their_own():
     ids = []
     for name in ("a.mp4", "b.mp4"):
         result = processor.process(replace(fakes.frame(source_name=name), is_image=False))
-        ids.append([each.track_id for each in (*result.faces, *result.tracks)])
+        ids.append([face.track_id for face in result.faces] + [track.track_id for track in result.tracks])
     assert ids == [[2, 1, 4, 0], [6, 5, 8, 0]]  # 0: perhaps no face
 
 
