@@ -101,14 +101,14 @@ def test_tar_that_unpacks_to_more_than_the_limit_is_refused(load_error, tmp_path
 
 @pytest.mark.parametrize("write", [faces.write_zip, faces.write_tar])
 @pytest.mark.parametrize("prefix", ["/", "//srv/data/", "../", "../../faces/"])
-def test_members_that_lead_out_of_the_archive_are_read_as_below_it(prefix, write, load_error, tmp_path):
+def test_members_that_lead_out_of_the_archive_are_read(prefix, write, load_error, tmp_path):
     path = write(tmp_path / "archive", {f"{prefix}{name}": content for name, content in KAGGLE.items()})
     path = path.rename(path.with_suffix(".zip" if write is faces.write_zip else ".tar"))
     assert faces.content(load_dataset(path)) == faces.content(TINY)
 
 
 @pytest.mark.parametrize("write", [faces.write_zip, faces.write_tar])
-def test_error_in_a_member_with_an_absolute_name_names_the_archive(write, load_error, tmp_path):
+def test_error_in_an_absolute_member_names_the_archive(write, load_error, tmp_path):
     path = write(tmp_path / "archive", {"/faces/happy/1.png": KAGGLE_IMAGE, "/faces/sad/1.png": b"damaged"})
     path = path.rename(path.with_suffix(".zip" if write is faces.write_zip else ".tar"))
     assert load_error(path).startswith(f"{path}/faces/sad/1.png: cannot be decoded")
