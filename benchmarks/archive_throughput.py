@@ -46,14 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         write_images(Path(folder, "images"), options.images, width, height)
         clients = {
-            count: stack.enter_context(Client(n_workers=count, threads_per_worker=1, dashboard_address=None))
+            count: stack.enter_context(Client(n_workers=count, threads_per_worker=1, dashboard_address=":0"))
             for count in WORKERS
         }
         for number in range(options.rounds):
             for count in WORKERS if number % 2 == 0 else reversed(WORKERS):
                 rates[count].append(label(clients[count], Path(folder), f"{number}-{count}", options.images))
-            last = ", ".join(f"{count}: {each[-1][0]:.1f}" for count, each in rates.items())
-            print(f"round {number + 1}, images/s by workers: {last}", flush=True)
+            last = ", ".join(f"{count}: {each[-1][0]:.1f} ({each[-1][1]:.1f})" for count, each in rates.items())
+            print(f"round {number + 1}, images/s by workers (in a second of processor time): {last}", flush=True)
     for count, each in rates.items():
         rate, of_processor = (statistics.median(values) for values in zip(*each, strict=True))
         print(f"workers: {count}; images/s: {rate:.1f}; images in a second of processor time: {of_processor:.1f}")
