@@ -115,12 +115,12 @@ def check_results(results: Path, run: dict[str, object]) -> None:
     results.mkdir(parents=True, exist_ok=True)
     description, text = results / "run.json", json.dumps(run) + "\n"
     if not description.exists():
-        write_whole(description, text)
+        atomic_write(description, text)
     elif description.read_text() != text:
         sys.exit(f"label: {results} was begun with other images or options: name another folder, or empty this one")
 
 
-def write_whole(path: Path, text: str) -> None:
+def atomic_write(path: Path, text: str) -> None:
     """Write a file that is there completely or not at all."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text)
@@ -134,7 +134,7 @@ def label_missing(client: Client, folder: str, parts: dict[Path, list[str]], mod
     done = errors = 0
     started = reported = time.monotonic()
     for path, rows in label_parts(client, folder, parts):
-        write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
+        atomic_write(path, "".join(json.dumps(row) + "\n" for row in rows))
         done += len(rows)
         errors += sum(row["error"] is not None for row in rows)
         now = time.monotonic()
