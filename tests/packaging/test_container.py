@@ -15,8 +15,8 @@ from tests.support.paths import ROOT
 
 INSTRUCTIONS = containerfile.parse((ROOT / "Containerfile").read_text())
 RELEASE = "trixie"
-ENGINE = next((name for name in ("podman", "docker") if shutil.which(name)), None)
-HAS_ENGINE = ENGINE is not None and subprocess.run([ENGINE, "info"], capture_output=True, check=False).returncode == 0
+ENGINE = next((name for name in ("podman", "docker") if shutil.which(name)), "")
+HAS_ENGINE = bool(ENGINE) and subprocess.run([ENGINE, "info"], capture_output=True, check=False).returncode == 0
 CAN_MAKE_ROOT = os.geteuid() == 0 and all(map(shutil.which, ("mmdebstrap", "unshare", "chroot")))
 # Starts edge, and asks each second whether it is healthy, for a minute at most.
 UNTIL_HEALTHY = """

@@ -45,7 +45,7 @@ def test_what_does_not_agree_is_named(tag, changelog, problem, make_checkout):
 
 
 def test_the_command_fails_for_a_tag_of_another_version():
-    command = [sys.executable, ROOT / "scripts/check_release.py", "v0.0.0"]
+    command = [sys.executable, str(ROOT / "scripts/check_release.py"), "v0.0.0"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("the tag is v0.0.0")
@@ -53,7 +53,7 @@ def test_the_command_fails_for_a_tag_of_another_version():
 
 @pytest.mark.skipif(not CHECK_SCHEMA.exists(), reason=".ci/run makes .venv-release")
 def test_workflows_are_valid():
-    command = [CHECK_SCHEMA, "--builtin-schema", "vendor.github-workflows", *WORKFLOWS]
+    command = [str(CHECK_SCHEMA), "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
