@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-# Of this machine, for packages that are installed: a network's own way out, and where packages are.
+# Of this machine, for packages that are installed: a network's own way out, where packages are, and whom to trust. Where
+# the certificates are kept, apt puts others when it installs ca-certificates.
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+COPIED_CERTIFICATES = "certificates-of-this-machine.crt"
 NETWORK_VARIABLES = re.compile("(https?|no)_proxy|PIP_.*|SSL_CERT_FILE", re.IGNORECASE)
 
 
@@ -38,10 +41,10 @@ def make_root(system: Path, folder: Path) -> Path:
     """Unpack the archive `system` of a root file system into `folder`, with what names are resolved and trusted by."""
     folder.mkdir()
     subprocess.run(["tar", "--extract", "--file", system, "--directory", folder, "--exclude=./dev/*"], check=True)
-    for path in ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt"):
+    copies = {"/etc/resolv.conf": "etc/resolv.conf", "/etc/hosts": "etc/hosts", CERTIFICATES: COPIED_CERTIFICATES}
+    for path, copied in copies.items():
         if Path(path).exists():
-            (folder / path[1:]).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, folder / path[1:])
+            shutil.copy(path, folder / copied)
     return folder
 
 
@@ -69,6 +72,7 @@ def build(
     stages: dict[str, Path] = {}
     root, environment, working_folder = Path(), {}, "/"
     network = {name: value for name, value in os.environ.items() if NETWORK_VARIABLES.fullmatch(name)}
+    network |= {name: f"/{COPIED_CERTIFICATES}" for name in network if network[name] == CERTIFICATES}
     for name, arguments in instructions:
         match name:
             case "FROM":
