@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-# Of this machine, for packages that are installed: a network's own way out, where packages are, and whom to trust. Where
-# the certificates are kept, apt puts others when it installs ca-certificates.
+# Of this machine, for packages that are installed: a network's own way out, where packages are, and whom to trust. The
+# certificates need a place of their own: apt replaces that file when it installs ca-certificates.
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 COPIED_CERTIFICATES = "certificates-of-this-machine.crt"
 NETWORK_VARIABLES = re.compile("(https?|no)_proxy|PIP_.*|SSL_CERT_FILE", re.IGNORECASE)
