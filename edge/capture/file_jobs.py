@@ -233,4 +233,6 @@ def make_message(result: FrameResult) -> FrameMessage:
     faces = result.faces
     if frame.is_image:
         faces = tuple(replace(face, track_id=number) for number, face in enumerate(faces, start=1))
-    return FrameMessage(*frame.file, (height, width), (faces, dict(result.timings), result.stats.inference, result.tracks))
+    return FrameMessage(
+        *frame.file, (height, width), (faces, dict(result.timings), result.stats.inference, result.tracks)
+    )

@@ -28,8 +28,8 @@ def expand_path(text: str | Path) -> Path:
     longest = max((len(os.fsencode(part)) for part in parts), default=0)
     if longest > MAX_NAME_BYTES or len(os.fsencode(text)) > MAX_PATH_BYTES or len(parts) > MAX_FOLDERS:
         raise UsageError(
-            f"{display_name(str(text)[:QUOTED_CHARACTERS])}...: too long for a path, which has at most {MAX_PATH_BYTES} "
-            f"bytes, {MAX_FOLDERS} folders, and {MAX_NAME_BYTES} bytes in each name"
+            f"{display_name(str(text)[:QUOTED_CHARACTERS])}...: too long for a path, which has at most "
+            f"{MAX_PATH_BYTES} bytes, {MAX_FOLDERS} folders, and {MAX_NAME_BYTES} bytes in each name"
         )
     try:
         return Path(text).expanduser()
