@@ -64,5 +64,5 @@ def test_each_command_for_an_rtsp_camera_works_with_a_real_one(tmp_path, monkeyp
             limits = ["--max-frames", "2", "--sink", "jsonl"] if command == "run" else []
             result = run_edge(command, *arguments, *limits, cwd=tmp_path)
             assert PASSWORD not in result.stdout + result.stderr
-            shown = '"frame": 0' if command == "run" else "320 x 240 pixels"
+            shown = '"faces": []' if command == "run" else "320 x 240 pixels"
             assert shown in " ".join(result.stdout.split()), result.stderr
