@@ -1,5 +1,7 @@
 """The TFLite runtime: whichever is installed, and files that it must not be given."""
 
+import platform
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,8 @@ def test_missing_runtime_is_an_error_naming_the_package(monkeypatch):
 
 def test_macs_with_an_intel_processor_are_named(monkeypatch):
     monkeypatch.setattr(tflite, "RUNTIMES", ("no_such_runtime.interpreter",))
-    monkeypatch.setattr(tflite.sys, "platform", "darwin")
-    monkeypatch.setattr(tflite.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     with pytest.raises(EmotionEdgeError, match="no TFLite runtime for Macs with an Intel processor"):
         tflite.runtime()
 
