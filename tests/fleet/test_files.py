@@ -64,3 +64,11 @@ def test_the_retry_unit_runs_the_retry_list():
     assert "deploy.yml --limit @inventory/boards.retry" in unit
     assert "ConditionFileNotEmpty=/home/operator/emotion-edge/fleet/ansible/inventory/boards.retry" in unit
     assert "'/boards.retry'" in (PLAYBOOKS / "vars" / "retry.yml").read_text()
+
+
+def test_the_timer_reads_secrets_with_the_password_of_all_commands():
+    unit = (PLAYBOOKS / "systemd" / "emotion-edge-fleet-retry.service").read_text()
+    setting = "ANSIBLE_VAULT_PASSWORD_FILE=~/.emotion-edge-vault"
+    assert f"\nEnvironment={setting}\n" in unit
+    assert f"echo 'export {setting}' >>.venv-fleet/bin/activate\n" in PAGE
+    assert "--ask-vault-pass" not in PAGE, "commands without it could not read the inventory any more"
