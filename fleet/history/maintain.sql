@@ -1,9 +1,12 @@
 -- Every night, as the owner of the tables: drop days that are too old, add those to come, bring the visits up to date.
 --
---   psql -v ON_ERROR_STOP=1 -v keep_days=365 -d emotion_edge -f maintain.sql
+--   psql -v keep_days=365 -d emotion_edge -f maintain.sql
+\set ON_ERROR_STOP on
+\set VERBOSITY terse
 \if :{?keep_days} \else
     \set keep_days 365
 \endif
+SELECT emotion_edge.checked_days('keep_days', :'keep_days') AS keep_days \gset
 SET lock_timeout = '1min';  -- behind a long query, give up rather than let everybody wait; the next run does it
 CALL emotion_edge.drop_days_before((now() AT TIME ZONE 'UTC')::date - :keep_days);
 -- Two weeks ahead, so that a timer that fails is noticed before readings have no place. Yesterday, for messages that waited.

@@ -91,6 +91,9 @@ CREATE PROCEDURE emotion_edge.drop_days_before(first_day date) LANGUAGE plpgsql 
 DECLARE
     partition regclass;
 BEGIN
+    IF first_day > (now() AT TIME ZONE 'UTC')::date THEN
+        RAISE '% is in the future: nothing is dropped', first_day;
+    END IF;
     FOR partition IN
         SELECT inhrelid::regclass FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
         WHERE inhparent = 'emotion_edge.readings'::regclass AND relname < to_char(first_day, '"readings_"YYYYMMDD')
@@ -99,6 +102,33 @@ BEGIN
         EXECUTE format('DROP TABLE %s', partition);
         COMMIT;  -- the next one does not keep the lock of this one
     END LOOP;
+END $$;
+
+-- What a person gives to the files beside this one by `psql -v NAME=VALUE`: return `value` or raise an error that says what is
+-- expected. A file sets what was not given to ''.
+CREATE FUNCTION emotion_edge.checked_day(name text, value text) RETURNS date LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF value !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN  -- 11/12/2026 is another day elsewhere
+        RAISE '% is "%", expected a day as YYYY-MM-DD: psql -v %=2026-11-26', name, value, name;
+    END IF;
+    RETURN value::date;
+END $$;
+
+CREATE FUNCTION emotion_edge.checked_days(name text, value text) RETURNS integer LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF value !~ '^[1-9][0-9]{0,4}$' THEN
+        RAISE '% is "%", expected a number of days from 1 to 99999: psql -v %=28', name, value, name;
+    END IF;
+    RETURN value::integer;
+END $$;
+
+CREATE FUNCTION emotion_edge.checked_site(value text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM emotion_edge.boards WHERE site = value) THEN
+        RAISE 'site is "%", expected one of: %', value,
+            (SELECT coalesce(string_agg(DISTINCT site, ', ' ORDER BY site), 'none, there is no site') FROM emotion_edge.boards);
+    END IF;
+    RETURN value;
 END $$;
 
 -- A visit: readings of one face without a gap of more than 10 s. maintain.sql brings it up to date, every night.

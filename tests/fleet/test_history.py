@@ -404,3 +404,56 @@ def test_one_day_of_one_site_is_deleted(database):
             f"SELECT site, count(*) FROM emotion_edge.{table} JOIN emotion_edge.boards USING (board_id) GROUP BY site"
         )
         assert sorted(database.run(counts)) == [["fair", "5"], ["shop", "2"]]
+
+
+@needs_postgres
+@pytest.mark.slow
+def test_a_whole_site_is_deleted(database):
+    for site in ("shop", "fair"):
+        store(database, f"emotion-edge/{site}/kiosk/results", message(0, face()), message(86400, face()), b"{")
+    database.run_file(HISTORY / "delete_site.sql", "-v", "site=shop")
+    assert database.run("SELECT site FROM emotion_edge.boards") == [["fair"]]
+    assert database.run("SELECT topic FROM emotion_edge.rejected") == [["emotion-edge/fair/kiosk/results"]]
+    for table in ("readings", "visits"):
+        assert database.run(f"SELECT count(*) FROM emotion_edge.{table}") == [["2"]]
+
+
+WRONG_DAYS = ["11/12/2026", "2026-11-26T12:00", "today", "26.11.2026", "2026-13-01", " 2026-11-26", ""]
+
+
+@needs_postgres
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "options", "error"),
+    [
+        ("delete_site_day.sql", [f"day={NOON.date()}"], 'site is "", expected one of: fair, shop'),
+        ("delete_site_day.sql", ["site=Shop", f"day={NOON.date()}"], 'site is "Shop", expected one of: fair, shop'),
+        ("delete_site_day.sql", ["site=shop"], 'day is "", expected a day as YYYY-MM-DD'),
+        *(("delete_site_day.sql", ["site=shop", f"day={day}"], "out of range|YYYY-MM-DD") for day in WRONG_DAYS),
+        ("delete_site.sql", [], 'site is "", expected one of: fair, shop'),
+        ("delete_site.sql", ["site=shops"], 'site is "shops", expected one of: fair, shop'),
+        *(("maintain.sql", [f"keep_days={days}"], "keep_days is .*from 1 to") for days in ("-3", "0", "1 0", "x", "")),
+        ("queries/before_and_after.sql", [], 'date is "", expected a day as YYYY-MM-DD'),
+        ("queries/before_and_after.sql", ["date=11/12/2026"], "date is .*YYYY-MM-DD"),
+        ("queries/before_and_after.sql", [f"date={NOON.date()}", "days=0"], "days is .*from 1 to"),
+        ("queries/visits_per_day.sql", ["begin=1.10.2026"], "begin is .*YYYY-MM-DD"),
+        ("queries/visits_per_day.sql", [f"begin={NOON.date()}", "end=11/12/2026"], "end is .*YYYY-MM-DD"),
+    ],
+)
+def test_a_wrong_option_is_one_error_and_deletes_nothing(database, path, options, error):
+    for site in ("shop", "fair"):
+        store(database, f"emotion-edge/{site}/kiosk/results", message(0, face()))
+    variables = [part for option in ["ON_ERROR_STOP=0", *options] for part in ("-v", option)]
+    with pytest.raises(PostgresError, match=error) as raised:
+        database.run_file(HISTORY / path, *variables)
+    assert len(str(raised.value).splitlines()) == 1
+    assert database.run("SELECT count(*) FROM emotion_edge.readings") == [["2"]]
+
+
+@needs_postgres
+@pytest.mark.slow
+def test_no_day_is_dropped_before_one_in_the_future(database):
+    store(database, "emotion-edge/shop/kiosk/results", message(0, face()))
+    with pytest.raises(PostgresError, match="is in the future: nothing is dropped"):
+        database.run(f"CALL emotion_edge.drop_days_before('{NOON.date() + timedelta(2)}')")
+    assert database.run("SELECT count(*) FROM emotion_edge.readings") == [["1"]]

@@ -1,13 +1,15 @@
 -- Before and after a date, by site: `psql -v date=2026-11-26 [-v days=28]`; the day itself belongs to "after". The standard error is
 -- that of the difference. A site where nothing was changed tells what the season did.
 \if :{?date} \else
-    \warn 'date is not set, expected psql -v date=2026-11-26'
-    \quit
+    \set date ''
 \endif
 \if :{?days} \else
     \set days 28
 \endif
+\set ON_ERROR_STOP on
+\set VERBOSITY terse
 \ir defaults.sql
+SELECT emotion_edge.checked_day('date', :'date') AS date, emotion_edge.checked_days('days', :'days') AS days \gset
 SELECT
     site,
     figure,

@@ -8,3 +8,4 @@
 \if :{?begin} \else
     SELECT :'end'::date - 365 AS "begin" \gset
 \endif
+SELECT emotion_edge.checked_day('begin', :'begin') AS begin, emotion_edge.checked_day('end', :'end') AS "end" \gset

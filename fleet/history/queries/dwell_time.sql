@@ -1,4 +1,6 @@
 -- Dwell time by site, in seconds, of visits of a second or more: how long a face was in view.
+\set ON_ERROR_STOP on
+\set VERBOSITY terse
 \ir defaults.sql
 SELECT
     site,

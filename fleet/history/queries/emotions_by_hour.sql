@@ -1,5 +1,7 @@
 -- Emotions by hour of the day: percentage of each label among the samples, all sites. For a table with a column for each label, end
 -- it with \crosstabview instead of the semicolon.
+\set ON_ERROR_STOP on
+\set VERBOSITY terse
 \ir defaults.sql
 SELECT
     hour,

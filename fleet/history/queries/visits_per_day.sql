@@ -1,4 +1,6 @@
 -- Visits a day, by site: faces that were there for a second or more.
+\set ON_ERROR_STOP on
+\set VERBOSITY terse
 \ir defaults.sql
 SELECT site, (began AT TIME ZONE :'zone')::date AS day, count(*) AS visits
 FROM emotion_edge.visits

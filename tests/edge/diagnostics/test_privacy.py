@@ -1,5 +1,7 @@
 """`edge config --privacy`: what each sink says that it keeps, sends and shows."""
 
+import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from edge.diagnostics import privacy
 from edge.errors import UsageError
 from edge.sinks import registry
 from edge.types import Disclosure, RunInfo
+from tests.support.paths import ROOT
 
 ANY_ARGUMENT = {"csv": ":a.csv", "daylog": ":log", "video": ":a.mp4", "mqtt": ":nas"}
 
@@ -104,3 +107,18 @@ def test_a_sink_without_disclosure_is_unknown():
     kept, sent, shown, _ = privacy.describe({"./mine.py": SilentSink(), "drawer": KeepingSink()}).split("\n\n")
     for part in (kept, sent, shown):
         assert f"  ./mine.py: {privacy.UNKNOWN}" in part.splitlines()
+
+
+def test_the_documented_commands_empty_the_folder_of_a_service(tmp_path):
+    """With DynamicUser= /var/lib/emotion-edge is a link into /var/lib/private."""
+    commands = re.findall(r"find /var/lib/\S+ [^&'\n]+", (ROOT / "docs" / "privacy.md").read_text())
+    assert len(commands) == 2, "one board, a fleet"
+    for command in commands:
+        folder = tmp_path / "private" / "emotion-edge"
+        (folder / "log").mkdir(parents=True, exist_ok=True)
+        (folder / "log" / "emotions-2026-11-26.csv").touch()
+        (folder / ".hidden").touch()
+        (tmp_path / "emotion-edge").unlink(missing_ok=True)
+        (tmp_path / "emotion-edge").symlink_to("private/emotion-edge")
+        subprocess.run(command.replace("/var/lib", str(tmp_path)).split(), check=True)
+        assert list(folder.iterdir()) == []
