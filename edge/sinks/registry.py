@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 10_000_000  # of a Python file with a sink
 SINK_METHODS = ("__enter__", "write", "__exit__")
 SUPPORT_MODULES = (
     *("active_faces", "annotate", "background_writer", "daily_log", "face_blur", "face_statistics", "group"),
-    *("line_file", "output_file", "progress", "registry", "serialize"),
+    *("line_file", "missing_package", "output_file", "progress", "registry", "serialize"),
 )
 
 

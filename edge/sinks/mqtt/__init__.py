@@ -26,7 +26,8 @@ import logging
 from types import TracebackType
 from typing import Self
 
-from edge.errors import SinkError, UsageError
+from edge.errors import SinkError
+from edge.sinks.missing_package import missing_package
 from edge.sinks.mqtt import credentials
 from edge.sinks.mqtt.options import parse
 from edge.sinks.mqtt.publish_queue import PublishQueue
@@ -37,7 +38,7 @@ try:
 except ImportError as error:
     if (error.name or "").partition(".")[0] != "paho":
         raise
-    raise UsageError("sink mqtt needs paho-mqtt 2 or newer: pip install 'emotion-edge[mqtt]'") from error
+    raise missing_package("mqtt", "paho-mqtt 2 or newer") from error
 
 LIVE_STOP_SECONDS = 0.4  # to publish the last messages of a live run, which stops in less than a second in all
 FILES_TIMEOUT_SECONDS = 10.0  # that a run of files, of which nothing may be lost, waits for its broker

@@ -24,6 +24,7 @@ from typing import Self
 from edge.config.sink_options import number, parse
 from edge.errors import SinkError, UsageError
 from edge.sinks.face_blur import FaceBlur
+from edge.sinks.missing_package import missing_package
 from edge.sinks.web.address import listen, parse_address, reachable_address
 from edge.system.paths import expand_path
 from edge.types import Disclosure, FrameResult, RunInfo
@@ -40,7 +41,7 @@ except ModuleNotFoundError as missing:
     package = (missing.name or "").partition(".")[0]
     if package not in ("tornado", "prometheus_client"):
         raise
-    raise UsageError(f"sink web needs {package}: pip install 'emotion-edge[web]'") from missing
+    raise missing_package("web", package) from missing
 
 _log = logging.getLogger(__name__)
 

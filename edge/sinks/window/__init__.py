@@ -34,6 +34,7 @@ from typing import Any, Self
 from edge.config import sink_options
 from edge.errors import SinkError, UsageError
 from edge.sinks.face_blur import FaceBlur
+from edge.sinks.missing_package import missing_package
 from edge.sinks.window import display
 from edge.sinks.window.messages import DisplayOptions
 from edge.sinks.window.process import WindowProcess
@@ -72,8 +73,7 @@ class Sink:
         if not IS_SUPPORTED:
             raise UsageError("sink window needs Linux or macOS; --sink web:8080,image shows the image in a browser")
         if importlib.util.find_spec("pygame") is None:
-            install = "pip install 'emotion-edge[window]', or apt install python3-pygame"
-            raise UsageError(f"sink window needs pygame: {install}")
+            raise missing_package("window", "pygame", otherwise="apt install python3-pygame")
         if options.keys() >= {"no-image", "blur"}:
             raise UsageError("sink window: both no-image and blur are set, expected one of them")
         self._blur = FaceBlur() if options.pop("blur", False) else None

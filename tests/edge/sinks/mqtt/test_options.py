@@ -89,7 +89,7 @@ def test_without_paho_the_message_says_what_to_install(tmp_path):
     command = [sys.executable, "-c", program, "config", "--check", config]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 78
-    assert "pip install 'emotion-edge[mqtt]'" in result.stderr
+    assert f"sink mqtt needs paho-mqtt 2 or newer: pip install -e '{ROOT}[mqtt]'" in result.stderr
 
 
 def test_every_option_is_documented():

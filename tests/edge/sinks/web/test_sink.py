@@ -109,7 +109,7 @@ def test_missing_package_names_what_to_install(module, package):
     last = stderr.splitlines()[-1]
     assert last.startswith("edge.errors.UsageError")
     assert package in last
-    assert "pip install 'emotion-edge[web]'" in last
+    assert last.endswith("[web]'")
 
 
 def test_module_loads_only_if_the_sink_is_named():
