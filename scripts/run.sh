@@ -5,8 +5,24 @@ here=$(pwd)
 cd "$(dirname "$0")/.."
 . scripts/venv.sh
 
-# sinks_named ARGUMENTS: print the sinks in these arguments that have an extra in pyproject.toml.
-sinks_named() { grep -oE -- '(^| )(-s|--sink)[ =]?(mqtt|web|window)\b' <<<"$*" | grep -oE '[a-z]+$' || true; }
+# sinks_named ARGUMENTS: print the sinks in these arguments, and in the file of --config, that have an extra in
+# pyproject.toml.
+sinks_named() {
+    grep -oE -- '(^| )(-s|--sink)[ =]?(mqtt|web|window)\b' <<<"$* $(sinks_of_config "$@")" | grep -oE '[a-z]+$' || true
+}
+
+# sinks_of_config ARGUMENTS: print the sinks in the file of --config as options. `edge run` says what is wrong with it.
+sinks_of_config() {
+    local previous='' argument file=''
+    for argument; do
+        [ "$previous" != --config ] || file=$argument
+        [[ $argument != --config=* ]] || file=${argument#--config=}
+        previous=$argument
+    done
+    (cd "$here" && "$python" -c 'import sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    print(*("--sink " + sink for sink in tomllib.load(file)["sinks"]))' "$file") 2>/dev/null || true
+}
 
 # target_of PYTHON: print the name of its lock.
 target_of() {
@@ -27,9 +43,10 @@ locked_packages() {
 
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 options=() install=() system_packages=
-# picamera2 comes with Raspberry Pi OS and cannot be installed by pip, so where it is, the environment must see it. Its
-# helper simplejpeg, built for the system's numpy, does not load beside a newer one, so the environment gets its own.
-if "$python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("picamera2") is None)'; then
+# picamera2 comes with Raspberry Pi OS and cannot be installed by pip; gpiozero and its pin library are apt's packages, too.
+# Where one of them is, the environment must see it. picamera2's helper simplejpeg, built for the system's numpy, does not
+# load beside a newer one, so the environment gets its own.
+if "$python" -c 'import importlib.util as u, sys; sys.exit(not any(map(u.find_spec, ("picamera2", "gpiozero"))))'; then
     options=(--system-site-packages)
     system_packages=yes
 fi

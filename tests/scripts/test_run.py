@@ -23,19 +23,19 @@ shared==1 --hash=sha256:4 # mqtt web
 tornado==6 --hash=sha256:5 # web
 """
 # Replaces scripts/venv.sh: prints what would be installed, and installs an `edge` that prints its arguments.
-FAKE_VENV = f"""
-find_python() {{ echo {sys.executable}; }}
-is_32_bit() {{ false; }}
+FAKE_VENV = """
+find_python() { echo "$PWD/python"; }
+is_32_bit() { false; }
 pinned='' setup_note=''
-make_venv() {{
-    echo "installs ${{*: -1}}"
+make_venv() {
+    echo "installs ${*: -1}"
     echo "$*" >arguments
     echo "$pinned" >pinned
     echo "$setup_note" >&2
     mkdir -p .venv/bin
     printf '#!/bin/sh\\necho "edge $*"\\n' >.venv/bin/edge
     chmod +x .venv/bin/edge
-}}
+}
 """
 
 
@@ -44,6 +44,8 @@ def clone(tmp_path):
     (tmp_path / "scripts").mkdir()
     shutil.copy(SCRIPT, tmp_path / "scripts")
     (tmp_path / "scripts" / "venv.sh").write_text(FAKE_VENV)
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # without installed packages
+    (tmp_path / "python").chmod(0o755)
     (tmp_path / "scripts" / "locks").mkdir()
     (tmp_path / "scripts" / "locks" / "build.txt").write_text("hatchling==1 --hash=sha256:6\n")
     (tmp_path / "scripts" / "locks" / f"{TARGET}.txt").write_text(LOCK)
@@ -72,6 +74,33 @@ def test_a_fresh_clone_installs_only_the_base_package(clone):
 )
 def test_a_named_sink_gets_its_extra(clone, arguments, extras):
     assert run(clone, *arguments)[0] == f"installs {extras}"
+
+
+@pytest.mark.parametrize("option", [["--config", "my kiosk.toml"], ["--config=my kiosk.toml"]])
+def test_a_sink_in_the_configuration_gets_its_extra(clone, tmp_path, option):
+    (tmp_path / "my kiosk.toml").write_text('# "mqtt"\nsinks = [\n  "web:8097", "jsonl:window.jsonl",\n]\n')
+    command = ["bash", str(clone / "scripts" / "run.sh"), *option]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert result.stdout.splitlines()[0] == "installs .[web]", result.stderr
+
+
+@pytest.mark.parametrize("content", ["sinks = 7", "sinks = [", "half-life = 1", None])
+def test_a_wrong_configuration_is_left_to_edge_run(clone, content):
+    file = clone / "config.toml"
+    if content:
+        file.write_text(content)
+    assert run(clone, "--config", str(file)) == ["installs .", f"edge run --config {file}"]
+
+
+@pytest.mark.parametrize("package", ["picamera2", "gpiozero"])
+def test_the_environment_sees_a_package_of_the_system(clone, tmp_path, monkeypatch, package):
+    run(clone)
+    assert "--system-site-packages" not in (clone / "arguments").read_text()
+    (tmp_path / "dist-packages").mkdir()
+    (tmp_path / "dist-packages" / f"{package}.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "dist-packages"))
+    run(clone)
+    assert "--system-site-packages" in (clone / "arguments").read_text()
 
 
 def test_installed_extras_are_kept(clone):
