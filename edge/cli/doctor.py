@@ -64,7 +64,7 @@ def doctor(
     status = overall_status(checks)
     shown = text(facts, checks, min(max(shutil.get_terminal_size((100, 0)).columns, 80), 120))
     if report is not None:
-        shown = make_report(facts, checks, find_model(model), config)
+        shown = make_report(facts, checks, find_model(model), config, named=filter(None, (source, model, detector)))
         atomic_write(report, shown.encode())
         shown += f"\nThe text above was written to {display_name(report)}. Nothing was sent."
     if as_json:

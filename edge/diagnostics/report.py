@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import __version__
+from edge.capture import registry as cameras
 from edge.capture import v4l2
 from edge.capture.stream_url import PORTS
 from edge.capture.v4l2 import VideoNode
@@ -24,7 +25,7 @@ from edge.diagnostics import scrub
 from edge.diagnostics.check import Check
 from edge.diagnostics.environment import installed_version
 from edge.diagnostics.scrub import PrivateNames
-from edge.inference import model_file
+from edge.inference import model_file, prior
 from edge.system import systemd
 from edge.system.bounded_read import read_at_most
 from edge.system.plain_text import escape
@@ -45,7 +46,8 @@ _RESULT = re.compile(
 )
 _HOST = re.compile(r"(?:\b(?:mqtt|web):|://(?:\S*@)?)(\[[0-9A-Fa-f:.]+\]|[\w.-]*[A-Za-z][\w.-]*)")
 _PUBLIC_SOURCE = re.compile(r"(synthetic|picamera)(:[a-z0-9=,.]*)?|usb(:\d+)?|/dev/video\d+")
-_PUBLIC_PRIOR = re.compile(r"everyday|training|[\w ]+=[\d.]+(,[\w ]+=[\d.]+)*")
+_PUBLIC_PARTS = {"auto", "by-id", "by-path", "dev", "synthetic", "usb", "v4l"}  # of what a command line names
+_SEPARATORS = re.compile(r"[/\\:@,=?&#;]+")
 _PUBLIC_FLAGS = {"blur", "image", "insecure", "mirror", "no-image", "no-photo", "tls", "windowed"}
 _PUBLIC_OPTIONS = {
     *("ca", "cert", "client-id", "days", "discovery", "fps", "host", "key", "nobody", "password-file", "qos", "rate"),
@@ -59,6 +61,7 @@ def text(
     model: Path,
     config: Path | None = None,
     *,
+    named: Iterable[str] = (),
     names: PrivateNames | None = None,
     now: datetime | None = None,
     root: Path = Path("/"),
@@ -70,13 +73,15 @@ def text(
         checks: the results of edge.diagnostics.doctor.
         model: the model file.
         config: the configuration whose settings are reported; None: that of the service, if there is one.
+        named: source, model and detector of the command line, which messages repeat.
         names: what must not be in the report; None: what this machine knows of itself.
         now: the time of the report; None: the present.
         root: the folder that stands for /.
     """
     names = PrivateNames.of_this_machine() if names is None else names
     config = root / SERVICE_CONFIG.relative_to("/") if config is None else config
-    names = names._replace(hosts=names.hosts | configured_hosts(config))
+    private = frozenset().union(*map(private_parts, named))
+    names = names._replace(hosts=names.hosts | configured_hosts(config), named=private)
     plain: dict[str, Callable[[], Iterable[str]]] = {
         "Versions": lambda: _values({**facts["versions"], **{name: installed_version(name) for name in PACKAGES}}),
         "Machine": lambda: _values({name: value for name, value in facts.items() if name != "versions"}),
@@ -161,6 +166,18 @@ def configured_hosts(path: Path) -> frozenset[str]:
     return frozenset(each.strip("[]") for each in _HOST.findall(specs)) - scrub.PUBLIC_NAMES
 
 
+def private_parts(text: str) -> frozenset[str]:
+    """Return `text`, which a user named, and the parts of it that are no names of the program and no numbers."""
+    public = {*_PUBLIC_PARTS, *cameras.names(), *detectors.names(), *packaged_models(), *PORTS}
+    if _PUBLIC_SOURCE.fullmatch(text):
+        return frozenset()
+    parts = {text, *_SEPARATORS.split(text)}
+    parts |= {part.rpartition(".")[0] for part in parts}
+    return frozenset(
+        part for part in parts if len(part) >= scrub.MIN_NAME_CHARACTERS and part not in public and not part.isdecimal()
+    )
+
+
 def describe_setting(name: str, value: Any) -> str:
     """Return the public parts of the `value` of the setting `name`: numbers, and names that the program defines."""
     if isinstance(value, tuple):
@@ -173,10 +190,23 @@ def describe_setting(name: str, value: Any) -> str:
     kind, colon, _ = value.partition(":")
     if name == "detector" and kind in detectors.names():
         return f"{kind}:[path]" if colon else kind
-    is_public = (name == "model" and value in {"auto", *packaged_models()}) or (
-        name == "prior" and _PUBLIC_PRIOR.fullmatch(value)
-    )
-    return value if is_public else "[path]"
+    if name == "prior":
+        return _describe_prior(value)
+    return value if name == "model" and value in {"auto", *packaged_models()} else "[path]"
+
+
+def _describe_prior(text: str) -> str:
+    """Return the fractions with the labels of the packaged models; other labels are replaced."""
+    if text in (prior.EVERYDAY, prior.TRAINING):
+        return text
+    labels = {label for path in packaged_models().values() for label in model_file.load(path)[1].labels}
+    parts = []
+    for part in text.split(","):
+        label, _, fraction = part.partition("=")
+        if not re.fullmatch(r"[\d.]+", fraction.strip()):
+            return "[path]"
+        parts.append(f"{label.strip() if label.strip() in labels else '[label]'}={fraction.strip()}")
+    return ",".join(parts)
 
 
 def _describe_source(spec: str) -> str:

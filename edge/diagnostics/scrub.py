@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from edge.config.image_formats import READ_IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
 FIRST_USER_ID = 1000  # of people; below are the system's own users: Debian Policy 9.2.2
 MIN_NAME_CHARACTERS = 2  # shorter ones would replace half of the text
 PUBLIC_NAMES = {"localhost", "localdomain", "root", "nobody", "emotion-edge", "edge", "(none)"}
@@ -29,7 +31,8 @@ PUBLIC_PATHS = (
     *("/dev/", "/proc/", "/sys/", "/usr/", "/lib/", "/bin/", "/boot/", "/run/systemd/"),
     *("/etc/emotion-edge", "/opt/emotion-edge", "/var/lib/emotion-edge", "/etc/systemd/"),
 )
-FILE_SUFFIXES = "jpe?g|png|gif|webp|avif|hei[cf]|bmp|tiff?|mp4|mov|avi|mkv|webm|csv|jsonl?|tflite|onnx|xml|zip|txt|pdf"
+_OTHER_SUFFIXES = ("csv", "jsonl?", "keras", "onnx", "pdf", "py", "svg", "tflite", "toml", "txt", "xml", "zip")
+FILE_SUFFIXES = "|".join((*(each[1:] for each in (*READ_IMAGE_SUFFIXES, *VIDEO_SUFFIXES)), *_OTHER_SUFFIXES))
 
 _HEADER = r"(?:proxy-)?authorization|(?:set-)?cookie"  # of HTTP
 _SECRET_KEY = r"[\w-]*(?:passw\w*|pwd|passphrase|token|secret|credential|api[_-]?key|login|user)[\w-]*"  # noqa: S105
@@ -52,11 +55,19 @@ _PRIVATE = [
     (re.compile(r"\b(?=[A-Za-z]*\d)[0-9A-Fa-f]{12,}\b"), "[id]"),
     (re.compile(r"(?<![\w/.-])(?=[\w+/=]*\d)(?=[\w+/=]*[A-Za-z])[\w+/=]{20,}(?![\w.-])"), "[id]"),
 ]
-_FILE = re.compile(rf"(?<![\w.-])(?!haarcascade_)[^\s\"'/\\:=,()\[\]]+\.({FILE_SUFFIXES})\b", re.IGNORECASE)
+# A name may have spaces, and folders before it. Of a file of the package, of Python or of the system the name stays.
+_FOLDERS = r"(?:[^\s\"'/\\:=,()\[\]](?:[^\"'/\\:=,()\[\]]*[^\s\"'/\\:=,()\[\]])?[/\\]+)*"
+_FILE = re.compile(
+    rf"(?<![\w.\]/\\-]){_FOLDERS}[^\s\"'/\\:=,()\[\]][^\"'/\\:=,()\[\]]*\.({FILE_SUFFIXES})\b", re.IGNORECASE
+)
+_FILE_IN_FOLDER = re.compile(
+    rf"(?<=[/\\])(?!haarcascade_)[^\s\"'/\\:=,()\[\]]+\.(?!py\b|toml\b)({FILE_SUFFIXES})\b", re.IGNORECASE
+)
 _PATH_REST = r"(?:(?![\"'():;,]+(?:\s|$)| \().)*"  # a path ends where punctuation ends a word
 _PATH = re.compile(
     rf"(?<![\w.\]/<~])(?!(?:{'|'.join(map(re.escape, PUBLIC_PATHS))})(?!\S*\.\./))(?:~[\w.-]*)?/(?=[^\s/]){_PATH_REST}"
-    rf"|\b[A-Za-z]:\\{_PATH_REST}"
+    rf"|\b[A-Za-z]:\\{_PATH_REST}|\\\\(?=\w){_PATH_REST}"
+    rf"|(?<![\w.\]/\\-])(?:home|Users|media|mnt|srv)[/\\]{_PATH_REST}"
 )
 _IP_ADDRESS = re.compile(
     r"(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f.:]*(?:%\w+)?)(?![\w])"
@@ -69,6 +80,7 @@ class PrivateNames(NamedTuple):
     hosts: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()  # account names, and the people's names
     secrets: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()  # what the user named on the command line: paths, and parts of them
     folders: tuple[tuple[str, str], ...] = ()  # path -> what replaces it: of the package and of Python
 
     @classmethod
@@ -91,7 +103,7 @@ class PrivateNames(NamedTuple):
             frozenset(filter(_is_private, hosts)),
             frozenset(filter(_is_private, users)),
             frozenset(text.strip() for text in secrets if text.strip()),
-            tuple(sorted(folders.items(), key=lambda item: -len(item[0]))),
+            folders=tuple(sorted(folders.items(), key=lambda item: -len(item[0]))),
         )
 
 
@@ -113,12 +125,18 @@ def _scrub_line(line: str, names: PrivateNames) -> str:
             line = line.replace(f"{folder}/", f"{placeholder}/")
     for secret in sorted(names.secrets, key=len, reverse=True):  # before a pattern takes half of one
         line = line.replace(secret, "[secret]")
+    line = _replace_words(line, names.named, "[named]")
     for pattern, replacement in _SECRETS:
         line = pattern.sub(replacement, line)
-    line = _FILE.sub(r"[file].\1", _PATH.sub("[path]", line))
+    line = _FILE.sub(_replace_file, _PATH.sub("[path]", line))
+    line = _FILE_IN_FOLDER.sub(r"[file].\1", line)
     for pattern, replacement in _PRIVATE:
         line = pattern.sub(replacement, line)
     return replace_names(_IP_ADDRESS.sub(_replace_ip_address, line), names)
+
+
+def _replace_file(found: re.Match[str]) -> str:
+    return found[0] if "haarcascade_" in found[0] else f"[file].{found[1]}"
 
 
 def _replace_ip_address(found: re.Match[str]) -> str:

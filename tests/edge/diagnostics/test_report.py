@@ -167,6 +167,33 @@ def test_no_line_controls_a_terminal(pi, monkeypatch):
     assert all(line.isprintable() for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("carl und eva/eva am strand.mp4", "carl und eva/eva am strand.mp4: no such file"),
+        ("eva", "no camera 'eva'; there are usb"),
+        ("eva-video.bin", "eva-video.bin: not a video"),
+        ("eva:secretpw", "no camera 'eva:secretpw'"),
+        ("evas-folder/x.tflite", "/mnt/evas-folder/x.tflite: no such file in evas-folder"),
+        ("yunet:eva-folder/y.onnx", "eva-folder/y.onnx: no such file"),
+    ],
+)
+def test_what_the_command_line_names_is_replaced(pi, source, message):
+    (line,) = section(make(pi, [Check("frame", "error", message)], named=[source]), "Checks")
+    assert not [part for part in ("eva", "carl", "strand", "secretpw") if part in line]
+    assert line.startswith("error       frame: ")
+
+
+def test_names_that_the_program_defines_stay(pi):
+    named = ["usb:0", "fast", "yunet"]
+    (line,) = section(make(pi, [Check("frame", "ok", "usb:0: fast and yunet work")], named=named), "Checks")
+    assert line == "ok          frame: usb:0: fast and yunet work"
+
+
+def test_a_label_of_no_packaged_model_is_replaced():
+    assert report.describe_setting("prior", "happy=0.5,eva=0.1") == "happy=0.5,[label]=0.1"
+
+
 SPECS = [
     ("source", "rtsp://{user}:{secret}@10.1.2.3/{secret}?token={secret}#password-file={secret}"),
     ("source", "{secret}://{user}@10.1.2.3"),

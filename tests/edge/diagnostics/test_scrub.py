@@ -5,6 +5,7 @@ import string
 
 import pytest
 
+from edge.config.image_formats import READ_IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from edge.diagnostics.scrub import PACKAGE_FOLDER, PrivateNames, replace_names, scrub
 
 NAMES = PrivateNames(
@@ -34,13 +35,18 @@ NOBODY = PrivateNames()
         ("{'token': 'a b'}", "{'token=[secret]"),
         ("password: geheim", "password=[secret]"),
         ("Authorization: Bearer abc def", "Authorization=[secret]"),
-        ("c.toml:3: 'pw \"x y\"' is not valid TOML (no)", "c.toml:3: '[line]' is not valid TOML (no)"),
+        ("c.toml:3: 'pw \"x y\"' is not valid TOML (no)", "[file].toml:3: '[line]' is not valid TOML (no)"),
         ("/home/someone/My Photos/Eva.jpg: no such file", "[path]: no such file"),
         ('File "/srv/someone/sink.py", line 3', 'File "[path]", line 3'),
         ("~/faces/x and ~eva/y", "[path]"),
         (r"C:\Users\Eva\x.jpg: no", "[path]: no"),
         ("/dev/../home/eva/x: no", "[path]: no"),
         ("Eva.jpg: damaged", "[file].jpg: damaged"),
+        ("carl und eva/eva am strand.mp4: no", "[file].mp4: no"),
+        ("jsonl:eva/my faces/a.jsonl: no", "jsonl:[file].jsonl: no"),
+        (r"eva\x y.py: no", "[file].py: no"),
+        (r"\\nas\eva\films: no", "[path]: no"),
+        ("home/eva/kitchen: no", "[path]: no"),
         ("/dev/v4l/by-id/usb-046d_C920_A1B2C3D4-video-index0: busy", "/dev/v4l/by-id/[id]: busy"),
         ("00000000-0000-1000-8000-00805f9b34fb 100000003d1d1c36", "[id] [id]"),
         ("key AbCdEfGh1jKlMnOpQrStUv", "key [id]"),
@@ -82,6 +88,11 @@ def test_what_a_maintainer_needs_stays(text):
 def test_names_and_secrets_of_the_machine_are_replaced(text, expected):
     assert scrub(text, NAMES) == expected
     assert replace_names(text, NAMES) == expected
+
+
+@pytest.mark.parametrize("suffix", [*READ_IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".keras", ".toml", ".py", ".svg"])
+def test_the_name_of_every_kind_of_file_is_replaced(suffix):
+    assert scrub(f"eva{suffix}: no", NOBODY) == f"[file]{suffix}: no"
 
 
 def test_files_of_the_package_and_of_python_keep_their_place():
