@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edge.capture import registry as cameras
 from edge.capture import stream_url
 from edge.config import models
+from edge.config.secrets import hide_passwords
 from edge.config.settings import RunSettings
 from edge.detection import registry as detectors
 from edge.errors import CameraError, ImageError, SettingsError, UsageError
@@ -69,7 +70,7 @@ def check_crops(settings: RunSettings) -> None:
         if (value := getattr(settings, name)) != default:
             raise UsageError(f"crops is set, so no faces are detected, but {name} is {str(value)!r}; omit one of them")
     if not reads_files(settings):
-        source = repr(settings.source) if settings.source else "a camera"
+        source = repr(hide_passwords(settings.source)) if settings.source else "a camera"
         raise UsageError(f"crops is set, but {source} is not an image or a folder of images; run without --crops")
 
 
@@ -77,7 +78,8 @@ def check_more_sources(settings: RunSettings) -> None:
     """Raise UsageError if there is a camera beside other sources."""
     addresses = [each for each in settings.more_sources if stream_url.is_address(each)]
     if addresses or (settings.more_sources and not reads_files(settings)):
-        source = "a network camera" if addresses else repr(settings.more_sources[0])  # an address may hold a password
+        # An address may hold a password.
+        source = "a network camera" if addresses else repr(hide_passwords(settings.more_sources[0]))
         raise UsageError(f"{source}: a second source, but only files can be several")
 
 

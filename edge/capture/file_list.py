@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge.config.image_formats import READ_IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from edge.config.secrets import hide_passwords
 from edge.errors import CameraError, SourceNotFoundError, UsageError
 from edge.system.paths import MAX_FOLDERS, display_name, expand_path
 
@@ -94,7 +95,8 @@ def _list_source(source: str, recursive: bool) -> list[ListedFile]:
     matches = set(search.matches(Path(), parts))
     if not matches:
         raise SourceNotFoundError(
-            f"{display_name(source)}: no such file, folder or pattern; name an existing one, a camera, or 'synthetic'"
+            f"{display_name(hide_passwords(source))}: no such file, folder or pattern; "
+            "name an existing one, a camera, or 'synthetic'"
         )
     fixed = next(number for number, part in enumerate((*parts, "*")) if _MAGIC.search(part))
     return [_examine(each, Path(*parts[:fixed])) for each in sorted(matches, key=natural_key)]

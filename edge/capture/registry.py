@@ -24,6 +24,7 @@ from types import ModuleType
 
 from edge.capture import stream_url
 from edge.capture.encoded_frame import EncodedFrame, FrameDecoder
+from edge.config.secrets import hide_passwords
 from edge.errors import UnknownNameError
 from edge.system.paths import expand_path
 from edge.types import Frame
@@ -61,7 +62,8 @@ def parse(source: str) -> tuple[str, str]:
     if expand_path(source).exists() or re.search(r"[/\\.*?\[]", source) or not re.fullmatch(r"\w+(:.*)?", source):
         return "file", source
     raise UnknownNameError(
-        f"no camera {source!r}; there are {', '.join(names())}, or name a video, an image or a folder by its path"
+        f"no camera {hide_passwords(source)!r}; there are {', '.join(names())}, "
+        "or name a video, an image or a folder by its path"
     )
 
 

@@ -9,8 +9,8 @@ The part after `#` is never sent to a camera. Its options:
 
 A password in the address is refused, because every user of the machine can read the command line. It comes from the
 file, $EMOTION_EDGE_CAMERA_PASSWORD, or the systemd credential `camera-password`. So does the user, who may also stand
-in the address. Where a camera takes them in the query, `{user}` and `{password}` there stand for them. Messages never
-contain the user and the query.
+in the address. Where a camera takes them in the path or the query, `{user}` and `{password}` there stand for them.
+Messages never contain the user and the query.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ LOGIN_ADVICE = (
     f"${VARIABLE_PREFIX}PASSWORD, or #user-file=FILE,password-file=FILE"
 )
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")  # a name, an IPv4 or an IPv6 address
-_SECRET_KEY = re.compile(r"pass|passwd|password|pwd|pw|token|secret|key|apikey|api_key", re.IGNORECASE)
+_KEY = r"\w*(?:pass|pwd|psw|secret|token|auth)\w*|\w*pas|pw|(?:api|access)?[_-]?key"  # of a secret
+_SECRET_KEY = re.compile(_KEY, re.IGNORECASE)
+# Of cameras that take a login in the path: `/user=NAME_password=TEXT_channel=1.sdp`, `/NAME:PASSWORD@...`.
+_SECRET_IN_PATH = re.compile(rf"(?:{_KEY})=(?!\{{(?:user|password)\}})[^/&;]|[^/]:[^/]*@", re.IGNORECASE)
 _PLACEHOLDERS = ("{user}", "{password}")
 
 
@@ -135,8 +138,11 @@ class StreamUrl:
 
 
 def is_address(text: str) -> bool:
-    """Return whether `text` has the form of an address, of whatever scheme; `file:` is a camera of that name."""
-    return bool(re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text))
+    """Return whether `text` has the form of an address, of whatever scheme; `file:` is a camera of that name.
+
+    A space before it does not make it a file: that would be named in messages, with the password.
+    """
+    return bool(re.match(r"\s*(?!file:)[A-Za-z][A-Za-z0-9+.-]*://", text))
 
 
 def parse(text: str) -> StreamUrl:
@@ -156,11 +162,11 @@ def parse(text: str) -> StreamUrl:
     host = parts.hostname or ""
     query = parse_qsl(parts.query)
     secrets = [value for key, value in query if _SECRET_KEY.fullmatch(key) and value not in _PLACEHOLDERS]
-    if parts.password is not None or secrets:
+    if parts.password is not None or secrets or _SECRET_IN_PATH.search(unquote(parts.path)):
         raise UsageError(
             "the address of the camera contains a password, which every user of this machine can read; expected it in "
             f"the file of #password-file=FILE, in ${VARIABLE_PREFIX}PASSWORD or in the systemd credential "
-            f"{CREDENTIAL_PREFIX}password; in a query, write {{password}} in its place"
+            f"{CREDENTIAL_PREFIX}password; in a path or a query, write {{password}} in its place"
         )
     if not _HOST.fullmatch(host) or port == 0:
         raise UsageError(f"the address of the camera has no valid host or port, expected {_example(text)}")

@@ -22,7 +22,7 @@ MAX_SECRET_BYTES = 70_000  # more than MQTT's longest password
 _LOGIN = re.compile(r":[^\"]*@")
 _NO_PORT = re.compile(r"(://[^\"@/?#:]*:)(?!\d+(?:[\"/?#]|$))[^\"]*")  # a login whose end is missing
 _QUERY = re.compile(r"(://[^\"?]*\?)[^\"]*")
-_OPTION = re.compile(r"\b(\w*(?:pass|pwd|pw|token|secret|key)\w*\s*=)\s*\"?[^\",]*", re.IGNORECASE)
+_OPTION = re.compile(r"\b(\w*(?:pas|pwd|psw|pw|token|secret|key|auth)\w*\s*=)\s*\"?[^\",]*", re.IGNORECASE)
 
 
 class Secret(NamedTuple):

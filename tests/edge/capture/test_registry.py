@@ -119,3 +119,10 @@ def test_without_a_camera_the_source_is_synthetic(monkeypatch):
     source, reason = cameras.detect_source()
     assert source == "synthetic"
     assert "no camera" in reason
+
+
+@pytest.mark.parametrize("source", [" rtsp://admin:hunter2@host/x", "admin:hunter2@host/x", "admin:hunter2@host"])
+def test_a_login_in_a_source_is_not_repeated(source):
+    with pytest.raises(UsageError) as caught:
+        list(cameras.frames(source))
+    assert "hunter2" not in str(caught.value)

@@ -33,6 +33,14 @@ def test_messages_have_neither_user_nor_query():
         f"https://:{SECRET}@camera/",
         f"http://camera/video?user=admin&pwd={SECRET}",
         f"http://camera/video?Password={SECRET}",
+        *(
+            f"http://camera/video?loginuse=a&{key}={SECRET}"
+            for key in ("loginpas", "psw", "auth", "api_key", "userpwd")
+        ),
+        f"rtsp://camera/user=admin_password={SECRET}_channel=1_stream=0.sdp",
+        f"rtsp://camera/user=admin&p%61ssword={SECRET}",
+        f"rtsp://camera/live/admin:{SECRET}@x",
+        f" rtsp://admin:{SECRET}@camera/live",
         f"rtmp://admin:{SECRET}@camera/live",
         f"rtsp://admin:{SECRET}@camera:port/live",
         f"rtsp://admin:{SECRET}@[camera/live",
@@ -80,6 +88,11 @@ def test_a_login_comes_from_files_environment_or_systemd(tmp_path):
 def test_a_password_without_a_user_is_refused():
     with pytest.raises(SettingsError, match="without a user"):
         parse("rtsp://camera/").load_login({"EMOTION_EDGE_CAMERA_PASSWORD": SECRET})
+
+
+def test_a_placeholder_in_the_path_stands_for_the_password():
+    url = parse("rtsp://camera/user={user}_password={password}_channel=1.sdp")
+    assert url.target_for(Login("eva", "a b")) == "/user=eva_password=a%20b_channel=1.sdp"
 
 
 def test_placeholders_in_the_query_stand_for_user_and_password():
