@@ -1,6 +1,6 @@
 """Count the smiles of a video: a row for each, with its beginning and its length, in a CSV file.
 
-python examples/count_smiles.py film.mp4 smiles.csv
+.venv/bin/python examples/count_smiles.py film.mp4 smiles.csv
 """
 
 import csv
@@ -26,6 +26,8 @@ def smiles(video: str) -> list[tuple[int, float, float]]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: count_smiles.py VIDEO CSV_FILE")
     try:
         rows = smiles(sys.argv[1])
     except EmotionEdgeError as error:

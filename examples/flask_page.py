@@ -1,10 +1,10 @@
 """A page to which one sends a photo, and an API that answers with its faces as JSON. No photo is stored.
 
-    pip install flask
-    flask --app examples/flask_page.py run
+    python3 -m venv .venv-flask && .venv-flask/bin/pip install . flask
+    .venv-flask/bin/flask --app examples/flask_page.py run
     curl -F image=@party.jpg http://localhost:5000/faces
 
-Flask's own server is for one person who tries it. `edge run --sink web` has a page, a token and rate limits.
+Flask's own server is for one person who tries it. The sink `web` of `edge run` has a page, a token and rate limits.
 """
 
 from dataclasses import asdict

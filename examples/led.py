@@ -1,9 +1,10 @@
 """Light an LED at pin 17 while somebody in front of the camera smiles.
 
-    python examples/led.py               the first camera found
-    python examples/led.py synthetic     try it without a camera
+    .venv/bin/python examples/led.py               the first camera found
+    .venv/bin/python examples/led.py synthetic     try it without a camera
 
-On a Raspberry Pi: sudo apt install python3-gpiozero python3-lgpio. Elsewhere: GPIOZERO_PIN_FACTORY=mock.
+On a Raspberry Pi: sudo apt install python3-gpiozero python3-lgpio, then scripts/run.sh once, so that .venv sees them.
+Elsewhere: an environment of your own with gpiozero, and GPIOZERO_PIN_FACTORY=mock.
 led_sink.py does the same as a sink of `edge run`, with options.
 """
 
@@ -11,7 +12,7 @@ import sys
 
 from gpiozero import LED
 
-from edge import analyze_video
+from edge import EmotionEdgeError, analyze_video
 
 PIN, LABEL = 17, "happy"
 
@@ -23,6 +24,8 @@ try:
         if smiles != led.is_lit:
             led.value = smiles
             print("on" if smiles else "off", flush=True)
+except EmotionEdgeError as error:
+    sys.exit(f"led: {error}")
 except KeyboardInterrupt:
     pass
 finally:

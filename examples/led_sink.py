@@ -1,8 +1,8 @@
 """Light an LED at a GPIO pin: a sink of your own.
 
-    edge run --sink ./led_sink.py:17                blink when a face changes its label
-    edge run --sink ./led_sink.py:17,label=NAME     light while a face has this label of the model
-    edge run --sink ./led_sink.py:17,active-low     the LED is connected between the pin and 3.3 V
+    ./scripts/run.sh --sink ./examples/led_sink.py:17                blink when a face changes its label
+    ./scripts/run.sh --sink ./examples/led_sink.py:17,label=NAME     light while a face has this label of the model
+    ./scripts/run.sh --sink ./examples/led_sink.py:17,active-low     the LED is connected between the pin and 3.3 V
 
 On a Raspberry Pi: sudo apt install python3-gpiozero python3-lgpio. docs/sinks.md describes what a sink must do.
 """
@@ -30,7 +30,7 @@ class Sink:
     def __init__(self, argument: str, run: RunInfo) -> None:
         pin, options = parse("led_sink", argument, {"label": str, "active-low": bool})
         if not pin:
-            raise UsageError("led_sink: no pin found, expected its number, as ./led_sink.py:17")
+            raise UsageError("led_sink: no pin found, expected its number, as led_sink.py:17")
         self._pin: int | str = int(pin) if pin.isdecimal() else pin  # gpiozero also accepts "J8:11" and "BOARD11"
         self._active_high = "active-low" not in options
         self._label: str | None = options.get("label")

@@ -1,9 +1,9 @@
 """Give a lamp the color of the emotion: reads the results of `edge run` at a broker, and sets a Zigbee lamp.
 
-    edge run --sink mqtt:nas.local,topic=home/kiosk1
-    python examples/mqtt_lamp.py nas.local 1883 home/kiosk1/state zigbee2mqtt/hallway/set
+    ./scripts/run.sh --sink mqtt:nas.local,topic=home/kiosk1
+    .venv/bin/python examples/mqtt_lamp.py nas.local 1883 home/kiosk1/state zigbee2mqtt/hallway/set
 
-The lamp's topic and payload are those of Zigbee2MQTT. pip install 'emotion-edge[mqtt]'.
+The first command also installs paho-mqtt. The lamp's topic and payload are those of Zigbee2MQTT.
 """
 
 import json
@@ -16,6 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 COLORS = {"happy": "#ffc000", "sad": "#2040ff", "angry": "#ff0000", "surprise": "#00ff80"}
 OTHER = "#ffe0c0"  # any other label, or an uncertain face
 
+if len(sys.argv) != 5:
+    sys.exit("usage: mqtt_lamp.py HOST PORT STATE_TOPIC LAMP_TOPIC")
 host, port, state_topic, lamp_topic = sys.argv[1:]
 
 
@@ -32,5 +34,8 @@ def state_changed(client: Client, _: Any, message: MQTTMessage) -> None:
 lamp = Client(CallbackAPIVersion.VERSION2)
 lamp.on_connect = connected
 lamp.on_message = state_changed
-lamp.connect(host, int(port))
+try:
+    lamp.connect(host, int(port))
+except (OSError, ValueError) as error:
+    sys.exit(f"mqtt_lamp: no broker at {host}:{port} ({error})")
 lamp.loop_forever()  # connects again by itself

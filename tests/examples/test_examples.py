@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge.capture.synthetic import SyntheticScene
-from edge.errors import UsageError
+from edge.errors import SinkError, UsageError
 from edge.sinks import registry
 from edge.types import Box, RunInfo
 from tests.support.broker import (
@@ -181,9 +181,42 @@ def test_the_async_sink_sends_a_line_for_each_result(live):
     assert [json.loads(line) for line in server.lines] == [{"1": "calm"}, {}]
 
 
-def test_an_async_sink_without_a_port_is_refused():
-    with pytest.raises(UsageError, match="has no port, expected HOST:PORT"):
-        registry.find(f"{EXAMPLES / 'async_sink.py'}:localhost")(LIVE_RUN)
+@pytest.mark.parametrize("argument", ["localhost", "localhost:", "localhost:0", "localhost:99999", "localhost:٣"])
+def test_an_async_sink_without_a_port_is_refused(argument):
+    with pytest.raises(UsageError, match="has no port from 1 to 65535, expected HOST:PORT"):
+        registry.find(f"{EXAMPLES / 'async_sink.py'}:{argument}")(LIVE_RUN)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_only_a_run_of_files_fails_without_its_server(live, monkeypatch):
+    make_sink = registry.find(f"{EXAMPLES / 'async_sink.py'}:{HOST}:{free_port()}")
+    sink = make_sink(RunInfo(live=live))
+    monkeypatch.setitem(type(sink).write.__globals__, "RETRY_SECONDS", 0.1)
+    sink.__enter__()
+    sink.write(frame_result(face_result("calm")))
+    with contextlib.nullcontext() if live else pytest.raises(SinkError, match="did not take all results"):
+        sink.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(("name", "package"), [("count_smiles", "cv2"), ("mqtt_lamp", "paho")])
+def test_an_example_without_arguments_shows_its_usage(name, package):
+    pytest.importorskip(package)
+    command = [sys.executable, EXAMPLES / f"{name}.py"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode != 0
+    assert result.stderr.startswith(f"usage: {name}.py ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "package"), [("led", "gpiozero"), ("mirror", "pygame")])
+def test_an_example_without_a_camera_is_one_line(name, package):
+    pytest.importorskip(package)
+    command = [sys.executable, EXAMPLES / f"{name}.py", "usb:/dev/video99"]
+    environment = {**os.environ, "SDL_VIDEODRIVER": "dummy", "GPIOZERO_PIN_FACTORY": "mock"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"{name}: ")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.slow
