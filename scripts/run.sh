@@ -43,9 +43,9 @@ locked_packages() {
 
 python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo apt install python3 python3-venv'"
 options=() install=() system_packages=
-# picamera2 comes with Raspberry Pi OS and cannot be installed by pip; gpiozero and its pin library are apt's packages, too.
-# Where one of them is, the environment must see it. picamera2's helper simplejpeg, built for the system's numpy, does not
-# load beside a newer one, so the environment gets its own.
+# picamera2 comes with Raspberry Pi OS and cannot be installed by pip; gpiozero and its pin library are packages of apt,
+# too. Where one of them is, the environment must see it. picamera2's helper simplejpeg, built for the system's numpy,
+# does not load beside a newer one, so the environment gets its own.
 if "$python" -c 'import importlib.util as u, sys; sys.exit(not any(map(u.find_spec, ("picamera2", "gpiozero"))))'; then
     options=(--system-site-packages)
     system_packages=yes

@@ -19,7 +19,7 @@ def message(*arguments, **options):
     return str(missing_package.missing_package(*arguments, **options))
 
 
-def test_the_environment_of_run_sh_has_no_pip_so_run_sh_installs(checkout, monkeypatch):
+def test_run_sh_installs_into_its_environment_without_pip(checkout, monkeypatch):
     monkeypatch.setattr(sys, "prefix", str(checkout / ".venv"))
     expected = f"start it once with {checkout}/scripts/run.sh --sink web, which installs it"
     assert message("web", "tornado") == f"sink web needs tornado: {expected}"
@@ -29,7 +29,7 @@ def test_another_environment_of_a_checkout_installs_the_checkout(checkout):
     assert message("mqtt", "paho-mqtt 2") == f"sink mqtt needs paho-mqtt 2: pip install -e '{checkout}[mqtt]'"
 
 
-def test_outside_of_a_checkout_the_package_is_installed_by_its_name(tmp_path, monkeypatch):
+def test_elsewhere_the_package_is_installed_by_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(missing_package, "_ROOT", tmp_path)
     text = message("window", "pygame", otherwise="apt install python3-pygame")
     assert text == "sink window needs pygame: pip install 'emotion-edge[window]', or apt install python3-pygame"
