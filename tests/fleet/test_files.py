@@ -72,3 +72,34 @@ def test_the_timer_reads_secrets_with_the_password_of_all_commands():
     assert f"\nEnvironment={setting}\n" in unit
     assert f"echo 'export {setting}' >>.venv-fleet/bin/activate\n" in PAGE
     assert "--ask-vault-pass" not in PAGE, "commands without it could not read the inventory any more"
+
+
+def keep_files(*arguments):
+    command = [sys.executable, ROLE / "files" / "keep_files.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_kept_files_come_back_as_they_were(tmp_path):
+    kept, old, new = tmp_path / "kept", tmp_path / "old", tmp_path / "new"
+    old.write_text("before")
+    old.chmod(0o600)
+    assert not keep_files("save", kept, old, new)
+    old.write_text("after")
+    old.chmod(0o644)
+    new.write_text("after")
+    assert keep_files("restore", kept) == "restored"
+    assert (old.read_text(), old.stat().st_mode & 0o777) == ("before", 0o600)
+    assert list(tmp_path.iterdir()) == [old]
+    assert not keep_files("restore", kept)
+
+
+def test_an_interrupted_change_is_taken_back_to_its_beginning(tmp_path):
+    kept, first, second = tmp_path / "kept", tmp_path / "first", tmp_path / "second"
+    first.write_text("before")
+    keep_files("save", kept, first)
+    first.write_text("half")
+    second.write_text("before, too")
+    assert keep_files("save", kept, first, second) == "interrupted"
+    second.unlink()
+    keep_files("restore", kept)
+    assert (first.read_text(), second.read_text()) == ("before", "before, too")

@@ -96,16 +96,67 @@ def test_configuration_and_secrets_are_written_once(fleet):
     assert len(list(board.config.parent.iterdir())) == 3
 
 
+def files(board):
+    """What a board has of what configure.yml writes."""
+    folders = (board.config.parent, board.units / "emotion-edge.service.d")
+    return {path.name: path.read_text() for folder in folders if folder.exists() for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize(("key", "restarts"), [("wrong", 0), ("unready", 2)])
-def test_a_configuration_that_does_not_work_is_not_kept(fleet, key, restarts):
+@pytest.mark.parametrize("before", [{}, {"mqtt-user": "joe", "web-token": "old"}])
+def test_what_does_not_work_is_taken_back_completely(fleet, key, restarts, before):
     board = fleet["kiosk001"]
-    before = board.config.read_text()
-    fleet.variables["emotion_edge_config"] = {key: 1}
+    if before:
+        fleet.variables |= {"emotion_edge_secrets": before}
+        assert fleet.play("configure.yml").status == 0
+    old, starts = files(board), {board.root: board.starts for board in fleet.boards}
+    fleet.variables |= {
+        "emotion_edge_config": {key: 1},
+        "emotion_edge_secrets": {"web-token": "new", "mqtt-password": "new"},
+        "emotion_edge_network": True,
+    }
     played = fleet.play("configure.yml")
     assert (played.status, played.failed) == (2, ["kiosk001"]), played.output
-    assert board.config.read_text() == before
-    assert len(board.starts) == 1 + restarts
-    assert fleet["kiosk002"].starts == ["1"]
+    assert files(board) == old
+    assert board.starts == starts[board.root] + ["1"] * restarts
+    assert fleet["kiosk002"].starts == starts[fleet["kiosk002"].root]
+    assert not list((board.root / "root").iterdir())
+
+
+def test_check_mode_asks_the_release_for_its_opinion(fleet):
+    old = files(fleet["kiosk001"])
+    fleet.variables["emotion_edge_config"] = {"wrong": 1}
+    played = fleet.play("configure.yml", "--check")
+    assert (played.status, played.failed) == (2, ["kiosk001"]), played.output
+    fleet.variables |= {"emotion_edge_config": {"max_fps": 1}, "emotion_edge_secrets": {"web-token": "new"}}
+    played = fleet.play("configure.yml", "--check")
+    assert (played.status, played.changed) == (0, fleet.names), played.output
+    assert files(fleet["kiosk001"]) == old
+    assert not list((fleet["kiosk001"].root / "root").iterdir())
+
+
+def test_secrets_that_the_group_has_no_more_are_removed(fleet):
+    fleet.variables["emotion_edge_secrets"] = {"mqtt-user": "joe", "web-token": "token"}
+    assert fleet.play("configure.yml", "--limit", "kiosk001").status == 0
+    board = fleet["kiosk001"]
+    own = board.config.with_name("own")
+    own.write_text("not of the playbook")
+    for secrets, left in (({"mqtt-user": "joe"}, ["mqtt-user"]), ({}, [])):
+        fleet.variables["emotion_edge_secrets"] = secrets
+        assert fleet.play("configure.yml", "--limit", "kiosk001").status == 0
+        assert sorted(files(board)) == sorted(
+            ["config.toml", "own", *left, *(["fleet-credentials.conf"] if left else [])]
+        )
+
+
+def test_a_service_that_does_not_run_is_started_by_a_second_run(fleet):
+    fleet.variables["emotion_edge_config"] = {"max_fps": 10}
+    assert fleet.play("configure.yml", "--limit", "kiosk001").status == 0
+    board = fleet["kiosk001"]
+    (board.root / "manager" / "runs").unlink()
+    played = fleet.play("configure.yml", "--limit", "kiosk001")
+    assert (played.status, played.changed) == (0, ["kiosk001"]), played.output
+    assert board.starts == ["1", "1", "1"]
 
 
 # ---- fetch.yml

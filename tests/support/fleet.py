@@ -33,7 +33,7 @@ if [ "$(cat "$state/cut" 2>/dev/null)" = "$1" ]; then
 fi
 case $1 in
 restart) # the service does not become ready with a configuration that has the word `unready`
-    cat "$state/runs" >>"$state/starts"
+    basename "$(readlink "$EMOTION_EDGE_ROOT/opt/emotion-edge/current")" | tee -a "$state/starts" >"$state/runs"
     ! grep -q unready "$EMOTION_EDGE_ROOT/etc/emotion-edge/config.toml" ;;
 show) [ $# != 2 ] || echo LoadState=loaded ;;
 esac || exit 1
