@@ -57,7 +57,7 @@ class ImageAnalyzer:
 
     Raises:
         UsageError: no model or detector has that name, or there is a classifier beside `model` or `prior`.
-        SettingsError: a number is out of range, or the prior does not fit the model.
+        SettingsError: a value is out of range or of another type, or the prior does not fit the model.
         ModelError: the file is not a model with a card.
     """
 
@@ -72,7 +72,8 @@ class ImageAnalyzer:
         prior: str | None = None,
         crops: bool = False,
     ) -> None:
-        RunSettings(min_face_size=min_face_size, min_confidence=min_confidence)  # checks their ranges
+        # Checks types and ranges.
+        RunSettings(min_face_size=min_face_size, min_confidence=min_confidence, prior=prior)
         if classifier and (model, prior) != (None, None):
             raise UsageError("a classifier has a model and a prior; leave out classifier, or model and prior")
         if not crops and (detector is None or isinstance(detector, str)):
@@ -147,6 +148,8 @@ def load_image(image: ImageSource) -> NDArray[np.uint8]:
     Raises SourceNotFoundError if there is no such file; ImageError if it, or an array, is no image of this kind.
     """
     if isinstance(image, str | os.PathLike):
+        if not os.fspath(image):
+            raise SourceNotFoundError("the path of the image is empty; name an image file")
         path = expand_path(Path(image))
         if problem := file_problem(path):
             raise SourceNotFoundError(f"{display_name(path)}: {problem}, expected an image")
@@ -161,11 +164,14 @@ def load_image(image: ImageSource) -> NDArray[np.uint8]:
     array: Any = image
     if not isinstance(array, np.ndarray):
         raise ImageError(
-            f"the image is of type {type(array).__name__}; expected a path, the content of a file, or a NumPy array"
+            f"the image is of type {type(array).__name__}; expected a path, the content of a file, or a NumPy array; "
+            "of a PIL image it is np.asarray(image.convert('RGB'))[..., ::-1]"
         )
     if array.dtype != np.uint8 or array.ndim not in {2, 3} or array.shape[2:] not in {(), (3,)} or not array.size:
+        remedy = {1: "; pass image[..., 0]", 4: "; pass image[..., :3], of RGBA image[..., 2::-1]"}
         raise ImageError(
             f"the image has shape {array.shape} and type {array.dtype}; "
             "expected uint8, (height, width) gray or (height, width, 3) BGR"
+            + (remedy.get(array.shape[2], "") if array.ndim == 3 else "")
         )
     return np.ascontiguousarray(array)

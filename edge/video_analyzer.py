@@ -13,6 +13,7 @@ from edge.capture.file import read_files
 from edge.capture.latest_frame import LatestFrame
 from edge.config.defaults import DETECTOR, HALF_LIFE_SECONDS, MIN_FACE_SIZE
 from edge.config.settings import RunSettings
+from edge.errors import UsageError
 from edge.pipeline import process_frames
 from edge.types import Frame, FrameResult
 
@@ -55,16 +56,25 @@ def analyze_video(
         threads: of the model and of face detection, 1 to 64.
 
     Raises:
-        UsageError: no camera, model or detector has that name.
+        UsageError: no camera, model or detector has that name, or the source is a number, such as 0 of OpenCV.
         SourceNotFoundError: there is no such file.
-        SettingsError: a number is out of range, or the prior does not fit the model.
+        SettingsError: a value is out of range or of another type, or the prior does not fit the model.
         ModelError: the file is not a model with a card.
         CameraError: with a frame: the source cannot be opened or decoded, or is lost. All others come before it.
     """
     if isinstance(source, os.PathLike):
         source = str(Path(source).absolute())  # a path, even if it has the name of a camera
+    if source is not None and (not isinstance(source, str) or not source.strip()):
+        found = (
+            "empty"
+            if isinstance(source, str)
+            else repr(source)
+            if isinstance(source, int)
+            else f"a {type(source).__name__}"
+        )
+        raise UsageError(f"source is {found}, expected the path of a video, or a camera; a USB camera is 'usb:0'")
     settings = RunSettings(
-        source=source or app.detect_source(),
+        source=app.detect_source() if source is None else source,
         model=None if model is None else os.fspath(model),
         prior=prior,
         detector=detector,

@@ -7,11 +7,14 @@ the fields of RunSettings. To add a setting, add a field here and a parameter in
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from edge.config.defaults import DETECTOR, HALF_LIFE_SECONDS, IDLE_FPS, MIN_FACE_SIZE
 from edge.errors import SettingsError
+from edge.system.plain_text import escape
 
 DEFAULT_SINKS = ("console",)
 
@@ -259,10 +262,26 @@ class RunSettings:
     )
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(RunSettings)
         for name, spec in setting_specs().items():
             value = getattr(self, name)
+            if expected := _type_problem(value, hints[name]):
+                such_as = "" if spec.example is None else f", such as {spec.example!r}"
+                raise SettingsError(f"{name} is {escape(repr(value))[:80]}, expected {expected}{such_as}")
             if not spec.is_valid(value):
                 raise SettingsError(f"{name} is {value}, expected {spec.expected}")
+
+
+def _type_problem(value: Any, hint: Any) -> str:
+    """Return which type was expected in place of that of `value`; empty: it has the type `hint`."""
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (get_origin(hint) or hint,)
+    kind = kinds[0]
+    if isinstance(value, kinds) and not (isinstance(value, bool) and kind is not bool):
+        return ""
+    abstract = {int: Integral, float: Real}.get(kind)  # of NumPy, too
+    if abstract and isinstance(value, abstract) and not isinstance(value, bool):
+        return ""
+    return {bool: "True or False", int: "an integer", float: "a number", str: "a text"}.get(kind, f"a {kind.__name__}")
 
 
 def setting_specs() -> dict[str, SettingSpec]:

@@ -11,6 +11,7 @@ import pytest
 import edge
 from edge import EmotionEdgeError, FrameResult, ImageAnalyzer, analyze_video
 from edge.config.models import packaged_models
+from edge.config.settings import RunSettings
 from edge.errors import ImageError, SettingsError, SourceNotFoundError, UnknownNameError, UsageError
 from edge.image_analyzer import load_image
 from edge.inference.classifier import Classifier
@@ -126,6 +127,9 @@ def test_model_and_prior_are_chosen_by_name(portrait):
         ({"prior": "calm=2"}, EmotionEdgeError),
         ({"min_confidence": 1.5}, SettingsError),
         ({"min_face_size": 4}, SettingsError),
+        ({"min_face_size": True}, SettingsError),
+        ({"min_confidence": "x"}, SettingsError),
+        ({"prior": {"happy": 0.5}}, SettingsError),
     ],
 )
 def test_an_invalid_argument_is_an_error_of_the_package(arguments, error):
@@ -166,6 +170,35 @@ def test_a_face_keeps_its_identity_from_frame_to_frame():
 def test_a_missing_file_is_an_error_before_the_first_frame(tmp_path):
     with pytest.raises(SourceNotFoundError, match=r"none\.mp4: no such file"):
         analyze_video(tmp_path / "none.mp4")
+
+
+@pytest.mark.parametrize("source", [0, 1, "", " ", ["a.mp4"], np.zeros((4, 4), np.uint8), b"a.mp4", False])
+def test_a_source_that_is_no_name_is_refused(source):
+    with pytest.raises(UsageError, match=r"^source is .*; a USB camera is 'usb:0'$"):
+        analyze_video(source)
+
+
+def test_a_number_of_numpy_is_a_number():
+    RunSettings(min_face_size=np.int32(32), min_confidence=np.float32(0.5), half_life=1)
+
+
+def test_a_flag_is_no_text():
+    with pytest.raises(SettingsError, match=r"^calibrate_neutral is 'yes', expected True or False$"):
+        analyze_video("synthetic:fast", calibrate_neutral="yes")
+
+
+@pytest.mark.parametrize(
+    ("image", "remedy"),
+    [
+        (np.zeros((4, 4, 1), np.uint8), r"pass image\[..., 0\]"),
+        (np.zeros((4, 4, 4), np.uint8), r"pass image\[..., :3\]"),
+        (object(), "of a PIL image it is"),
+        ("", "the path of the image is empty; name an image file"),
+    ],
+)
+def test_an_image_of_another_form_is_refused_with_the_remedy(image, remedy):
+    with pytest.raises(EmotionEdgeError, match=remedy):
+        load_image(image)
 
 
 def test_closing_the_generator_closes_the_video(video):
