@@ -8,6 +8,7 @@ import badges
 import cv2
 import pytest
 
+from tests.support.commands import run_edge
 from tests.support.markdown import Block, code_blocks, commands
 from tests.support.paths import ROOT
 
@@ -35,6 +36,20 @@ def test_the_python_example_finds_the_face(portrait, tmp_path, monkeypatch, caps
     assert cv2.imwrite("photo.jpg", portrait)
     exec(compile(example, "README.md", "exec"), {})
     assert "happy" in capsys.readouterr().out
+
+
+def readings(text):
+    """Return label -> percent of the lines of a face in `text`, such as `00:00.0  face 1: sad 88%`."""
+    found = re.findall(r"^ *\d\d:\d\d\.\d  face 1: (\w+) (\d+)%$", text, re.MULTILINE)
+    return {label: int(percent) for label, percent in found}
+
+
+def test_the_sample_output_is_what_is_printed():
+    printed = readings(run_edge("run", "synthetic:fast", "--max-frames", "300").stdout)
+    for page in ("README.md", "docs/getting-started.md"):
+        shown = readings((ROOT / page).read_text())
+        assert list(shown) == list(printed)
+        assert shown == pytest.approx(printed, abs=5)  # processors differ by a point
 
 
 def test_the_badges_are_made_from_the_project_file():
