@@ -162,7 +162,7 @@ def _load_faces(rest: str, bias: str, bias_fraction: float) -> dict[str, NDArray
         faces = {name: data[name] for name in data.files}
     for name in filter(None, (rest, bias)):
         if name not in faces:
-            raise UsageError(f"synthetic: no face is {name!r}; there are {', '.join(faces)}")
+            raise UsageError(f"synthetic: unknown emotion {name!r}; there are {', '.join(faces)}")
     if bias and not rest:
         raise UsageError(f"synthetic: bias={bias} needs rest=EMOTION, what most of the time is shown")
     if not bias:

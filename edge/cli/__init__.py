@@ -11,7 +11,7 @@ from edge.cli import benchmark, config, doctor, info, run, summary
 from edge.cli.common import new_app, run_app
 
 app = new_app(
-    "edge", "Detect faces in camera images and classify their emotions, on a Raspberry Pi or any Linux machine."
+    "edge", "Detect faces in camera images and files, and classify their emotions, on a Raspberry Pi, a PC or a Mac."
 )
 
 
