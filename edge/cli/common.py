@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edge.errors import EmotionEdgeError, UsageError
 from edge.system import log, troubleshooting
+from edge.system.paths import display_name
 from edge.system.plain_text import escape_lines
 
 _log = logging.getLogger(__name__)
@@ -78,6 +80,14 @@ def require_no_empty_argument(arguments: Sequence[str]) -> None:
         if not argument or (option.startswith("--") and equals and not value):
             name = option or (before if before.startswith("-") else "an argument")
             raise UsageError(f"{name} is empty, such as an unset variable of a shell; give it a value, or leave it out")
+
+
+def check_new_file(option: str, path: Path, overwrite: bool) -> None:
+    """Raise UsageError if there is something at `path`, which an `option` names to be written, without `overwrite`."""
+    if os.path.lexists(path) and not overwrite:
+        raise UsageError(
+            f"{option} {display_name(path)}: the file exists; name another file, or replace it by --overwrite"
+        )
 
 
 def error_entry(error: EmotionEdgeError | OSError) -> str:

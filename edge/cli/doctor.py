@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug, show
+from edge.cli.common import Debug, check_new_file, show
 from edge.cli.options import Detector, Model, Threads
 from edge.config.models import find_model
 from edge.config.settings import RunSettings
@@ -82,7 +81,4 @@ def check_report(path: Path, config: Path | None, overwrite: bool) -> None:
         raise UsageError(f"--config {display_name(config)}: {problem}")
     if config is not None and path.resolve() == config.resolve():
         raise UsageError(f"--report {display_name(path)}: the target is the configuration; name another file")
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError(
-            f"--report {display_name(path)}: the file exists; name another file, or replace it by --overwrite"
-        )
+    check_new_file("--report", path, overwrite)

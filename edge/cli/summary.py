@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug, show
+from edge.cli.common import Debug, check_new_file, show
+from edge.errors import UsageError
+from edge.system.paths import display_name
 
 
 def summary(
@@ -38,12 +40,19 @@ def summary(
             metavar="VIDEO", help="Put images of this video, which was recorded, into the plot: it then shows faces."
         ),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --plot replace a file.")] = False,
     debug: Debug = False,
 ) -> None:
     """Summarize the log of a day, or a file of csv or jsonl.
 
     Shows the number of faces and the emotions: of a day how long each lasted, by hour; of a file their means, by film.
     """
+    if plot:
+        check_new_file("--plot", plot, overwrite)
+        if plot.resolve() == path.resolve():
+            raise UsageError(f"--plot {display_name(plot)}: the target is the recording; name another file")
+    elif overwrite:
+        raise typer.BadParameter("--overwrite is for --plot FILE")
     if not path.is_dir():
         if day:
             raise typer.BadParameter("--date is for a folder of daily logs")

@@ -100,6 +100,8 @@ def read(path: Path) -> Recording:
     Raises SourceNotFoundError; UsageError if it is neither; FileError if it cannot be read.
     """
     recording = Recording(path)
+    if path.exists() and not path.is_file():  # opening a FIFO waits for its writer
+        raise UsageError(f"{display_name(path)}: not a regular file, expected one of the sink csv or jsonl")
     try:
         with path.open("rb") as file:
             first = file.readline(MAX_LINE_BYTES)

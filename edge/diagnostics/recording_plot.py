@@ -65,8 +65,16 @@ def film_end(film: Film) -> float:
 
 
 def find_film(recording: Recording, video: Path) -> Film:
-    """Return the film of `recording` that `video` is: by its name, or the only one. Raises UsageError."""
+    """Return the film of `recording` that `video` is: by its folders and name, by its name, or the only one.
+
+    Raises UsageError if there is none.
+    """
     films = recording.films
+    parts = Path(display_name(video.absolute())).parts
+    tails = {name: Path(name).parts for name in films if name}
+    ends = [name for name, tail in tails.items() if parts[-len(tail) :] == tail]
+    if ends:
+        return films[max(ends, key=lambda name: len(tails[name]))]
     named = [film for name, film in films.items() if Path(name).name == display_name(video.name)]
     if len(named) == 1 or len(films) == 1:
         return (named or list(films.values()))[0]

@@ -1,6 +1,7 @@
 """Files of the sinks csv and jsonl are summed up alike, film by film, in bounded memory; damaged lines are counted."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -99,6 +100,22 @@ def test_a_missing_file_is_an_error(tmp_path):
         recording.read(tmp_path / "none.csv")
 
 
+def test_a_fifo_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "faces.csv")
+    with pytest.raises(UsageError, match=r"faces\.csv: not a regular file"):
+        recording.read(tmp_path / "faces.csv")
+
+
+@pytest.mark.parametrize("path", ["faces.csv", "."])
+def test_a_plot_replaces_no_file_without_overwrite(tmp_path, path):
+    (tmp_path / "plot.svg").write_text("mine")
+    write_two_films(tmp_path / "faces.csv")
+    result = run_edge("summary", path, "--plot", "plot.svg", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "--plot plot.svg: the file exists; name another file, or replace it by --overwrite" in result.stderr
+    assert (tmp_path / "plot.svg").read_text() == "mine"
+
+
 def test_a_recording_without_faces_is_said(tmp_path):
     write(tmp_path / "empty.csv")
     assert recording.text(recording.read(tmp_path / "empty.csv")) == "no faces"
@@ -112,6 +129,8 @@ def test_a_recording_without_faces_is_said(tmp_path):
         (("faces.csv", "--plot", "a.pdf"), "'.pdf', expected .svg or .png"),
         (("faces.csv", "--plot", "a.svg", "--thumbnails", "none.mp4"), "expected a video of a.mp4, b.mp4"),
         ((".", "--thumbnails", "a.mp4"), "--thumbnails is for a file"),
+        (("faces.csv", "--overwrite"), "--overwrite is for --plot FILE"),
+        (("faces.csv", "--plot", "./faces.csv", "--overwrite"), "the target is the recording"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(tmp_path, arguments, words):
@@ -123,8 +142,9 @@ def test_options_that_do_not_fit_are_one_line(tmp_path, arguments, words):
 
 
 def test_json_and_plot_are_written(tmp_path):
+    (tmp_path / "plot.svg").write_text("old")
     write_two_films(tmp_path / "faces.csv")
-    result = run_edge("summary", "faces.csv", "--json", "--plot", "plot.svg", cwd=tmp_path)
+    result = run_edge("summary", "faces.csv", "--json", "--plot", "plot.svg", "--overwrite", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert [film["source_name"] for film in json.loads(result.stdout)["films"]] == ["a.mp4", "b.mp4"]
     assert (tmp_path / "plot.svg").read_text().startswith("<svg")

@@ -118,6 +118,14 @@ def test_thumbnails_are_spread_over_the_film(tmp_path):
     assert len(levels) == recording_plot.THUMBNAILS
 
 
+@pytest.mark.parametrize(
+    ("video", "film"),
+    [("a/x.mp4", "a/x.mp4"), ("/films/b/x.mp4", "b/x.mp4"), ("x.mp4", "x.mp4"), ("c/x.mp4", "x.mp4")],
+)
+def test_a_film_is_found_by_its_folder_and_name(video, film):
+    assert recording_plot.find_film(make_recording("a/x.mp4", "b/x.mp4", "x.mp4"), Path(video)).name == film
+
+
 def test_a_video_that_is_not_one_has_no_thumbnails(tmp_path):
     (tmp_path / "a.mp4").write_text("text")
     with pytest.raises(UsageError, match=r"--thumbnails .*a\.mp4: no image can be read"):
