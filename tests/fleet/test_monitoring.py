@@ -82,6 +82,13 @@ def test_each_alert_is_expected_and_its_absence_is_tested():
     assert (expected, absent) == (alerts, alerts)
 
 
+@pytest.mark.parametrize("path", [*RULES, *DASHBOARDS], ids=lambda path: path.stem)
+def test_a_board_is_known_by_its_site_and_name(path):
+    groupings = re.findall(r"(?:by|on|ignoring) \(([^)]*)\)", path.read_text())
+    assert groupings
+    assert [names for names in groupings if "instance" in names and "site" not in names] == []
+
+
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_panels_are_described_and_do_not_overlap(path):
     dashboard = json.loads(path.read_text())
