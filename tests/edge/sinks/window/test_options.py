@@ -45,7 +45,7 @@ def test_every_option_is_documented():
 
 def test_without_pygame_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"pip install 'emotion-edge\[window\]'"):
+    with pytest.raises(UsageError, match=r"needs pygame: pip install .*\[window\]', or apt install python3-pygame"):
         find("window")(RunInfo())
 
 
