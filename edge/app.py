@@ -84,11 +84,15 @@ def check_more_sources(settings: RunSettings) -> None:
 
 
 def check_jobs(settings: RunSettings) -> None:
-    """Raise UsageError if there are several jobs for a camera, or for a sink that needs images."""
+    """Raise UsageError if there are several jobs for a camera, a duration, or a sink that needs images."""
     if settings.jobs == 1:
         return
     if sys.platform == "win32":
         raise UsageError(f"jobs is {settings.jobs}, but Windows has only 1; several need Linux or macOS")
+    if settings.duration is not None:
+        raise UsageError(
+            f"jobs is {settings.jobs}, but duration would end the run with unfinished files; run without --duration"
+        )
     if not reads_files(settings):
         raise UsageError(f"jobs is {settings.jobs}, but the source is a camera; only files are read by several jobs")
     for spec in settings.sinks:
@@ -137,7 +141,7 @@ def run(settings: RunSettings) -> Summary:
     source = settings.source or ("" if settings.reconnect else detect_source())
     live = not source or cameras.is_live(source)
     classifier = make_classifier(settings, live=live)
-    stop_signals, left_out = StopSignals(), list[str]()
+    stop_signals, left_out, unfinished = StopSignals(), list[str](), list[str]()
     image_worker = make_image_worker(settings)
     run_info = make_run_info(settings, files, classifier, image_worker, stop_signals, live=live)
     sinks = SinkGroup({spec: make_sink(run_info) for spec, make_sink in sink_factories.items()}, live)
@@ -148,7 +152,7 @@ def run(settings: RunSettings) -> Summary:
         stack.callback(image_worker.close)
         ended = RunLimit(stack.enter_context(stop_signals), settings.duration)
         if files:
-            processor, frames = open_files(settings, classifier, files, left_out, ended, progress)
+            processor, frames = open_files(settings, classifier, files, left_out, unfinished, ended, progress)
         else:
             processor = make_processor(settings, classifier, live=live)
             frames = open_camera(source, settings.reconnect, ended, notifier)
@@ -162,7 +166,7 @@ def run(settings: RunSettings) -> Summary:
             limiter=FrameRateLimiter(*rate_limits),
             stopped=ended,
         )
-    summary.left_out = len(left_out)
+    summary.left_out, summary.unfinished = len(left_out), len(unfinished)
     return summary
 
 
@@ -253,6 +257,7 @@ def open_files(
     classifier: Classifier | ModelChoice,
     files: list[ListedFile],
     left_out: list[str],
+    unfinished: list[str],
     ended: Callable[[], bool],
     progress: ProgressBar | None,
 ) -> tuple[FrameProcessor, AbstractContextManager[Iterator[Frame]]]:
@@ -260,6 +265,7 @@ def open_files(
 
     Args:
         left_out: gets the names of files that are left out.
+        unfinished: of several jobs, gets the names of files that are not complete when the run is stopped.
     """
     if min(settings.jobs, len(files)) == 1:
         from edge.capture.file import read_files
@@ -269,7 +275,7 @@ def open_files(
 
     report = progress.show if progress else lambda *_: None
     command = worker_command("edge.file_worker", settings)
-    runner = JobRunner(files, command, min(settings.jobs, len(files)), left_out, ended, report)
+    runner = JobRunner(files, command, min(settings.jobs, len(files)), left_out, ended, report, unfinished)
     return FileProcessor(lambda _: ReplayedResults(runner)), closing(runner.frames())
 
 

@@ -85,6 +85,7 @@ class Summary:
     track_ids: set[int] = field(default_factory=set)
     seconds: float = 0.0  # from the first request for a frame to the end
     left_out: int = 0  # files of the source that were not read
+    unfinished: int = 0  # files whose results are missing, as several jobs were stopped
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # stage -> seconds, summed
     _sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # label -> summed probabilities
 

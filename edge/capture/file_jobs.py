@@ -65,6 +65,7 @@ class JobRunner:
         stopped: whether the run is to end.
         report: called with the name of a file in progress, the share of all files that has been read, 0 to 1, and the
             frames per second of all processes, while the next file is not complete.
+        unfinished: the names of files whose results are missing because the run was `stopped` are added to it.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class JobRunner:
         left_out: list[str],
         stopped: Callable[[], bool],
         report: Callable[[str, float, float], None],
+        unfinished: list[str] | None = None,
     ) -> None:
+        self._unfinished = [] if unfinished is None else unfinished
         self._files, self._command, self._jobs, self._left_out = files, list(command), jobs, left_out
         self._stopped, self._report = stopped, report
         self._sizes = [file.size() for file in files]
@@ -94,7 +97,7 @@ class JobRunner:
 
     def frames(self) -> Generator[Frame, None, None]:
         """Yield frames without their images, as edge.capture.file.read_files does."""
-        begin, first_index = 0.0, 0
+        begin, first_index, completed, cut = 0.0, 0, 0, ""
         futures: dict[int, Future[tuple[str, IO[bytes]]]] = {}
         with ThreadPoolExecutor(self._jobs, "file job") as executor:
             try:
@@ -110,6 +113,7 @@ class JobRunner:
                         del futures[number]
                         problem, results = outcome
                         with results:
+                            cut = file.name
                             for message in () if problem else read_messages(results):
                                 end = begin + message.time + file.interval_seconds
                                 index = first_index + message.frame_index
@@ -118,10 +122,11 @@ class JobRunner:
                     if problem:
                         self._left_out.append(file.name)
                         _log.warning("edge: %s: left out (%s)", file.name, problem)
-                    begin, first_index = end, index + 1
+                    begin, first_index, completed, cut = end, index + 1, completed + 1, ""
                 if len(self._left_out) == len(self._files):
                     raise CameraError(f"none of {len(self._files)} files can be read, see the reasons above")
             finally:
+                self._tell_unfinished(self._files[completed:], cut)
                 self._end_all_processes()
                 executor.shutdown(wait=True, cancel_futures=True)
                 for connection in self._processes.values():
@@ -142,6 +147,16 @@ class JobRunner:
                 return future.result(POLL_SECONDS)
             self._report(file.name, self.share(), self._analyzed / (time.monotonic() - self._begin))
         return None
+
+    def _tell_unfinished(self, files: Sequence[ListedFile], cut: str) -> None:
+        """Log of a stopped run how many of `files` have no results; the one with the name `cut` has the first ones."""
+        names = [file.name for file in files if not file.problem] if self._stopped() else []
+        self._unfinished += names
+        without = len(names) - (cut in names)
+        if without:
+            _log.warning("edge: stopped: %d file%s unfinished, nothing of them written", without, "s" * (without != 1))
+        if cut in names:
+            _log.warning("edge: %s: stopped, its last frames are not written", cut)
 
     def _make_frame(self, file: ListedFile, message: FrameMessage, seconds: float, index: int) -> Frame:
         def color() -> NDArray[np.uint8]:

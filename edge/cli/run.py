@@ -81,7 +81,10 @@ def run(
         if name in specs and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
     from_file = toml_file.read(config, app.NAME_CHECKS) if config else {}
-    log_summary(app.run(RunSettings(**{**from_file, **from_flags})))
+    summary = app.run(RunSettings(**{**from_file, **from_flags}))
+    log_summary(summary)
+    if summary.unfinished:
+        raise typer.Exit(1)
 
 
 def log_summary(summary: Summary) -> None:

@@ -3,6 +3,7 @@
 import csv
 import re
 import sys
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ class Jobs:
 
     def __init__(self, folder):
         self.folder, self.left_out, self.reports, self.is_stopped = folder, [], [], False
+        self.unfinished = []
 
     def runner(self, jobs=2, **contents):
         """Write the files `contents`, name -> lines, and return what runs over them."""
@@ -31,7 +33,13 @@ class Jobs:
             (self.folder / f"{name}.mp4").write_text("\n".join(map(str, content)))
         files = list_files([str(self.folder)])
         return JobRunner(
-            files, COMMAND, jobs, self.left_out, lambda: self.is_stopped, lambda *report: self.reports.append(report)
+            files,
+            COMMAND,
+            jobs,
+            self.left_out,
+            lambda: self.is_stopped,
+            lambda *report: self.reports.append(report),
+            self.unfinished,
         )
 
     def results(self, runner):
@@ -101,6 +109,22 @@ def test_a_stopped_run_ends_while_a_file_is_in_progress(jobs):
     assert list(runner.frames()) == []
 
 
+def test_what_a_stopped_run_did_not_write_is_told(jobs, caplog):
+    runner = jobs.runner(a=[1], b=[1, 1], c=["wait never"], d=[1])
+    with closing(runner.frames()) as frames:
+        jobs.is_stopped = [next(frames).source_name for _ in range(2)] == ["a.mp4", "b.mp4"]
+    assert jobs.unfinished == ["b.mp4", "c.mp4", "d.mp4"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "edge: stopped: 2 files unfinished, nothing of them written",
+        "edge: b.mp4: stopped, its last frames are not written",
+    ]
+
+
+def test_a_run_that_reads_all_files_has_none_unfinished(jobs, caplog):
+    assert len(list(jobs.runner(a=[1], b=[1]).frames())) == 2
+    assert (jobs.unfinished, caplog.records) == ([], [])
+
+
 def test_progress_is_reported_while_a_file_is_read(jobs):
     runner = jobs.runner(a=[1, "wait a.done"])
     reports = []
@@ -135,6 +159,11 @@ def test_a_sink_that_needs_the_image_is_told(jobs):
 def test_what_jobs_cannot_do_is_refused(source, sink, words):
     with pytest.raises(UsageError, match=re.escape(words)):
         app.check_jobs(RunSettings(source=source, sinks=(sink,), jobs=2))
+
+
+def test_a_duration_beside_several_jobs_is_refused():
+    with pytest.raises(UsageError, match="jobs is 2, but duration would end the run with unfinished files"):
+        app.check_jobs(RunSettings(source="a.mp4", sinks=("jsonl",), jobs=2, duration=1.0))
 
 
 @pytest.mark.slow

@@ -115,6 +115,11 @@ def test_a_signal_ends_a_run_with_summary_and_complete_video(tmp_path, number, s
     capture.release()
 
 
+def test_unfinished_files_make_the_exit_status_1(run_here, monkeypatch):
+    monkeypatch.setattr("edge.app.run", lambda _: Summary(unfinished=2))
+    assert run_here("run", "a.mp4", "--jobs", 2).returncode == 1
+
+
 def test_a_detected_source_is_logged_with_its_reason(run_here, monkeypatch):
     monkeypatch.setattr(cameras, "detect_source", lambda: ("synthetic:fast", "the reason"))
     result = run_here("run", "--max-frames", 1)
