@@ -171,6 +171,28 @@ def test_targets_and_users_come_from_the_inventory(tmp_path):
     assert not (out / "new.passwd").exists()
 
 
+def test_users_of_a_new_board_keep_the_others(tmp_path):
+    """The command of the page merges what monitoring.yml has written with the users that the broker has."""
+    (program,) = re.findall(r"awk -F: '(.+)' out/emotion-edge.passwd", PAGE.read_text())
+    boards, broker = tmp_path / "boards", tmp_path / "broker"
+    boards.write_text("kiosk1:renewed\nkiosk10:new\n")
+    broker.write_text("exporter:1\nkiosk1:old\nkiosk2:2\nreader:3\n")
+    merged = subprocess.run(["awk", "-F:", program, boards, broker], capture_output=True, text=True, check=True).stdout
+    assert sorted(merged.splitlines()) == ["exporter:1", "kiosk10:new", "kiosk1:renewed", "kiosk2:2", "reader:3"]
+
+
+def test_documented_topics_are_those_of_the_access_list():
+    pages = [PAGE, ROOT / "docs" / "history.md", ROOT / "docs" / "fleet.md"]
+    pages.append(PLAYBOOKS / "inventory" / "group_vars" / "emotion_edge" / "main.yml")
+    assert "emotion-edge/+/%u/#" in (MONITORING / "mosquitto" / "emotion-edge.acl").read_text()
+    for page in pages:
+        topics = re.findall(r"topic=([^,\"]+)", page.read_text())
+        assert topics, page
+        assert [
+            topic for topic in topics if not re.fullmatch(r"emotion-edge/\w+/{{ inventory_hostname }}", topic)
+        ] == []
+
+
 def password_of(user):
     return f"secret-of-{user}"
 
