@@ -32,7 +32,8 @@ from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
 PIPE_BYTES = getattr(select, "PIPE_BUF", 512)  # that a pipe takes without waiting when it is ready
 STOP_CHECK_SECONDS = 0.05  # between two looks whether the run is to end, while a FIFO has no reader or is full
-_LINE_BEGIN = re.compile(rb'\{"time": [-+.\de]+, "frame": \d+, "(source_name|faces)": ')
+_NUMBER = re.compile(rb"(?<=: )[-+.\de]+")
+_LINE_BEGINS = b'{"time": 0, "frame": 0, "source_name": ', b'{"time": 0, "frame": 0, "faces": '
 
 
 class QueuedLine(NamedTuple):
@@ -144,4 +145,10 @@ def _is_line(line: bytes) -> bool:
     return isinstance(content, dict) and {"time", "frame", "faces"} <= content.keys()
 
 
-LINE_FORMAT = LineFormat(_is_line, _is_line, lambda part: _LINE_BEGIN.match(part) is not None)
+def _may_begin(part: bytes) -> bool:
+    """Return whether `part` is the beginning of a line, however short."""
+    shape = _NUMBER.sub(b"0", part, count=2)
+    return any(begin.startswith(shape) or shape.startswith(begin) for begin in _LINE_BEGINS)
+
+
+LINE_FORMAT = LineFormat(_is_line, _is_line, _may_begin)

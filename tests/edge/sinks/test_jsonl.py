@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.errors import SinkError, UsageError
-from edge.sinks.jsonl import Sink
+from edge.sinks.jsonl import LINE_FORMAT, Sink
 from edge.types import Box, RunInfo
 from tests.support.fakes import face_result, frame_result
 
@@ -146,6 +146,11 @@ def test_a_torn_last_line_is_mended(tmp_path, before, frames):
     with Sink(str(path)) as sink:
         sink.write(frame_result(index=7))
     assert [line["frame"] for line in lines(path)] == frames
+
+
+def test_a_first_line_may_be_torn_anywhere():
+    for whole in (WHOLE, b'{"time": -1.5e-05, "frame": 12, "source_name": "a.png", "faces": []}'):
+        assert all(LINE_FORMAT.may_begin(whole[:length]) for length in range(1, len(whole)))
 
 
 @pytest.mark.parametrize(
