@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.board import Board, bundle, fake_programs, packed
+from tests.support.board import Board, bundle, executable, fake_programs, packed
 from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.scripts, pytest.mark.slow]
@@ -150,6 +150,21 @@ def test_a_release_that_is_refused_or_fails_is_not_tried_again(board, server, ho
     board.publish("3")
     assert board.fetch().returncode == 0
     assert board.runs == "3"
+
+
+@pytest.mark.parametrize("reason", ["space", "lock"])
+def test_a_passing_fault_of_the_board_is_tried_again(board, server, reason):
+    whole = board.publish("2")
+    if reason == "space":
+        passing = executable(board.tools / "df", "#!/bin/sh\necho Avail\necho 1000\n")
+    else:
+        passing = executable(board.tools / "flock", "#!/bin/sh\nexit 1\n")
+    result = board.fetch()
+    assert (result.returncode, board.runs) == (1, "1"), result.stdout
+    passing.unlink()
+    whole.unlink()  # it is not fetched again
+    result = board.fetch()
+    assert (result.returncode, board.runs) == (0, "2"), result.stdout
 
 
 def test_an_interrupted_download_is_resumed(board, server):
