@@ -13,6 +13,7 @@ programs. A video that could not be completed is deleted, and an earlier file wi
 
 from __future__ import annotations
 
+import difflib
 import logging
 import math
 import os
@@ -63,14 +64,33 @@ class ImageWriter(Protocol):
     def close(self) -> None: ...
 
 
+def split_blur(argument: str) -> tuple[str, bool]:
+    """Return the path in `argument`, which may have commas, and whether the option `blur` follows it.
+
+    Raises UsageError if the path seems to have an option: whoever misspells `blur` would store faces.
+    """
+    path, comma, option = argument.rpartition(",")
+    has_blur = bool(comma) and option == "blur"
+    path = path if has_blur else argument
+    if re.search(r",\s*blur\b", path, re.IGNORECASE):
+        raise UsageError(f"video:{display_name(argument)}: the option blur comes once, at the end: video:FILE.mp4,blur")
+    _, comma, end = path.rpartition(",")
+    if comma and not Path(end).suffix and "/" not in end and not Path(path).is_dir():
+        near = difflib.get_close_matches(end, ["blur"], 1)
+        hint = "did you mean blur?" if near else "the option is blur"
+        raise UsageError(f"sink video: unknown option {display_name(end)!r}; {hint}")
+    return path, has_blur
+
+
 class Sink:
     def __init__(self, argument: str = "", run: RunInfo = RunInfo()) -> None:  # noqa: B008 (frozen)
-        name, comma, option = argument.rpartition(",")
-        self._blur = FaceBlur() if comma and option == "blur" else None
-        argument = name if self._blur else argument
+        if not argument:
+            raise UsageError("sink video: no file found, expected video:FILE.mp4 or video:FOLDER")
+        argument, has_blur = split_blur(argument)
+        self._blur = FaceBlur() if has_blur else None
         self._run, self._path = run, expand_path(argument)
         self.output = self._path
-        self._is_folder = argument.endswith("/") or (bool(argument) and self._path.is_dir())
+        self._is_folder = argument.endswith("/") or self._path.is_dir()
         suffix = Path(FOLDER_NAME).suffix if self._is_folder else self._path.suffix.lower()
         if suffix not in (*CODECS, *COLOR_IMAGE_SUFFIXES):
             known = ", ".join((*CODECS, *COLOR_IMAGE_SUFFIXES))

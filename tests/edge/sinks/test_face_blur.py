@@ -90,7 +90,7 @@ def test_a_video_with_blur_has_no_face(noise, tmp_path):
     with VideoSink(f"{tmp_path}/a.png,blur") as sink:
         sink.write(make_result(noise, tracks=[Track(1, BOX)]))
     assert is_hidden(cv2.imread(str(tmp_path / "a.png")), noise, BOX)
-    with pytest.raises(UsageError, match="expected a folder, or a file name"):
+    with pytest.raises(UsageError, match="unknown option 'blurr'; did you mean blur"):
         VideoSink(f"{tmp_path}/a.png,blurr")
 
 

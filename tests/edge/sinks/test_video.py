@@ -1,11 +1,13 @@
 """The annotated video plays at the source's speed and is complete or absent; image files are numbered."""
 
+import re
 import resource
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -239,6 +241,29 @@ def test_image_files_are_numbered_from_the_second(tmp_path, name):
     assert sorted(file.name for file in path.parent.iterdir()) == sorted(names)
     images = [cv2.imread(str(path.with_name(each))) for each in names]
     assert [round(image.mean()) for image in images if image is not None] == pytest.approx([0, 60, 100], abs=2)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("x,blur.mp4", "the option blur comes once, at the end"),
+        ("x, Blur.mp4", "the option blur comes once, at the end"),
+        ("x,blur/out.mp4", "the option blur comes once, at the end"),
+        ("x.mp4,blur,blur", "the option blur comes once, at the end"),
+        ("bl.mp4,bulr", "unknown option 'bulr'; did you mean blur?"),
+        ("bl.mp4,blurr", "unknown option 'blurr'; did you mean blur?"),
+        ("bl.mp4,fps=5", "unknown option 'fps=5'; the option is blur"),
+        ("", "expected video:FILE.mp4 or video:FOLDER"),
+    ],
+)
+def test_a_misspelled_blur_does_not_store_faces(argument, words):
+    with pytest.raises(UsageError, match=re.escape(words)):
+        Sink(argument)
+
+
+@pytest.mark.parametrize("name", ["Eva, Carl.mp4", "Eva, Carl/out.mp4", "Eva,blurry.mp4"])
+def test_the_name_of_a_video_may_have_a_comma(name):
+    assert Sink(name).output == Path(name)
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "no-suffix", ".mp4", "out.pgm"])
