@@ -1,6 +1,6 @@
 """Label an archive of images on a Dask cluster: a line of JSON for each image, in parts that a second start keeps.
 
-    python examples/archive/label.py tcp://scheduler:8786 /mnt/photos results
+    python3 examples/archive/label.py tcp://scheduler:8786 /mnt/photos results
 
 README.md in this folder says how to start a cluster and how to read the results.
 """
