@@ -126,7 +126,8 @@ def describe_privacy(path: Path) -> str:
     from edge.diagnostics import privacy
 
     settings = RunSettings(**toml_file.read(path, NAME_CHECKS))
-    return privacy.describe({spec: sink_registry.find(spec)(RunInfo()) for spec in settings.sinks})
+    sinks = {spec: sink_registry.find(spec)(RunInfo()) for spec in settings.sinks}
+    return privacy.describe(sinks, settings.source or "", calibrate_neutral=settings.calibrate_neutral)
 
 
 def run(settings: RunSettings) -> Summary:

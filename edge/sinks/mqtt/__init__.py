@@ -30,7 +30,7 @@ from edge.errors import SinkError
 from edge.sinks.missing_package import missing_package
 from edge.sinks.mqtt import credentials
 from edge.sinks.mqtt.options import parse
-from edge.sinks.mqtt.publish_queue import PublishQueue
+from edge.sinks.mqtt.publish_queue import MAX_CHANGES, PublishQueue
 from edge.types import Disclosure, FrameResult, RunInfo
 
 try:
@@ -62,7 +62,8 @@ class Sink:
         lines = [line]
         if options.discovery:
             lines.append(f"to the broker, below {options.discovery}: name and model of the board")
-        return Disclosure(sent=tuple(lines))
+        waiting = f"in memory: up to {MAX_CHANGES} changes of labels, until the broker has them or the run ends"
+        return Disclosure(kept=(waiting,), sent=tuple(lines))
 
     def __enter__(self) -> Self:
         """Start to connect. Raises SettingsError naming a file that cannot be used."""

@@ -87,11 +87,10 @@ class Sink:
             readers = "to EVERYBODY who can connect" if not address.is_loopback else "to every user of this device"
         else:
             readers = "to programs on this device" if address.is_loopback else "to whoever has the token"
-        lines = [
-            f"{readers}, at {address}: labels, probabilities and boxes of the faces, health and counters of the run"
-        ]
+        readers += f", at {address}" if address.is_loopback else f", at {address}, NOT ENCRYPTED"
+        lines = [f"{readers}: labels, probabilities and boxes of the faces, health and counters of the run"]
         image = "the camera's IMAGE, faces that are found pixelated" if self._blur else "the camera's IMAGE"
-        lines += [f"{readers}, at {address}: {image}, not encrypted"] if "image" in options else []
+        lines += [f"{readers}: {image}"] if "image" in options else []
         photo = "a photo that a visitor uploads is analyzed in memory, and discarded"
         return Disclosure(
             kept=("in memory, for 5 minutes: mean probabilities of each second",),

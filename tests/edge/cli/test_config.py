@@ -72,6 +72,14 @@ def test_privacy_is_that_of_the_sinks_of_the_file(run_here, file):
     assert not file.with_name("a.jsonl").exists(), "it opens nothing"
 
 
+def test_privacy_is_that_of_the_source_and_the_calibration(run_here, file):
+    file.write_text('source = "http://camera.example/video"\nsinks = ["console"]\ncalibrate_neutral = true\n')
+    result = run_here("config", "--privacy", file)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "calibrate_neutral: in memory" in result.stdout
+    assert "http://: the camera sends its IMAGES to this device through the network, NOT ENCRYPTED" in result.stdout
+
+
 def test_privacy_of_an_invalid_file_is_refused(run_here, file):
     file.write_text('sinks = ["console"]\nthreads = 0\n')
     result = run_here("config", "--privacy", file)

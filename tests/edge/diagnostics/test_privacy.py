@@ -50,10 +50,11 @@ def test_each_sink_says_something(name):
             ("nas:1883", "NOT ENCRYPTED", "below shop/1", "no image", "keeps the last state"),
         ),
         ("mqtt:nas,tls", "sent", ("nas:8883, encrypted",)),
+        ("mqtt:nas", "kept", ("in memory: up to 100 changes",)),
         ("mqtt:nas,discovery=homeassistant", "sent", ("below homeassistant", "model of the board")),
         ("web", "sent", ("programs on this device, at 127.0.0.1:8080", "labels")),
-        ("web:0.0.0.0:8080", "sent", ("to whoever has the token", "photo")),
-        ("web:0.0.0.0:8080,insecure", "sent", ("EVERYBODY who can connect",)),
+        ("web:0.0.0.0:8080", "sent", ("to whoever has the token", "photo", "at 0.0.0.0:8080, NOT ENCRYPTED: labels")),
+        ("web:0.0.0.0:8080,insecure", "sent", ("EVERYBODY who can connect", "NOT ENCRYPTED")),
         ("web:image", "sent", ("the camera's IMAGE",)),
         ("web", "kept", ("in memory, for 5 minutes",)),
     ],
@@ -107,6 +108,73 @@ def test_a_sink_without_disclosure_is_unknown():
     kept, sent, shown, _ = privacy.describe({"./mine.py": SilentSink(), "drawer": KeepingSink()}).split("\n\n")
     for part in (kept, sent, shown):
         assert f"  ./mine.py: {privacy.UNKNOWN}" in part.splitlines()
+
+
+class DisclosingSink(WritingSink):
+    """A sink of a user whose `disclose` returns `said`, or raises it."""
+
+    def __init__(self, said):
+        self._said = said
+
+    def disclose(self):
+        if isinstance(self._said, Exception):
+            raise self._said
+        return self._said
+
+
+BROKEN: dict[str, Any] = {
+    "raises": ValueError("two\nlines"),
+    "text": "in a drawer",
+    "nothing": None,
+    "text in a part": Disclosure(kept="in a drawer"),  # type: ignore[arg-type]
+    "numbers": Disclosure(sent=(1, 2)),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_sink_that_fails_to_describe_itself_is_unknown(name):
+    *parts, _ = privacy.describe({"./mine.py": DisclosingSink(BROKEN[name])}).split("\n\n")
+    for part in parts:
+        _, line = part.splitlines()
+        assert line.startswith(f"  ./mine.py: {privacy.UNKNOWN} (disclose() ")
+
+
+def test_nothing_else_is_promised_only_if_each_sink_is_known():
+    known: dict[str, Any] = {"drawer": KeepingSink()}
+    assert privacy.NOTHING_ELSE in privacy.describe(known)
+    for sink in (SilentSink(), DisclosingSink(None)):
+        text = privacy.describe({**known, "./mine.py": sink})
+        assert privacy.NOTHING_ELSE not in text
+        assert privacy.ONLY_DESCRIBED in text
+
+
+def test_a_name_with_a_line_break_is_one_line():
+    said = Disclosure(kept=("in a\nShown:\n  nothing",))
+    kept = privacy.describe({"a\nb": DisclosingSink(said)}).split("\n\n")[0]
+    assert kept.splitlines() == ["Kept on this device:", "  a\\nb: in a\\nShown:\\n  nothing"]
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("http://user@10.0.0.1/video", "NOT ENCRYPTED"),
+        ("RTSP://10.0.0.1/1", "NOT ENCRYPTED"),
+        ("rtsps://10.0.0.1/1", ", encrypted"),
+    ],
+)
+def test_a_network_camera_says_whether_it_is_encrypted(source, words):
+    sent = privacy.describe({}, source).split("\n\n")[1]
+    assert words in sent
+    assert "10.0.0.1" not in sent
+
+
+def test_a_local_camera_sends_nothing():
+    assert privacy.describe({}, "usb:0").split("\n\n")[1] == "Sent from this device:\n  nothing"
+
+
+def test_calibration_by_faces_at_rest_is_named():
+    assert privacy.NEUTRAL in privacy.describe({}, calibrate_neutral=True)
+    assert privacy.NEUTRAL not in privacy.describe({})
 
 
 def test_the_documented_commands_empty_the_folder_of_a_service(tmp_path):
