@@ -51,7 +51,7 @@ def test_a_canary_that_fails_ends_the_rollout(make_running):
     assert fleet.running == ["1"] * 3
     assert is_whole(fleet["kiosk001"], ["1"])
     assert fleet["kiosk002"].starts == ["1"]
-    assert not fleet.retry_list.read_text(), "the retry would go on with a release that fails"
+    assert not fleet.retry_list.exists(), "the retry would go on with a release that fails"
 
 
 def test_a_failure_in_the_second_batch_ends_the_rollout(make_running):
@@ -78,6 +78,12 @@ def test_boards_that_were_off_follow_by_the_retry(make_running):
     assert (played.status, played.changed) == (0, ["kiosk001"]), played.output
     assert fleet.running == ["2", "2", "1"]
     assert fleet.retry_list.read_text() == "kiosk003\n"
+    retry = ("--limit", f"@{fleet.retry_list}")
+    assert deploy(fleet, "2", *retry).status == 2, "none answers"
+    assert deploy(fleet, "2", *retry, "-e", "emotion_edge_all_may_be_off=true").status == 0
+    fleet.boot("kiosk003")
+    assert deploy(fleet, "2", *retry).status == 0
+    assert not fleet.retry_list.exists(), "an empty list would be all boards"
 
 
 @pytest.mark.parametrize("call", ["daemon-reload", "start", "show"])
@@ -121,6 +127,7 @@ def test_a_refused_configuration_is_named_by_its_exit_status(make_running):
 
 def test_a_missing_bundle_says_how_to_make_it(make_running):
     fleet = make_running(1)
-    played = deploy(fleet, "2")
-    assert (played.status, played.failed) == (2, ["kiosk001"])
-    assert "make it: scripts/bundle.sh --target" in played.output
+    for arguments in ((), ("--check",)):
+        played = deploy(fleet, "2", *arguments)
+        assert (played.status, played.failed) == (2, ["kiosk001"])
+        assert "make it: scripts/bundle.sh --target" in played.output

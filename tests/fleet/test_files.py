@@ -103,3 +103,11 @@ def test_an_interrupted_change_is_taken_back_to_its_beginning(tmp_path):
     second.unlink()
     keep_files("restore", kept)
     assert (first.read_text(), second.read_text()) == ("before", "before, too")
+
+
+@pytest.mark.parametrize("playbook", ["deploy", "status", "rollback", "configure", "model", "fetch", "monitoring"])
+def test_every_playbook_checks_that_there_are_boards(playbook):
+    text = (PLAYBOOKS / f"{playbook}.yml").read_text()
+    first, _, rest = text.partition("import_playbook: plays/check_boards.yml")
+    assert "hosts:" not in first
+    assert f"boards_group: {'emotion_edge_fetch' if playbook == 'fetch' else 'emotion_edge'}\n" in rest

@@ -64,6 +64,12 @@ def test_a_model_that_cannot_be_loaded_is_refused(fleet, tmp_path):
     assert all(is_whole(board, ["1"]) for board in fleet.boards)
 
 
+def test_a_model_that_does_not_exist_is_named(fleet):
+    played = fleet.play("model.yml", "-e", "emotion_edge_model=/none.tflite")
+    assert played.status == 2
+    assert "/none.tflite: no such file" in played.output
+
+
 # ---- configure.yml
 
 
@@ -165,7 +171,7 @@ def test_a_service_that_does_not_run_is_started_by_a_second_run(fleet):
 def test_a_board_is_prepared_once_to_fetch_its_releases(fleet, tmp_path):
     (tmp_path / "signers").write_text("releases@example.org ssh-ed25519 AAAA\n")
     fleet.variables |= {
-        "emotion_edge_fetch_url": "https://releases.example.org/emotion-edge",
+        "emotion_edge_fetch_url": "https://releases.example.org/emotion%20edge$",
         "emotion_edge_fetch_group": "shops",
         "emotion_edge_fetch_signers": str(tmp_path / "signers"),
     }
@@ -173,7 +179,7 @@ def test_a_board_is_prepared_once_to_fetch_its_releases(fleet, tmp_path):
         played = fleet.play("fetch.yml", "--limit", "kiosk001")
         assert (played.status, played.changed) == (0, changed), played.output
     unit = (fleet["kiosk001"].units / "emotion-edge-fetch.service").read_text()
-    assert "emotion-edge-fetch https://releases.example.org/emotion-edge shops\n" in unit
+    assert "emotion-edge-fetch https://releases.example.org/emotion%%20edge$$ shops\n" in unit, "systemd reads % and $"
     fleet.variables["emotion_edge_fetch_url"] = "http://releases.example.org"
     assert fleet.play("fetch.yml", "--limit", "kiosk001").status == 2
 

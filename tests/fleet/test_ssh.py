@@ -78,5 +78,6 @@ def test_a_release_is_deployed_over_a_real_ssh(fleet):
 def test_a_board_that_refuses_the_connection_is_listed(fleet):
     fleet.variables |= {"emotion_edge_release": "1", "ansible_port": 1}
     played = fleet.play("deploy.yml")
-    assert (played.status, played.changed) == (0, []), played.output
+    assert (played.status, played.changed) == (2, []), played.output
+    assert "no board answered" in played.output
     assert fleet.retry_list.read_text() == "kiosk001\n"
