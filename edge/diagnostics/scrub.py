@@ -58,7 +58,8 @@ _PRIVATE = [
 # A name may have spaces, and folders before it. Of a file of the package, of Python or of the system the name stays.
 _FOLDERS = r"(?:[^\s\"'/\\:=,()\[\]](?:[^\"'/\\:=,()\[\]]*[^\s\"'/\\:=,()\[\]])?[/\\]+)*"
 _FILE = re.compile(
-    rf"(?<![\w.\]/\\-]){_FOLDERS}[^\s\"'/\\:=,()\[\]][^\"'/\\:=,()\[\]]*\.({FILE_SUFFIXES})\b", re.IGNORECASE
+    rf"(?<![\w.\]/\\-])(?!;){_FOLDERS}[^\s\"'/\\:=,()\[\]][^\"'/\\:=,()\[\]]*(?<!\s)\.({FILE_SUFFIXES})\b",
+    re.IGNORECASE,
 )
 _FILE_IN_FOLDER = re.compile(
     rf"(?<=[/\\])(?!haarcascade_)[^\s\"'/\\:=,()\[\]]+\.(?!py\b|toml\b)({FILE_SUFFIXES})\b", re.IGNORECASE

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,12 +180,13 @@ def test_a_source_that_is_no_name_is_refused(source):
 
 
 def test_a_number_of_numpy_is_a_number():
-    RunSettings(min_face_size=np.int32(32), min_confidence=np.float32(0.5), half_life=1)
+    values: dict[str, Any] = {"min_face_size": np.int32(32), "min_confidence": np.float32(0.5), "half_life": 1}
+    RunSettings(**values)
 
 
 def test_a_flag_is_no_text():
     with pytest.raises(SettingsError, match=r"^calibrate_neutral is 'yes', expected True or False$"):
-        analyze_video("synthetic:fast", calibrate_neutral="yes")
+        analyze_video("synthetic:fast", calibrate_neutral="yes")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

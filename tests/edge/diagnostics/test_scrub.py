@@ -69,6 +69,7 @@ def test_what_has_the_form_of_something_private_is_replaced(text, expected):
         "/opt/emotion-edge/current/venv/bin/edge",
         "(mobilenet_v2 1.0, 128 px), haarcascade_frontalface_alt2.xml",
         "Linux 6.12.25+rpt-rpi-2712, 12:34:56, 4.14.0",
+        "cannot be read; expected a .tflite file (.mp4, .avi)",
         "<3>face detector: ~30 px, a/b, and/or",
     ],
 )
