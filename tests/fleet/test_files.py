@@ -66,7 +66,7 @@ def test_the_retry_unit_runs_the_retry_list():
     assert "'/boards.retry'" in (PLAYBOOKS / "vars" / "retry.yml").read_text()
 
 
-def test_the_timer_reads_secrets_with_the_password_of_all_commands():
+def test_the_timer_has_the_vault_password_of_all_commands():
     unit = (PLAYBOOKS / "systemd" / "emotion-edge-fleet-retry.service").read_text()
     setting = "ANSIBLE_VAULT_PASSWORD_FILE=~/.emotion-edge-vault"
     assert f"\nEnvironment={setting}\n" in unit

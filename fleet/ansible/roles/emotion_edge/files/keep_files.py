@@ -30,9 +30,10 @@ def save(folder: Path, files: list[str]) -> None:
         print("interrupted")
     for file in files:
         if file not in kept:
-            kept[file] = f"{len(kept)}" if Path(file).exists() else None
-            if kept[file]:
-                copy(Path(file), folder / kept[file])
+            kept[file] = None
+            if Path(file).exists():
+                kept[file] = name = str(len(kept))
+                copy(Path(file), folder / name)
     (folder / "index.part").write_text(json.dumps(kept))
     (folder / "index.part").replace(index)
     os.sync()
