@@ -201,7 +201,7 @@ def test_only_a_run_of_files_fails_without_its_server(live, monkeypatch):
 @pytest.mark.parametrize(("name", "package"), [("count_smiles", "cv2"), ("mqtt_lamp", "paho")])
 def test_an_example_without_arguments_shows_its_usage(name, package):
     pytest.importorskip(package)
-    command = [sys.executable, EXAMPLES / f"{name}.py"]
+    command = [sys.executable, str(EXAMPLES / f"{name}.py")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode != 0
     assert result.stderr.startswith(f"usage: {name}.py ")
@@ -211,7 +211,7 @@ def test_an_example_without_arguments_shows_its_usage(name, package):
 @pytest.mark.parametrize(("name", "package"), [("led", "gpiozero"), ("mirror", "pygame")])
 def test_an_example_without_a_camera_is_one_line(name, package):
     pytest.importorskip(package)
-    command = [sys.executable, EXAMPLES / f"{name}.py", "usb:/dev/video99"]
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "usb:/dev/video99"]
     environment = {**os.environ, "SDL_VIDEODRIVER": "dummy", "GPIOZERO_PIN_FACTORY": "mock"}
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert result.returncode == 1
