@@ -25,6 +25,7 @@ class Sink:
         if self._port not in map(str, range(1, 65536)):
             raise UsageError(f"async_sink: {argument!r} has no port from 1 to 65535, expected HOST:PORT")
         self._queue, self._live = queue.SimpleQueue[bytes](), run.live
+        self._ended = False
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), daemon=True)
@@ -38,11 +39,12 @@ class Sink:
     def __exit__(self, *error: object) -> None:
         self._queue.put(b"")  # the end
         self._thread.join(0.5 if self._live else 2 * RETRY_SECONDS)
+        self._ended = True
         if self._thread.is_alive() and not self._live:
             raise SinkError(f"async_sink: {self._host}:{self._port} did not take all results; is the server running?")
 
     async def _send(self, line: bytes = b"") -> None:
-        while True:
+        while not self._ended:
             try:
                 _, stream = await asyncio.open_connection(self._host, int(self._port))
                 while line := line or await asyncio.to_thread(self._queue.get):
