@@ -21,13 +21,16 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from edge.capture import stream_url
-from edge.capture.encoded_frame import EncodedFrame, FrameDecoder
 from edge.config.secrets import hide_passwords
 from edge.errors import UnknownNameError
 from edge.system.paths import expand_path
 from edge.types import Frame
+
+if TYPE_CHECKING:
+    from edge.capture.encoded_frame import EncodedFrame
 
 SUPPORT_MODULES = (
     *("encoded_frame", "ffmpeg", "file_jobs", "file_list", "frame_rate", "jpeg", "latest_frame"),
@@ -113,6 +116,8 @@ def _load(source: str) -> tuple[ModuleType, str]:
 
 
 def _decoded(frames: Generator[Frame | EncodedFrame, None, None]) -> Generator[Frame, None, None]:
+    from edge.capture.encoded_frame import FrameDecoder  # with NumPy, without which doctor runs, too
+
     decoder = FrameDecoder()
     with closing(frames):
         for frame in frames:
