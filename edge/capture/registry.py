@@ -27,10 +27,10 @@ from edge.capture import stream_url
 from edge.config.secrets import hide_passwords
 from edge.errors import UnknownNameError
 from edge.system.paths import expand_path
-from edge.types import Frame
 
 if TYPE_CHECKING:
     from edge.capture.encoded_frame import EncodedFrame
+    from edge.types import Frame
 
 SUPPORT_MODULES = (
     *("encoded_frame", "ffmpeg", "file_jobs", "file_list", "frame_rate", "jpeg", "latest_frame"),
