@@ -52,7 +52,8 @@ class Sink:
                     await stream.drain()
                     line = b""  # sent; otherwise the next connection sends it
                 stream.close()
-                return await stream.wait_closed()
+                await stream.wait_closed()
+                return
             except OSError as error:
                 logging.getLogger(__name__).warning("edge: async_sink: %s; again in %g s", error, RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
