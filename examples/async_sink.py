@@ -25,7 +25,6 @@ class Sink:
         if self._port not in map(str, range(1, 65536)):
             raise UsageError(f"async_sink: {argument!r} has no port from 1 to 65535, expected HOST:PORT")
         self._queue, self._live = queue.SimpleQueue[bytes](), run.live
-        self._ended = False
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()), daemon=True)
@@ -39,12 +38,11 @@ class Sink:
     def __exit__(self, *error: object) -> None:
         self._queue.put(b"")  # the end
         self._thread.join(0.5 if self._live else 2 * RETRY_SECONDS)
-        self._ended = True
         if self._thread.is_alive() and not self._live:
             raise SinkError(f"async_sink: {self._host}:{self._port} did not take all results; is the server running?")
 
     async def _send(self, line: bytes = b"") -> None:
-        while not self._ended:
+        while True:
             try:
                 _, stream = await asyncio.open_connection(self._host, int(self._port))
                 while line := line or await asyncio.to_thread(self._queue.get):
@@ -52,8 +50,7 @@ class Sink:
                     await stream.drain()
                     line = b""  # sent; otherwise the next connection sends it
                 stream.close()
-                await stream.wait_closed()
-                return
+                return await stream.wait_closed()
             except OSError as error:
                 logging.getLogger(__name__).warning("edge: async_sink: %s; again in %g s", error, RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)

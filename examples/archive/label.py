@@ -44,9 +44,13 @@ class LoadModel(WorkerPlugin):
     def setup(self, worker: object) -> None:  # noqa: ARG002 (given by Dask)
         from edge import ImageAnalyzer
 
-        self.analyzer = ImageAnalyzer(model=self._model)
-        self.lock = threading.Lock()  # it is not thread-safe, and a worker may have several threads
-        logging.getLogger("distributed.worker").info("emotion-edge: model loaded")
+        self.lock = threading.Lock()  # an analyzer is not thread-safe, and a worker may have several threads
+        self.problem: Exception | None = None
+        try:
+            self.analyzer = ImageAnalyzer(model=self._model)
+            logging.getLogger("distributed.worker").info("emotion-edge: model loaded")
+        except Exception as error:  # noqa: BLE001 (raised by label_part: Dask reports no error of a worker that joins later)
+            self.problem = error
 
 
 def label_part(folder: str, names: list[str]) -> list[Row]:
@@ -54,6 +58,8 @@ def label_part(folder: str, names: list[str]) -> list[Row]:
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder}: no such folder on {socket.gethostname()}; each worker must see the archive")
     plugin: Any = get_worker().plugins[PLUGIN]
+    if plugin.problem:
+        raise plugin.problem
     with plugin.lock:
         return [label_image(plugin.analyzer, folder, name) for name in names]
 

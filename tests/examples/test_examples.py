@@ -148,9 +148,12 @@ def test_a_video_that_does_not_exist_is_one_line(tmp_path):
 class LineServer:
     """A TCP server that keeps the lines it receives. A context manager."""
 
+    def __init__(self, port=0):
+        self._port = port
+
     def __enter__(self):
         self.lines: list[str] = []
-        self._server = socket.create_server((HOST, 0))
+        self._server = socket.create_server((HOST, self._port))
         self.port = self._server.getsockname()[1]
         self._thread = threading.Thread(target=self._receive)
         self._thread.start()
@@ -189,13 +192,15 @@ def test_an_async_sink_without_a_port_is_refused(argument):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_only_a_run_of_files_fails_without_its_server(live, monkeypatch):
-    make_sink = registry.find(f"{EXAMPLES / 'async_sink.py'}:{HOST}:{free_port()}")
-    sink = make_sink(RunInfo(live=live))
+    port = free_port()
+    sink = registry.find(f"{EXAMPLES / 'async_sink.py'}:{HOST}:{port}")(RunInfo(live=live))
     monkeypatch.setitem(type(sink).write.__globals__, "RETRY_SECONDS", 0.1)
     sink.__enter__()
     sink.write(frame_result(face_result("calm")))
     with contextlib.nullcontext() if live else pytest.raises(SinkError, match="did not take all results"):
         sink.__exit__(None, None, None)
+    with LineServer(port) as server:  # ends the sink's thread, which otherwise warns during other tests
+        wait_until(lambda: len(server.lines) == 1)
 
 
 @pytest.mark.parametrize(("name", "package"), [("count_smiles", "cv2"), ("mqtt_lamp", "paho")])
