@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from edge import __version__
@@ -107,7 +108,12 @@ def _section(title: str, lines: Callable[[], Iterable[str]]) -> str:
         shown = list(lines())
     except Exception as error:  # noqa: BLE001 (a report of a broken machine is what is wanted)
         shown = [f"not available: {type(error).__name__}"]
-    return "\n".join([title, *(f"  {escape(line)[:MAX_CHARACTERS]}" for line in shown or ["none"])])
+    printable = map(escape, shown or ["none"])
+    # Whole words are cut off: half a password would not be recognized as one.
+    cut = (
+        line if len(line) <= MAX_CHARACTERS else shorten(line, MAX_CHARACTERS, placeholder=" ...") for line in printable
+    )
+    return "\n".join([title, *(f"  {line}" for line in cut)])
 
 
 def _values(facts: Mapping[str, Any]) -> Iterator[str]:

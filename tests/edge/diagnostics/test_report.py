@@ -161,6 +161,12 @@ def test_a_part_that_fails_does_not_cost_the_others(pi, monkeypatch):
     assert section(text, "Service") == ["ActiveState: active", "NRestarts: 3"]
 
 
+def test_a_secret_at_the_end_of_a_long_line_is_not_cut(pi):
+    for length in range(270, 300):
+        text = make(pi, [Check("camera", "error", f"{'x' * (length - 20)} hunter2 was refused")])
+        assert "hunt" not in text
+
+
 def test_no_line_controls_a_terminal(pi, monkeypatch):
     monkeypatch.setattr(v4l2, "video_nodes", lambda _: 1 / 0)
     lines = make(pi, [Check("\x1b[2J", "error", "a\nb\u202e")]).splitlines()
