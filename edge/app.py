@@ -161,7 +161,7 @@ def run(settings: RunSettings) -> Summary:
         summary = run_loop(
             processor,
             stack.enter_context(frames),
-            [stack.enter_context(each) for each in outputs if each],
+            [stack.enter_context(each) for each in outputs if each is not None],
             max_frames=settings.max_frames,
             max_seconds=settings.duration,
             limiter=FrameRateLimiter(*rate_limits),

@@ -64,14 +64,8 @@ def analyze_video(
     """
     if isinstance(source, os.PathLike):
         source = str(Path(source).absolute())  # a path, even if it has the name of a camera
-    if source is not None and (not isinstance(source, str) or not source.strip()):
-        found = (
-            "empty"
-            if isinstance(source, str)
-            else repr(source)
-            if isinstance(source, int)
-            else f"a {type(source).__name__}"
-        )
+    if source is not None and not (isinstance(source, str) and source.strip()):
+        found = repr(source) if isinstance(source, str | int) else f"a {type(source).__name__}"
         raise UsageError(f"source is {found}, expected the path of a video, or a camera; a USB camera is 'usb:0'")
     settings = RunSettings(
         source=app.detect_source() if source is None else source,
