@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from edge.errors import EmotionEdgeError
+from edge.system.installation import install_command
 from edge.system.native_output import suppress_native_output
 
 PROCESS_VARIABLE = "KERAS_DISTRIBUTION_PROCESS_ID"  # Keras' own; set by `trainer launch`
@@ -27,6 +28,4 @@ def load() -> None:
         with suppress_native_output(2):
             keras.ops.zeros(1)  # starts the backend, which prints which hardware it did not find
     except ModuleNotFoundError as error:
-        raise EmotionEdgeError(
-            f"{error.name} is not installed; 'pip install emotion-edge[trainer]' installs it"
-        ) from error
+        raise EmotionEdgeError(f"{error.name} is not installed; {install_command('trainer')} installs it") from error

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from edge.errors import UsageError
-
-_ROOT = Path(__file__).parents[2]  # of the checkout, if this is one
+from edge.system import installation
 
 
 def missing_package(sink: str, package: str, otherwise: str = "") -> UsageError:
@@ -18,13 +17,7 @@ def missing_package(sink: str, package: str, otherwise: str = "") -> UsageError:
         package: what is missing, for people
         otherwise: another way to install it
     """
-    return UsageError(f"sink {sink} needs {package}: {_remedy(sink)}{otherwise and f', or {otherwise}'}")
-
-
-def _remedy(extra: str) -> str:
-    script = _ROOT / "scripts" / "run.sh"
-    if not script.is_file():
-        return f"pip install 'emotion-edge[{extra}]'"
-    if Path(sys.prefix) != _ROOT / ".venv":
-        return f"pip install -e '{_ROOT}[{extra}]'"
-    return f"start it once with {script} --sink {extra}, which installs it"  # that environment has no pip
+    remedy = installation.install_command(sink)
+    if installation.is_checkout() and Path(sys.prefix) == installation.ROOT / ".venv":  # which has no pip
+        remedy = f"start it once with {installation.ROOT}/scripts/run.sh --sink {sink}, which installs it"
+    return UsageError(f"sink {sink} needs {package}: {remedy}{otherwise and f', or {otherwise}'}")

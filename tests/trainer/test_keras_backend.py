@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from edge.system.installation import install_command
+
 
 def run_python(code):
     """Run `code` in a new process, where nothing is imported yet."""
@@ -30,7 +32,7 @@ except EmotionEdgeError as error:
     print(error)
 """)
     assert done.stdout.startswith(f"{missing} is not installed")
-    assert "emotion-edge[trainer]" in done.stdout
+    assert install_command("trainer") in done.stdout
     assert done.stderr == ""
 
 

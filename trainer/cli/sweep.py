@@ -10,6 +10,7 @@ import typer
 from edge.cli.common import Debug
 from edge.errors import EmotionEdgeError
 from edge.inference.model_file import RGB
+from edge.system.installation import install_command
 from trainer import keras_backend
 from trainer.cli.options import (
     Classes,
@@ -66,7 +67,7 @@ def sweep(
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError as error:
-        raise EmotionEdgeError("optuna is not installed; 'pip install emotion-edge[sweep]' installs it") from error
+        raise EmotionEdgeError(f"optuna is not installed; {install_command('sweep')} installs it") from error
     is_color = options.color == RGB
     dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=is_color)
     dataset = select_labels(dataset, label_set, classes)

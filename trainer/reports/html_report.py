@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge.errors import EmotionEdgeError
 from edge.system.atomic_file import atomic_write
+from edge.system.installation import install_command
 from trainer.data.dataset import FER2013_LABELS
 from trainer.evaluation.calibration import CALIBRATION_BINS, coverage_curve, reliability_diagram
 from trainer.evaluation.evaluate import Evaluation
@@ -50,7 +51,7 @@ def write_report(report: HtmlReport, path: Path) -> None:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:
-        raise EmotionEdgeError("jinja2 is not installed; 'pip install emotion-edge[trainer]' brings it") from error
+        raise EmotionEdgeError(f"jinja2 is not installed; {install_command('trainer')} installs it") from error
     environment = Environment(
         loader=PackageLoader("trainer", "reports"),
         autoescape=True,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge.errors import EmotionEdgeError, UsageError
 from edge.system.atomic_file import atomic_path
+from edge.system.installation import install_command
 from trainer.evaluation.calibration import CoverageCurve, ReliabilityDiagram
 from trainer.evaluation.metrics import Metrics, wilson_interval
 
@@ -308,7 +309,7 @@ def _new_figure(width: float, height: float, layout: Literal["constrained"] | No
     try:
         from matplotlib.figure import Figure as MatplotlibFigure
     except ModuleNotFoundError as error:
-        raise EmotionEdgeError("matplotlib is not installed; 'pip install emotion-edge[trainer]' brings it") from error
+        raise EmotionEdgeError(f"matplotlib is not installed; {install_command('trainer')} installs it") from error
     return MatplotlibFigure(figsize=(width, height), layout=layout)  # without pyplot: no global state, no window
 
 

@@ -4,19 +4,20 @@ import sys
 
 import pytest
 
-from edge.sinks import missing_package
+from edge.sinks.missing_package import missing_package
+from edge.system import installation
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(missing_package, "_ROOT", tmp_path)
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "run.sh").touch()
     return tmp_path
 
 
 def message(*arguments, **options):
-    return str(missing_package.missing_package(*arguments, **options))
+    return str(missing_package(*arguments, **options))
 
 
 def test_run_sh_installs_into_its_environment_without_pip(checkout, monkeypatch):
@@ -30,6 +31,6 @@ def test_another_environment_of_a_checkout_installs_the_checkout(checkout):
 
 
 def test_elsewhere_the_package_is_installed_by_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(missing_package, "_ROOT", tmp_path)
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
     text = message("window", "pygame", otherwise="apt install python3-pygame")
     assert text == "sink window needs pygame: pip install 'emotion-edge[window]', or apt install python3-pygame"
