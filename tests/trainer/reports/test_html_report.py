@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.errors import EmotionEdgeError, FileError, UsageError
+from edge.system.installation import install_command
 from tests.support import faces
 from trainer.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING
 from trainer.evaluation.evaluate import Evaluation, ModelResult

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edge.errors import EmotionEdgeError, FileError, UsageError
+from edge.system.installation import install_command
 from tests.support import faces
 from trainer.data.dataset import PUBLIC_TEST
 from trainer.evaluation.calibration import CoverageCurve, ReliabilityDiagram
