@@ -14,9 +14,9 @@ from edge.inference import model_file
 from edge.system import tflite
 from tests.support.checks import assert_check
 from tests.support.fake_machine import write_files
+from tests.support.runtime import OLD_RUNTIME
 
 MODEL = shipped_model()
-OLD_RUNTIME = tflite.runtime().__name__.startswith("tflite_runtime")
 RUNTIME = "tflite-runtime" if OLD_RUNTIME else "ai-edge-litert"
 VERSIONS = {"runtime": "ai-edge-litert", "runtime_version": "2.3.0", "numpy": "2.4.6", "opencv": "4.14.0"}
 
