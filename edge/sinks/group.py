@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from edge.errors import EmotionEdgeError, UsageError
+from edge.sinks.registry import locate
 from edge.system.paths import display_name
 from edge.types import FrameResult, Sink
 
@@ -52,7 +53,11 @@ class SinkGroup:
     def __enter__(self) -> Self:
         try:
             for spec, sink in self._sinks.items():
-                self._open[spec] = sink.__enter__()
+                try:
+                    self._open[spec] = sink.__enter__()
+                except Exception as error:  # noqa: BLE001 (raised again)
+                    failure = locate(spec, "__enter__", error)
+                    raise failure from failure.__cause__
         except BaseException:
             self._close(*sys.exc_info())
             raise
@@ -67,10 +72,11 @@ class SinkGroup:
                 sink.write(result)
             except BrokenPipeError:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (raised again, or logged)
+                failure = locate(spec, "write", error)
                 if not self._live:
-                    raise
-                self._remove(spec, error)
+                    raise failure from failure.__cause__
+                self._remove(spec, failure)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -120,11 +126,11 @@ class SinkGroup:
         """Close all open sinks, the last one first; return the first exception that this raised."""
         first: Exception | None = None
         while self._open:
-            _, sink = self._open.popitem()
+            spec, sink = self._open.popitem()
             try:
                 sink.__exit__(kind, error, trace)
             except Exception as failure:  # noqa: BLE001 (the other sinks are closed all the same)
-                first = first or failure
+                first = first or locate(spec, "__exit__", failure)
         return first
 
 

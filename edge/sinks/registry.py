@@ -11,12 +11,13 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from edge.errors import EmotionEdgeError, UnknownNameError, UsageError
+from edge.errors import EmotionEdgeError, SinkError, UnknownNameError, UsageError
 from edge.system.bounded_read import read_at_most
 from edge.system.paths import expand_path
 from edge.types import RunInfo, Sink
@@ -45,14 +46,39 @@ def find(spec: str) -> Callable[[RunInfo], Sink]:
     """
     name, _, argument = spec.partition(":")
     if name.endswith(".py"):
-        module = _load_file(expand_path(name))
-    elif name in names():
+        make_sink = _load_file(expand_path(name)).Sink
+
+        def make(run: RunInfo) -> Sink:
+            try:
+                own: Sink = make_sink(argument, run)
+            except Exception as error:  # noqa: BLE001 (the user's own code may raise anything)
+                failure = locate(spec, "Sink(argument, run)", error)
+                raise failure from failure.__cause__
+            return own
+
+        return make
+    if name in names():
         module = importlib.import_module(f"edge.sinks.{name}")
     else:
         raise UnknownNameError(
             f"no sink {name!r}; there are {', '.join(names())}, or the path of a file that ends in .py"
         )
     return partial(module.Sink, argument)
+
+
+def locate(spec: str, call: str, error: Exception) -> Exception:
+    """Return `error`, which `call` of the sink `spec` raised; of a file of the user's own as a SinkError with its line.
+
+    What such a file raises on purpose, an EmotionEdgeError, is returned as it is; so is the end of a pipe.
+    """
+    name = spec.partition(":")[0]
+    if isinstance(error, EmotionEdgeError | BrokenPipeError) or not name.endswith(".py"):
+        return error
+    path = str(expand_path(name))
+    lines = [f":{each.lineno}" for each in traceback.extract_tb(error.__traceback__) if each.filename == path]
+    located = SinkError(f"{path}{''.join(lines[-1:])}: {call} raised {type(error).__name__}: {error}")
+    located.__cause__ = error
+    return located
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -73,7 +99,7 @@ def _load_file(path: Path) -> ModuleType:
         exec(code, module.__dict__)  # noqa: S102 (the user's own file, named by the user)
     except EmotionEdgeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a program that ends when it is imported
         raise UsageError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
     sink = getattr(module, "Sink", None)
     if not callable(sink):

@@ -85,3 +85,15 @@ def test_privacy_of_an_invalid_file_is_refused(run_here, file):
     result = run_here("config", "--privacy", file)
     assert (result.returncode, result.stdout) == (78, "")
     assert f"{file}:2: threads" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--check", "--privacy"])
+def test_a_sink_that_cannot_be_made_is_one_line(run_here, file, option):
+    sink = file.with_name("mine.py")
+    methods = "\n".join(f" def {name}(self, *_): pass" for name in ("__enter__", "write", "__exit__"))
+    sink.write_text(f"class Sink:\n def __init__(self, argument, run): self.pin = int(argument)\n{methods}\n")
+    file.write_text(f'threads = 2\nsinks = ["{sink}"]\n')
+    result = run_here("config", option, file)
+    assert (result.returncode, result.stderr.count("\n")) == (78, 1)
+    assert f"{file}:2: sinks is " in result.stderr
+    assert f"{sink}:2: Sink(argument, run) raised ValueError: invalid literal" in result.stderr

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import UnknownNameError, UsageError
+from edge.errors import SinkError, UnknownNameError, UsageError
 from edge.sinks import registry
+from edge.sinks.group import SinkGroup
 from edge.types import RunInfo
 from tests.support.commands import run_edge
+from tests.support.fakes import frame_result
 from tests.support.paths import ROOT
 
 VALID_SINK = """
@@ -124,6 +126,43 @@ def test_a_broken_file_is_an_error_with_its_place(write_sink, code, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_program_that_ends_itself_is_no_sink(write_sink):
+    path = write_sink("import sys\nsys.exit('usage: my_sink FILE')")
+    with pytest.raises(UsageError, match=r"cannot be loaded \(SystemExit: usage: my_sink FILE\)"):
+        registry.find(path)
+
+
+@pytest.mark.parametrize("call", ["Sink(argument, run)", "__enter__", "write", "__exit__"])
+def test_an_unexpected_error_of_a_file_names_its_line(write_sink, call):
+    path = write_sink(
+        "class Sink:\n"
+        " def __init__(self, argument, run):\n"
+        "  self.fail_at = argument; self.check('Sink(argument, run)')\n"
+        " def __enter__(self): self.check('__enter__'); return self\n"
+        " def write(self, result): self.check('write')\n"
+        " def __exit__(self, *_): self.check('__exit__')\n"
+        " def check(self, call):\n"
+        "  if call == self.fail_at: int('x')\n"
+    )
+    spec = f"{path}:{call}"
+
+    def run():
+        with SinkGroup({spec: registry.find(spec)(RunInfo())}, live=False) as group:
+            group.write(frame_result())
+
+    with pytest.raises(SinkError) as caught:
+        run()
+    assert str(caught.value).startswith(f"{path}:8: {call} raised ValueError: invalid literal")
+
+
+def test_what_a_file_raises_on_purpose_is_kept(write_sink):
+    path = write_sink(
+        f"from edge.errors import UsageError\n{METHODS}class Sink(Methods):{INIT} raise UsageError('pin?')"
+    )
+    with pytest.raises(UsageError, match=r"^pin\?$"):
+        registry.find(path)(RunInfo())
+
+
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(UsageError, match=r"none\.py: cannot be read \(No such file or directory\)"):
         registry.find(f"{tmp_path}/none.py:17")
@@ -150,7 +189,11 @@ def test_a_live_run_continues_when_a_file_s_sink_fails(write_sink, tmp_path):
     mine = write_sink(VALID_SINK.replace('print("mine"', '1 / 0, print("mine"'))
     result = run_edge("run", "synthetic", "--max-frames", 5, "-s", mine, "-s", f"jsonl:{out}")
     assert len(out.read_text().splitlines()) == 5
-    assert result.stderr.count(f"{mine}: ZeroDivisionError") == 1
+    line = 1 + VALID_SINK.partition('print("mine"')[0].count("\n")
+    when_it_happens, at_the_end = result.stderr.splitlines()
+    error = f"edge: error: {mine}:{line}: write raised ZeroDivisionError: division by zero"
+    assert when_it_happens.startswith(f"{error}; the run continues without it")
+    assert at_the_end == error
     assert result.stdout == "closed\n"
     assert result.returncode == 1
 
