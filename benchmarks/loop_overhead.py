@@ -33,6 +33,7 @@ from edge.inference.classifier import Classifier
 from edge.pipeline import STAGES
 from edge.sinks import registry as sinks
 from edge.system import tflite
+from edge.system.stop_signals import RunLimit
 from edge.types import Frame, FrameResult, RunInfo, Sink
 
 SOURCES = ("synthetic:fast", "synthetic")
@@ -182,8 +183,8 @@ def measure(source: str, duration: float, timer: NativeTimer) -> str:
             make_pipeline(Classifier(shipped_model())),
             timed_frames,
             [sink],
-            max_seconds=duration,
             limiter=FrameRateLimiter(None, IDLE_FPS if live else None),
+            stopped=RunLimit(lambda: False, duration),
         )
         timed_frames.end_frame()
     return format_table(source, timed_frames)

@@ -6,28 +6,24 @@ answer    a pickled FrameMessage for each frame, then FileDone; see edge/capture
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import signal
 import socket
 import sys
 
-from edge.app import make_classifier, make_processor
+from edge.app import make_classifier, make_processor, worker_settings
 from edge.capture.file import read_files
 from edge.capture.file_jobs import FileDone, make_message
-from edge.config import toml_file
-from edge.config.settings import RunSettings
 from edge.errors import EmotionEdgeError
 from edge.system.paths import display_name
 from edge.system.worker_process import receive, send
 
 
 def main() -> None:
-    """Answer requests; the argument is the run's settings as JSON, without those that are None."""
+    """Answer requests; the argument is the run's settings of edge.app.worker_command."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends this process
-    values = json.loads(sys.argv[1])
-    settings = RunSettings(**{name: toml_file.convert(name, value) for name, value in values.items()})
+    settings = worker_settings(sys.argv[1])
     classifier = make_classifier(settings)
     of_images = make_processor(settings, classifier, images=True)
     with socket.socket(fileno=os.dup(0)) as connection:

@@ -13,9 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.app import make_upload_analyzer
-from edge.config import toml_file
-from edge.config.settings import RunSettings
+from edge.app import make_upload_analyzer, worker_settings
 from edge.errors import ImageError
 from edge.image_analyzer import ImageAnalyzer
 from edge.sinks import serialize
@@ -30,10 +28,9 @@ FORMATS = ("JPEG", "PNG", "WebP")
 
 
 def main() -> None:
-    """Answer requests; the argument is the run's settings as JSON, without those that are None."""
+    """Answer requests; the argument is the run's settings of edge.app.worker_command."""
     cv2.setNumThreads(1)
-    values = json.loads(sys.argv[1])
-    settings = RunSettings(**{name: toml_file.convert(name, value) for name, value in values.items()})
+    settings = worker_settings(sys.argv[1])
     analyzer = make_upload_analyzer(settings)
     analyzer.analyze(np.zeros((MAX_SIDE_PIXELS, MAX_SIDE_PIXELS, 3), np.uint8))  # before the memory is limited
     worker_process.serve(lambda content: json.dumps(analyze(analyzer, content)).encode())

@@ -189,7 +189,6 @@ def run(
     sinks: Sequence[Sink] = (),
     *,
     max_frames: int | None = None,
-    max_seconds: float | None = None,
     limiter: FrameRateLimiter | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Summary:
@@ -199,16 +198,15 @@ def run(
         processor: turns each frame into a result.
         frames: in the order in which they were captured.
         sinks: already entered.
-        max_frames, max_seconds: limits of the run; None: no limit.
+        max_frames: limit of the run; None: no limit.
         limiter: limits the frame rate; None: as fast as frames arrive.
-        stopped: called before each frame; True ends the run.
+        stopped: called before each frame, and while `limiter` waits; True ends the run.
     """
     summary = Summary()
     started = time.perf_counter()
 
     def ended() -> bool:
-        is_late = max_seconds is not None and time.perf_counter() - started >= max_seconds
-        return stopped() or summary.stats.frames == max_frames or is_late
+        return stopped() or summary.stats.frames == max_frames
 
     for result in process_frames(processor, frames, limiter=limiter, stopped=ended):
         processed = time.perf_counter()

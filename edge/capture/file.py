@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.capture.file_list import ListedFile, list_files
+from edge.capture.file_list import ListedFile, are_images, list_files
 from edge.errors import CameraError, EmotionEdgeError, ImageError, SourceNotFoundError
 from edge.system.bounded_read import read_at_most
 from edge.system.image_decoding import decode_image
@@ -53,11 +53,6 @@ def has_images(argument: str) -> bool:
         return are_images(list_files([argument]))
     except SourceNotFoundError:
         return True
-
-
-def are_images(files: Sequence[ListedFile]) -> bool:
-    """Return whether all `files` that are read are images."""
-    return all(file.is_image or file.problem for file in files)
 
 
 def read_files(files: Sequence[ListedFile], left_out: list[str]) -> Generator[Frame, None, None]:

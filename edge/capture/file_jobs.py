@@ -3,7 +3,7 @@
     this process                               each of the processes (edge.file_worker)
     JobRunner.frames     the next file ------> decodes it, detects and classifies its faces
                          a message   <-------- for each frame: its result, without its image
-    frames, process      replays the results of a file when it is complete, and those of all files before it are
+    frames, result       replay the results of a file when it is complete, and those of all files before it are
 
 So a process that crashes costs its file as a whole, and nothing of the others: the next file gets a new process.
 """
@@ -90,7 +90,7 @@ class JobRunner:
         self._closed = False
         self._result: tuple[Any, ...] = ()
 
-    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:  # noqa: ARG002 (of FrameProcessor)
+    def result(self, frame: Frame) -> FrameResult:
         """Return the result of `frame`, the last one that `frames` has yielded, on the clock of its file."""
         faces, timings, inference, tracks = self._result
         return FrameResult(frame, faces, timings, RunStats(inference=inference), tracks)
@@ -230,6 +230,23 @@ class JobRunner:
             for process in self._processes:
                 process.kill()
                 process.wait()
+
+
+class ReplayedResults:
+    """The results of `runner` for edge.pipeline, with the faces of images numbered on, as the other processors do."""
+
+    def __init__(self, runner: JobRunner) -> None:
+        self._runner = runner
+        self._last_id = 0
+
+    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:  # noqa: ARG002 (of FrameProcessor)
+        """Return the result of `frame`, the last one that `runner.frames` has yielded."""
+        result = self._runner.result(frame)
+        if not frame.is_image:
+            return result
+        faces = tuple(replace(face, track_id=face.track_id + self._last_id) for face in result.faces)
+        self._last_id += len(faces)
+        return replace(result, faces=faces)
 
 
 def read_messages(results: IO[bytes]) -> Generator[FrameMessage, None, None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -65,6 +65,28 @@ def list_files(sources: Sequence[str], *, recursive: bool = False) -> list[Liste
             raise CameraError(f"{display_name(source)}: cannot be read ({error.strerror})") from error
         listed += found if len(sources) == 1 else [each._replace(name=display_name(each.path)) for each in found]
     return listed
+
+
+def are_images(files: Iterable[ListedFile]) -> bool:
+    """Return whether all `files` that are read are images."""
+    return all(file.is_image or file.problem for file in files)
+
+
+class SourceFiles:
+    """Whether a path is one of the files that a run reads, under whatever name."""
+
+    def __init__(self, files: Iterable[ListedFile]) -> None:
+        self._identities = set(filter(None, (self._identity(file.path) for file in files)))
+
+    def __call__(self, path: Path) -> bool:
+        return self._identity(path) in self._identities
+
+    def _identity(self, path: Path) -> tuple[int, int] | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def natural_key(path: Path) -> list[list[tuple[str, int, str]]]:

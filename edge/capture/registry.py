@@ -21,7 +21,7 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from edge.capture import stream_url
 from edge.config.secrets import hide_passwords
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SUPPORT_MODULES = (
     *("encoded_frame", "ffmpeg", "file_jobs", "file_list", "frame_rate", "jpeg", "latest_frame"),
-    *("multipart", "reconnecting", "registry", "stream_url", "v4l2"),
+    *("multipart", "open_camera", "reconnecting", "registry", "stream_url", "v4l2"),
 )
 DETECTION_ORDER = ("picamera", "usb")  # a camera module is preferred to a USB camera
 
@@ -68,6 +68,11 @@ def parse(source: str) -> tuple[str, str]:
         f"no camera {hide_passwords(source)!r}; there are {', '.join(names())}, "
         "or name a video, an image or a folder by its path"
     )
+
+
+def is_file(source: str | None) -> TypeGuard[str]:
+    """Return whether `source` names a file, a folder or a pattern; None, for which a camera is detected, does not."""
+    return source is not None and parse(source)[0] == "file"
 
 
 def frames(source: str) -> Generator[Frame, None, None]:

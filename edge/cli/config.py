@@ -31,15 +31,21 @@ def config(
     --check opens no camera and reads no source. It checks the file as it is, without flags of 'edge run', and a prior's
     labels only if the file names the model, too. It loads neither the model's network nor that of a detector.
     """
-    from edge import app
     from edge.config import toml_file
+    from edge.config.settings import RunSettings
+    from edge.diagnostics.privacy import describe
+    from edge.setting_checks import FILE_CHECKS, NAME_CHECKS
+    from edge.sinks import registry
+    from edge.types import RunInfo
 
     if example:
         typer.echo(toml_file.example(), nl=False)
     elif privacy is not None:
-        show(app.describe_privacy(privacy))
+        settings = RunSettings(**toml_file.read(privacy, NAME_CHECKS))
+        sinks = {spec: registry.find(spec)(RunInfo()) for spec in settings.sinks}
+        show(describe(sinks, settings.source or "", calibrate_neutral=settings.calibrate_neutral))
     elif check is not None:
-        problems = toml_file.problems(check, app.NAME_CHECKS, app.FILE_CHECKS)
+        problems = toml_file.problems(check, NAME_CHECKS, FILE_CHECKS)
         if problems:
             show("\n".join(map(escape, problems)), err=True)
             raise typer.Exit(SettingsError.exit_status)

@@ -72,6 +72,7 @@ def run(
     """
     from edge import app
     from edge.config import toml_file
+    from edge.setting_checks import NAME_CHECKS
 
     # Each parameter has the name of its setting. Only the context knows which ones were given.
     specs = setting_specs()
@@ -80,7 +81,7 @@ def run(
         for name, value in context.params.items()
         if name in specs and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     }
-    from_file = toml_file.read(config, app.NAME_CHECKS) if config else {}
+    from_file = toml_file.read(config, NAME_CHECKS) if config else {}
     summary = app.run(RunSettings(**{**from_file, **from_flags}))
     log_summary(summary)
     if summary.unfinished:

@@ -37,6 +37,14 @@ def find_model(model: str | None) -> Path:
     raise UnknownNameError(f"no model is called {model!r}; the models are {names}, or name a file by its path")
 
 
+def find_models(model: str | None) -> list[Path]:
+    """Return the paths of the models between which a run may choose: for AUTO the fast one and the default, else one.
+
+    Raises UnknownNameError as find_model.
+    """
+    return [find_model(FAST), find_model(None)] if model == AUTO else [find_model(model)]
+
+
 def name_of(path: Path) -> str:
     """Return the name of the model file `path`: its name in the package, or that of the file."""
     return next((name for name, packaged in packaged_models().items() if packaged == path), path.name)

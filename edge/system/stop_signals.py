@@ -1,13 +1,16 @@
-"""Ends a run at the first signal: in order, or by force if native code does not return."""
+"""Ends a run after its duration, or at the first signal: in order, or by force if native code does not return."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
 import sys
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
 
@@ -69,3 +72,22 @@ class StopSignals:
         name = signal.Signals(number).name
         _log.error("edge: error: the run did not end within %g s of %s; ended by force", self._end_seconds, name)
         os._exit(128 + number)
+
+
+class RunLimit:
+    """Whether the run must end, because of a signal or its duration, even while no frame arrives.
+
+    Args:
+        stopped: whether a signal arrived.
+        duration: in seconds from the first call, when everything is loaded; None: no limit.
+    """
+
+    def __init__(self, stopped: Callable[[], bool], duration: float | None) -> None:
+        self._stopped, self._duration = stopped, math.inf if duration is None else duration
+        self._end: float | None = None
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if self._end is None:
+            self._end = now + self._duration
+        return self._stopped() or now >= self._end

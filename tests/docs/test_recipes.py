@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.app import NAME_CHECKS
 from edge.config import toml_file
+from edge.setting_checks import NAME_CHECKS
 from tests.edge.capture.test_rtsp import SYSTEM_PYTHON, RealServer
 from tests.support.commands import run_edge
 from tests.support.markdown import Block, code_blocks, commands, sections

@@ -1,13 +1,12 @@
 """A run is built from its settings: limits, threads and models."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import pytest
 
 from edge import app
-from edge.capture import frame_rate, latest_frame
+from edge.capture import frame_rate, open_camera
 from edge.capture.frame_rate import FrameRateLimiter
 from edge.capture.latest_frame import LatestFrame
 from edge.config import models
@@ -15,8 +14,7 @@ from edge.config.settings import RunSettings
 from edge.errors import ModelError, SettingsError, UnknownNameError
 from edge.inference import model_choice, model_file
 from edge.inference.model_choice import ModelChoice
-from edge.types import FrameResult, Track
-from tests.support import fakes
+from edge.setting_checks import FILE_CHECKS
 
 
 @pytest.mark.parametrize(
@@ -37,42 +35,11 @@ def test_only_a_live_source_idles_and_has_a_thread(monkeypatch, source, idle_fps
             return super().__enter__()
 
     monkeypatch.setattr(frame_rate, "FrameRateLimiter", RecordingLimiter)
-    monkeypatch.setattr(latest_frame, "LatestFrame", RecordingThread)
+    monkeypatch.setattr(open_camera, "LatestFrame", RecordingThread)
     settings = RunSettings(source, ("jsonl:/dev/null",), max_frames=1, max_fps=500.0, idle_fps=idle_fps)
     assert app.run(settings).stats.frames == 1
     assert limits == [(500.0, expected)]
     assert threads == ([source] if source == "synthetic" else [])
-
-
-def test_tracks_of_several_files_have_ids_of_their_own():
-    class Followed:
-        def process(self, frame, capture_seconds=0.0):  # noqa: ARG002 (of FrameProcessor)
-            tracks = tuple(Track(track_id, fakes.FACE_BOX) for track_id in (1, 4, 0))
-            return FrameResult(frame, (fakes.face_result(track_id=2),), {}, tracks=tracks)
-
-    processor = app.FileProcessor(lambda _: Followed())
-    ids = []
-    for name in ("a.mp4", "b.mp4"):
-        result = processor.process(replace(fakes.frame(source_name=name), is_image=False))
-        ids.append([face.track_id for face in result.faces] + [track.track_id for track in result.tracks])
-    assert ids == [[2, 1, 4, 0], [6, 5, 8, 0]]  # 0: perhaps no face
-
-
-def test_the_run_limit_is_the_signal_or_the_duration():
-    assert not app.RunLimit(lambda: False, None)()
-    assert app.RunLimit(lambda: True, None)()
-    assert app.RunLimit(lambda: False, 0.0)()
-
-
-@pytest.fixture
-def two_models(monkeypatch, tmp_path):
-    """The folder of a package whose model `fast` is a copy of `emotion`, with another name in its card."""
-    content, card = model_file.load(models.packaged_model())
-    for path in (models.packaged_model(), models.everyday_prior()):
-        shutil.copy(path, tmp_path)
-    model_file.attach(content, replace(card, name="small", min_confidence=0.4), tmp_path / "fast.tflite")
-    monkeypatch.setattr(models, "_folder", lambda: tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize("source", ["synthetic:fast", "IMAGE"])
@@ -93,22 +60,6 @@ def test_auto_chooses_once_for_a_camera(two_models, monkeypatch, caplog):
     assert line.startswith(("model: emotion (", "model: fast ("))
 
 
-def test_the_minimum_confidence_follows_the_chosen_model(two_models):
-    def smoother_after_switch(**given):
-        settings = RunSettings("synthetic", model="auto", **given)
-        choice = app.make_classifier(settings, live=True)
-        trial = app.make_processor(settings, choice, live=True)
-        assert isinstance(choice, ModelChoice)
-        assert isinstance(trial, app.ModelTrial)
-        before = trial._smoother.min_confidence
-        choice._current = choice._accurate.classifier
-        trial.process(fakes.frame())
-        return before, trial._smoother.min_confidence
-
-    assert smoother_after_switch() == (0.4, 0.5)
-    assert smoother_after_switch(min_confidence=0.7) == (0.7, 0.7)
-
-
 def test_auto_needs_both_models_with_the_same_labels(two_models):
     content, card = model_file.load(models.packaged_model())
     model_file.attach(content, replace(card, labels=card.labels[::-1]), two_models / "fast.tflite")
@@ -117,18 +68,6 @@ def test_auto_needs_both_models_with_the_same_labels(two_models):
     (two_models / "fast.tflite").unlink()
     with pytest.raises(UnknownNameError, match="'fast'; the models are emotion"):
         app.run(RunSettings("synthetic", model="auto", max_frames=1))
-
-
-@pytest.mark.parametrize(
-    ("model", "problem"),
-    [("fast", None), ("auto", None), ("fsat", "the models are emotion, fast"), ("none.tflite", "no such file")],
-)
-def test_the_model_of_a_configuration_is_checked(two_models, model, problem):
-    if problem is None:
-        app.check_model(model)
-    else:
-        with pytest.raises((UnknownNameError, SettingsError), match=problem):
-            app.check_model(model)
 
 
 def test_uploaded_images_have_the_default_model_with_auto(two_models):
@@ -147,7 +86,7 @@ def test_a_model_without_the_label_at_rest_cannot_be_calibrated(two_models):
     )
     model_file.attach(content, renamed, two_models / "mine.tflite")
     settings = RunSettings("synthetic:fast", model=str(two_models / "mine.tflite"), calibrate_neutral=True)
-    for check in (app.run, app.FILE_CHECKS["calibrate_neutral"]):
+    for check in (app.run, FILE_CHECKS["calibrate_neutral"]):
         with pytest.raises(SettingsError, match="calibrate_neutral is set, but the model has no label 'neutral'"):
             check(settings)
         check(replace(settings, calibrate_neutral=False, max_frames=1))

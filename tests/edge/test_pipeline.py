@@ -205,12 +205,6 @@ def test_frame_limit_takes_no_more_frames(pipeline):
     assert next(source).index == 2
 
 
-def test_time_limit_ends_an_endless_source(pipeline, monkeypatch):
-    monkeypatch.setattr(pipeline_module, "time", TickingClock())
-    endless = (frame(time=index, index=index) for index in iter(int, 1))
-    assert 1 <= run_loop(pipeline, endless, max_seconds=100).stats.frames < 100
-
-
 def test_stopped_run_ends_after_the_current_frame(pipeline):
     sink = RecordingSink()
     summary = run_loop(pipeline, frames(80, 80, 80, 80), [sink], stopped=lambda: len(sink.results) == 2)

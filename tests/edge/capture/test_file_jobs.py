@@ -1,7 +1,6 @@
 """Several processes read files: results in the order of the files, a crash costs one of them, none is left running."""
 
 import csv
-import re
 import sys
 from contextlib import closing
 
@@ -9,11 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import app
-from edge.capture.file_jobs import JobRunner
+from edge.capture.file_jobs import JobRunner, ReplayedResults
 from edge.capture.file_list import list_files
-from edge.config.settings import RunSettings
-from edge.errors import CameraError, SinkError, UsageError
+from edge.errors import CameraError, SinkError
+from edge.file_processor import FileProcessor
 from tests.support.commands import run_edge
 
 VIDEOS = ("b.avi", "d.avi")
@@ -44,7 +42,7 @@ class Jobs:
 
     def results(self, runner):
         """Return (file, index, time rounded, track ids) of each frame."""
-        processor = app.FileProcessor(lambda _: app.ReplayedResults(runner))
+        processor = FileProcessor(lambda _: ReplayedResults(runner))
         found = [processor.process(frame) for frame in runner.frames()]
         return [
             (
@@ -146,24 +144,6 @@ def test_a_sink_that_needs_the_image_is_told(jobs):
     assert frame.gray.shape == (64, 96)
     with pytest.raises(SinkError, match="run with --jobs 1"):
         frame.color()
-
-
-@pytest.mark.parametrize(
-    ("source", "sink", "words"),
-    [
-        ("synthetic", "jsonl", "jobs is 2, but the source is a camera"),
-        ("a.mp4", "video:out/", "jobs is 2, but the sink video:out/ may need images"),
-        ("a.mp4", "./own.py", "jobs is 2, but the sink ./own.py may need images"),
-    ],
-)
-def test_what_jobs_cannot_do_is_refused(source, sink, words):
-    with pytest.raises(UsageError, match=re.escape(words)):
-        app.check_jobs(RunSettings(source=source, sinks=(sink,), jobs=2))
-
-
-def test_a_duration_beside_several_jobs_is_refused():
-    with pytest.raises(UsageError, match="jobs is 2, but duration would end the run with unfinished files"):
-        app.check_jobs(RunSettings(source="a.mp4", sinks=("jsonl",), jobs=2, duration=1.0))
 
 
 @pytest.mark.slow

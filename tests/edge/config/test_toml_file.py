@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.app import NAME_CHECKS
 from edge.config import toml_file
 from edge.config.settings import RunSettings, setting_specs
 from edge.errors import SettingsError
+from edge.setting_checks import NAME_CHECKS
 from tests.support.paths import ROOT
 
 SHIPPED = ROOT / "systemd/config.toml"

@@ -8,7 +8,9 @@ import threading
 
 import pytest
 
-from edge.system.stop_signals import StopSignals
+from edge.system import stop_signals
+from edge.system.stop_signals import RunLimit, StopSignals
+from tests.support.fakes import FakeClock
 
 # Locking it twice never returns, and no signal interrupts it. ctypes releases the GIL, as OpenCV does.
 STUCK = """
@@ -71,3 +73,17 @@ def start(program):
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def test_a_run_ends_at_the_signal_or_after_its_duration(monkeypatch):
+    clock = FakeClock(50.0)
+    monkeypatch.setattr(stop_signals, "time", clock)
+    assert RunLimit(lambda: True, None)()
+    endless, limited = RunLimit(lambda: False, None), RunLimit(lambda: False, 10.0)
+    clock.now = 60.0  # loading takes none of the duration
+    assert not limited()
+    clock.now = 69.9
+    assert not limited()
+    clock.now = 70.0
+    assert limited()
+    assert not endless()

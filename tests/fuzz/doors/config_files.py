@@ -6,9 +6,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from edge.app import FILE_CHECKS, NAME_CHECKS
 from edge.config import toml_file
 from edge.errors import SettingsError
+from edge.setting_checks import FILE_CHECKS, NAME_CHECKS
 from tests.fuzz.door import Door
 
 

@@ -19,10 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge import app
 from edge.capture import registry as cameras
 from edge.capture.file import read_files
-from edge.capture.file_list import ListedFile, list_files
+from edge.capture.file_list import ListedFile, SourceFiles, list_files
 from edge.errors import EmotionEdgeError
 from edge.sinks import registry as sinks
 from edge.system.log import PlainFormatter
@@ -125,7 +124,7 @@ def read(name: str) -> None:
 def write(spec: str, files: list[ListedFile]) -> None:
     """Write one result to the sink of `spec`, in a run over `files`."""
     is_live = spec.startswith("daylog:")
-    run = RunInfo(live=is_live, is_source=app.SourceFiles(files), stopped=lambda: True)
+    run = RunInfo(live=is_live, is_source=SourceFiles(files), stopped=lambda: True)
     with sinks.find(spec)(run) as sink:
         sink.write(frame_result(face_result(), source_name="" if is_live else "a.png"))
 
