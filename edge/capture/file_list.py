@@ -110,7 +110,10 @@ def _list_source(source: str, recursive: bool) -> list[ListedFile]:
             )
         return listed
     if path.exists():
-        return [_examine_named(path)]
+        if not path.is_file():
+            raise UsageError(f"{display_name(path)}: not a regular file; name a video, an image, a folder or a pattern")
+        # The user named it: what is no image by its name is taken for a video.
+        return [ListedFile(path, display_name(path.name), path.suffix.lower() in READ_IMAGE_SUFFIXES)]
     if path.is_symlink():
         raise SourceNotFoundError(f"{display_name(path)}: a link to a file that does not exist")
     parts = path.parts
@@ -122,13 +125,6 @@ def _list_source(source: str, recursive: bool) -> list[ListedFile]:
         )
     fixed = next(number for number, part in enumerate((*parts, "*")) if _MAGIC.search(part))
     return [_examine(each, Path(*parts[:fixed])) for each in sorted(matches, key=natural_key)]
-
-
-def _examine_named(path: Path) -> ListedFile:
-    """Return the file at `path`, which the user named: what is no image is taken for a video."""
-    if not path.is_file():
-        raise UsageError(f"{display_name(path)}: not a regular file; name a video, an image, a folder or a pattern")
-    return ListedFile(path, display_name(path.name), path.suffix.lower() in READ_IMAGE_SUFFIXES)
 
 
 def _examine(path: Path, folder: Path) -> ListedFile:

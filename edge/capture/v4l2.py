@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge.system.file_access import NO_WAIT
-from edge.system.sysfs import read_text
+from edge.system.sysfs import ROOT, read_text
 
 # The Pi's own camera receivers, image processors and codecs report that they capture video. Their images are raw sensor
 # data, or come from another device.
@@ -27,9 +27,7 @@ MAX_FORMATS = 64  # more than any camera has; bounds a driver whose list never e
 
 # ioctls and flags of linux/videodev2.h.
 _VIDIOC_QUERYCAP = 0x80685600
-_CAPABILITY = struct.Struct(
-    "=16s32s32sIII12x"
-)  # driver, card, bus, version, device's capabilities, node's capabilities
+_CAPABILITY = struct.Struct("=16s32s32sIII12x")  # driver, card, bus, version, capabilities: device's, node's
 _VIDIOC_ENUM_FMT = 0xC0405602
 _FORMAT_DESCRIPTION = struct.Struct("=III32s4s16x")  # index, buffer type, flags, description, FourCC
 _BUFFER_TYPE_VIDEO_CAPTURE = 1
@@ -54,18 +52,19 @@ class VideoNode:
         return self.captures and not (self.driver or "").startswith(NON_CAMERA_DRIVERS)
 
 
-def video_nodes(root: Path = Path("/")) -> list[VideoNode]:
+def video_nodes(root: Path = ROOT) -> list[VideoNode]:
     """Return all /dev/video* in the order of their numbers. Drivers are only queried, no capture is started."""
     paths = [path for path in root.glob("dev/video*") if path.name[5:].isdecimal()]
     return [query(path, root) for path in sorted(paths, key=lambda path: int(path.name[5:]))]
 
 
-def query(path: Path, root: Path = Path("/")) -> VideoNode:
+def query(path: Path, root: Path = ROOT) -> VideoNode:
     """Return the device at `path` as its driver describes it."""
     accessible = os.access(path, os.R_OK | os.W_OK)
     name = read_text(root / "sys/class/video4linux" / path.name / "name") or path.name
     try:
-        with open(path, "rb", buffering=0, opener=_open_without_waiting) as device:
+        # A FIFO in place of a device would wait for a writer.
+        with open(path, "rb", buffering=0, opener=lambda file, flags: os.open(file, flags | NO_WAIT)) as device:
             answer = bytearray(_CAPABILITY.size)
             _ioctl(device, _VIDIOC_QUERYCAP, answer)
             driver, card, _, _, device_flags, node_flags = _CAPABILITY.unpack(answer)
@@ -77,7 +76,7 @@ def query(path: Path, root: Path = Path("/")) -> VideoNode:
         return VideoNode(path, name, None, False, (), accessible)
 
 
-def processes_using(path: Path, root: Path = Path("/")) -> tuple[dict[int, str], int]:
+def processes_using(path: Path, root: Path = ROOT) -> tuple[dict[int, str], int]:
     """Return the other processes that have `path` open, process ID -> name, and how many could not be inspected."""
     found, uninspected, target = {}, 0, os.path.realpath(path)
     for process in root.glob("proc/[0-9]*"):
@@ -91,10 +90,6 @@ def processes_using(path: Path, root: Path = Path("/")) -> tuple[dict[int, str],
         except OSError:  # the process has ended
             continue
     return found, uninspected
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | NO_WAIT)  # a FIFO would wait for a writer
 
 
 def _formats(device: BinaryIO) -> Iterator[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,13 +77,14 @@ class BlazeFaceDetector:
             "scores": (1, ANCHORS, 1),
         }
         found = [*self._interpreter.get_input_details(), *self._interpreter.get_output_details()]
-        self._tensors = {name: _find_tensor(found, shape) for name, shape in shapes.items()}
-        if None in self._tensors.values() or len(found) != len(shapes):
+        by_shape = {tuple(each["shape"].tolist()): each["index"] for each in found if each["dtype"] is np.float32}
+        if by_shape.keys() != set(shapes.values()) or len(found) != len(shapes):
             described = ", ".join(f"{tuple(each['shape'].tolist())} {np.dtype(each['dtype']).name}" for each in found)
             expected = ", ".join(map(str, shapes.values()))
             raise ModelError(
                 f"{path}: not BlazeFace short range: its tensors are {described}, expected {expected}, all float32"
             )
+        self._tensors = {name: by_shape[shape] for name, shape in shapes.items()}
         self._anchors = make_anchors()
         self._input = np.full((1, INPUT_PIXELS, INPUT_PIXELS, 3), -1, np.float32)
 
@@ -215,10 +215,3 @@ def _tile_starts(length: int, side: float, overlap: float) -> list[int]:
     count = 1 + math.ceil(rest / (side - overlap) - 1e-6)
     first = -margin if count > 1 else (length - side) / 2
     return [round(first + number * rest / max(1, count - 1)) for number in range(count)]
-
-
-def _find_tensor(details: list[dict[str, Any]], shape: tuple[int, ...]) -> int | None:
-    """Return the index of the float32 tensor of `shape`; None where there is none."""
-    return next(
-        (each["index"] for each in details if tuple(each["shape"]) == shape and each["dtype"] is np.float32), None
-    )

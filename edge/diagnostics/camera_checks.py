@@ -15,6 +15,7 @@ from edge.capture import v4l2
 from edge.capture.v4l2 import VideoNode
 from edge.config.secrets import hide_passwords
 from edge.diagnostics.check import NOT_AVAILABLE, Check, describe_error
+from edge.system.sysfs import ROOT
 
 FRAME_TIMEOUT_SECONDS = 20.0  # OpenCV gives up after 10, and a camera module takes some seconds to start
 MAX_FORMATS_SHOWN = 6  # a webcam has two or three, a test driver sixty
@@ -22,7 +23,7 @@ OWN_PROCESS = "edge"  # name of the process that may use a camera
 VIDEO_GROUP = "video"  # of Linux, whose members may use cameras
 
 
-def check_cameras(is_pi: bool, root: Path = Path("/")) -> list[Check]:
+def check_cameras(is_pi: bool, root: Path = ROOT) -> list[Check]:
     """Check every video device. `is_pi`: the machine is a Raspberry Pi; `root` is the folder that stands for /."""
     nodes = v4l2.video_nodes(root)
     usb_cameras = [_check_camera(node, root) for node in nodes if node.is_camera]
@@ -89,7 +90,7 @@ def check_camera_module(receiver: VideoNode | None, is_pi: bool) -> Check:
     return Check("camera module", "unavailable", message)
 
 
-def check_picamera2(is_pi: bool, root: Path = Path("/")) -> Check:
+def check_picamera2(is_pi: bool, root: Path = ROOT) -> Check:
     """Check that this Python can import picamera2, without importing it: that would start the camera's software."""
     missing = [name for name in ("picamera2", "libcamera") if importlib.util.find_spec(name) is None]
     if not missing:

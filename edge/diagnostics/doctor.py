@@ -17,13 +17,14 @@ from edge.diagnostics import camera_checks, software_checks, system_checks
 from edge.diagnostics.check import Check, Status, describe_error
 from edge.diagnostics.thread_rule import DEFAULT_THREADS, check_threads
 from edge.system import machine, systemd, troubleshooting
+from edge.system.sysfs import ROOT
 
 
 def run_checks(
     facts: Mapping[str, Any],
     model: Path,
     source: str | None = None,
-    root: Path = Path("/"),
+    root: Path = ROOT,
     detector: str = DETECTOR,
     threads: int = DEFAULT_THREADS,
 ) -> list[Check]:

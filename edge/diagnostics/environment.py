@@ -13,12 +13,13 @@ from edge import __version__
 from edge.errors import EmotionEdgeError
 from edge.system import machine
 from edge.system.native_output import suppress_native_output
+from edge.system.sysfs import ROOT
 
 # What importing a package raises that is missing, damaged, or was built for another version of NumPy.
 IMPORT_ERRORS = (ImportError, AttributeError, ValueError, SystemError)
 
 
-def environment(folder: Path = Path(), root: Path = Path("/")) -> dict[str, Any]:
+def environment(folder: Path = Path(), root: Path = ROOT) -> dict[str, Any]:
     """Return the facts of `edge.system.machine`, and as `versions` those of the software; None: not available.
 
     Args:

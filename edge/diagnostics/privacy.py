@@ -47,17 +47,15 @@ def _disclosure(sink: Sink) -> Disclosure:
     try:
         if hasattr(sink, "disclose"):
             said: object = sink.disclose()
-            if isinstance(said, Disclosure) and all(map(_has_lines, (said.kept, said.sent, said.shown))):
-                return said
+            if isinstance(said, Disclosure):
+                parts: tuple[object, ...] = said.kept, said.sent, said.shown
+                if all(isinstance(part, tuple) and all(isinstance(line, str) for line in part) for part in parts):
+                    return said
             reason = " (disclose() returned no Disclosure with tuples of lines)"
     except Exception as error:  # noqa: BLE001 (the user's own code may raise anything)
         reason = f" (disclose() failed: {type(error).__name__}: {error})"
     line = UNKNOWN + reason
     return Disclosure((line,), (line,), (line,))
-
-
-def _has_lines(part: object) -> bool:
-    return isinstance(part, tuple) and all(isinstance(line, str) for line in part)
 
 
 def _describe_source(source: str) -> list[str]:

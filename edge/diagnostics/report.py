@@ -18,7 +18,6 @@ from edge import __version__
 from edge.capture import registry as cameras
 from edge.capture import v4l2
 from edge.capture.stream_url import PORTS
-from edge.capture.v4l2 import VideoNode
 from edge.config import toml_file
 from edge.config.models import packaged_models
 from edge.detection import registry as detectors
@@ -30,6 +29,7 @@ from edge.inference import model_file, prior
 from edge.system import systemd
 from edge.system.bounded_read import read_at_most
 from edge.system.plain_text import escape
+from edge.system.sysfs import ROOT
 
 SERVICE_CONFIG = Path("/etc/emotion-edge/config.toml")
 LOG_LINES = 50
@@ -65,7 +65,7 @@ def text(
     named: Iterable[str] = (),
     names: PrivateNames | None = None,
     now: datetime | None = None,
-    root: Path = Path("/"),
+    root: Path = ROOT,
 ) -> str:
     """Return the report, with a line break at its end.
 
@@ -90,8 +90,8 @@ def text(
         "Settings of the configuration file": lambda: _settings(config),
     }
     free_text: dict[str, Callable[[], Iterable[str]]] = {
-        "Cameras": lambda: map(_camera, v4l2.video_nodes(root)),
-        "Checks": lambda: map(_check, checks),
+        "Cameras": lambda: _cameras(root),
+        "Checks": lambda: (f"{check.status:11} {check.name}: {check.message}" for check in checks),
         "Service": lambda: _values(systemd.service_properties() or {}),
         f"The last {LOG_LINES} lines of the service's log, in UTC": _log,
     }
@@ -132,13 +132,10 @@ def _model(path: Path) -> Iterator[str]:
     yield f"temperature: {card.temperature:g}; min_confidence: {card.min_confidence:g}"
 
 
-def _camera(node: VideoNode) -> str:
-    access = "" if node.accessible else ", not accessible"
-    return f"{node.path.name}: {node.name} ({node.driver}), formats {', '.join(node.formats) or 'none'}{access}"
-
-
-def _check(check: Check) -> str:
-    return f"{check.status:11} {check.name}: {check.message}"
+def _cameras(root: Path) -> Iterator[str]:
+    for node in v4l2.video_nodes(root):
+        access = "" if node.accessible else ", not accessible"
+        yield f"{node.path.name}: {node.name} ({node.driver}), formats {', '.join(node.formats) or 'none'}{access}"
 
 
 def _log() -> Iterator[str]:

@@ -129,15 +129,12 @@ def _scrub_line(line: str, names: PrivateNames) -> str:
     line = _replace_words(line, names.named, "[named]")
     for pattern, replacement in _SECRETS:
         line = pattern.sub(replacement, line)
-    line = _FILE.sub(_replace_file, _PATH.sub("[path]", line))
+    line = _PATH.sub("[path]", line)
+    line = _FILE.sub(lambda found: found[0] if "haarcascade_" in found[0] else f"[file].{found[1]}", line)
     line = _FILE_IN_FOLDER.sub(r"[file].\1", line)
     for pattern, replacement in _PRIVATE:
         line = pattern.sub(replacement, line)
     return replace_names(_IP_ADDRESS.sub(_replace_ip_address, line), names)
-
-
-def _replace_file(found: re.Match[str]) -> str:
-    return found[0] if "haarcascade_" in found[0] else f"[file].{found[1]}"
 
 
 def _replace_ip_address(found: re.Match[str]) -> str:

@@ -31,8 +31,9 @@ def decode_image(
     max_bytes: int | None = None,
     formats: Sequence[str] = FORMATS,
 ) -> NDArray[np.uint8]:
-    """Return the image as (height, width, 3) BGR, upright as its EXIF or AVIF orientation says; of a
-    GIF or an animation the first image.
+    """Return the image as (height, width, 3) BGR, upright as its EXIF or AVIF orientation says.
+
+    Of a GIF or an animation it is the first image.
 
     Nothing that a decoder prints reaches stderr; lines that other threads log there meanwhile are lost as well.
 
@@ -49,7 +50,9 @@ def decode_image(
     header = read_header(content, formats)
     if not header.pixels:
         raise ImageError(f"the image has {header.width} x {header.height} pixels")
-    factor = _reduction(header, max_side)
+    # The decoder reduces by one of these factors, as far as the image does not get smaller than asked for.
+    side = max(header.width, header.height)
+    factor = max((each for each in _REDUCED_MODES if max_side and side >= each * max_side), default=1)
     _check_cost(header, factor, max_pixels, max_bytes or 2 * _BYTES_PER_PIXEL * max_pixels)
     with suppress_native_output(2):
         try:
@@ -66,12 +69,6 @@ def decode_image(
         decoded = cv2.resize(decoded, (width, height), interpolation=cv2.INTER_AREA)
     upright = np.rot90(decoded, header.quarter_turns)
     return np.ascontiguousarray(upright if header.flip is None else np.flip(upright, header.flip), np.uint8)
-
-
-def _reduction(header: ImageHeader, max_side: int | None) -> int:
-    """Return the factor by which the decoder can reduce the image without falling below `max_side`."""
-    side = max(header.width, header.height)
-    return max((factor for factor in _REDUCED_MODES if max_side and side >= factor * max_side), default=1)
 
 
 def _check_cost(header: ImageHeader, factor: int, max_pixels: int, max_bytes: int) -> None:
