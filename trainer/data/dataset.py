@@ -18,6 +18,15 @@ TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"  #
 SPLITS = (TRAINING, PUBLIC_TEST, PRIVATE_TEST)
 ALL = "all"  # in place of a split: the rows of all splits
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # in FER2013's order, 0 to 6
+# Common synonyms of these labels, so that a folder `anger` is class 0.
+LABEL_SYNONYMS = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+}
 FER2013_FACE_PIXELS = 48  # pixels a side
 HOLDOUT_INTERVAL = 10  # of a class whose images are all for training every tenth one is held out
 DEFAULT_MAX_SIZE = 224  # pixels a side

@@ -8,20 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.dataset import FER2013_LABELS, Dataset
+from trainer.data.dataset import FER2013_LABELS, LABEL_SYNONYMS, Dataset
 from trainer.data.ferplus import FERPLUS_LABELS
 from trainer.errors import DataError
 
-# FER+'s labels in FER2013's words; contempt has none.
-FER2013_LABEL = {
-    "anger": "angry",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprise": "surprise",
-    "neutral": "neutral",
-}
+# The labels of a model that learns FER+, in FER2013's words where it has one: priors, class folders and what reads the
+# device's results know these.
+FERPLUS_CLASSES = tuple(LABEL_SYNONYMS.get(name, name) for name in FERPLUS_LABELS)
 
 
 def select_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
@@ -43,22 +36,26 @@ def ferplus_majority(dataset: Dataset) -> Dataset:
 
     Faces whose majority is "no face" or "unknown", and ties, are left out. Raises DataError when there are no votes.
     """
-    return _relabel(dataset, _majority(dataset), FERPLUS_LABELS)
+    return _relabel(dataset, _majority(dataset), FERPLUS_CLASSES)
 
 
 def ferplus_majority_as_fer2013(dataset: Dataset) -> Dataset:
     """Return the same with FER2013's seven labels, without contempt. Raises DataError when there are no votes."""
-    mapped = [FER2013_LABELS.index(FER2013_LABEL[name]) if name in FER2013_LABEL else -1 for name in FERPLUS_LABELS]
+    mapped = [FER2013_LABELS.index(name) if name in FER2013_LABELS else -1 for name in FERPLUS_CLASSES]
     return _relabel(dataset, np.array([*mapped, -1])[_majority(dataset)], FER2013_LABELS)
 
 
 def match_labels(dataset: Dataset, labels: Sequence[str], *, some: bool = False) -> Dataset:
     """Return `dataset` with the labels of a model, in their order.
 
-    Raises DataError unless they are all or some of its own classes or, with FER+ votes, FER+'s labels. With `some` the
-    data set may also have some of the labels only.
+    FER2013 with FER+'s votes is labeled by their majority for a model of FER+'s eight emotions, also for one of others
+    that has them in FER+'s own words. Raises DataError unless the labels are these, or all or some of the data set's
+    own classes. With `some` the data set may also have some of the labels only.
     """
     labels = tuple(labels)
+    is_ferplus = labels in {FERPLUS_CLASSES, FERPLUS_LABELS} and dataset.class_names == FER2013_LABELS
+    if is_ferplus and dataset.ferplus_votes is not None:
+        return replace(ferplus_majority(dataset), class_names=labels)
     if some and set(dataset.class_names) < set(labels):
         new_label = np.array([labels.index(name) for name in dataset.class_names])
         return replace(dataset, labels=new_label[dataset.labels], class_names=labels)
@@ -66,8 +63,8 @@ def match_labels(dataset: Dataset, labels: Sequence[str], *, some: bool = False)
         return dataset
     if set(labels) <= set(dataset.class_names):
         return select_classes(dataset, labels)
-    if labels == FERPLUS_LABELS and dataset.class_names == FER2013_LABELS:
-        return ferplus_majority(dataset)
+    if is_ferplus:
+        return ferplus_majority(dataset)  # raises, as there are no votes
     raise DataError(
         f"{dataset.source}: the model's labels are {', '.join(labels)}; "
         f"the data set's are {', '.join(dataset.class_names)}"

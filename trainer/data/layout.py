@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from edge.inference.model_file import MAX_LABELS, MAX_NAME_CHARACTERS, is_name
-from trainer.data.dataset import FER2013_LABELS, PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING
+from trainer.data.dataset import FER2013_LABELS, LABEL_SYNONYMS, PRIVATE_TEST, PUBLIC_TEST, SPLITS, TRAINING
 from trainer.data.image_decoding import ImageFile
 from trainer.errors import DataError
 
@@ -27,15 +27,6 @@ SPLIT_NAMES = {
     TRAIN: ("train", "training"),
     VALIDATION: ("val", "valid", "validation", "dev", "devel", "development", "eval", "evaluation", "publictest"),
     TEST: ("test", "testing", "privatetest", "holdout", "heldout"),
-}
-# Common synonyms of FER2013's labels, so that a folder `anger` is its class 0.
-LABEL_SYNONYMS = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
 }
 
 Folders = tuple[str, ...]  # the folders around a file, below the top of the data set

@@ -15,10 +15,9 @@ from edge.image_analyzer import ImageAnalyzer
 from edge.inference.preprocess import crop, resample
 from edge.inference.prior import EVERYDAY
 from edge.types import FaceResult
-from trainer.data.dataset import FER2013_FACE_PIXELS, Dataset, progress_bar
+from trainer.data.dataset import FER2013_FACE_PIXELS, LABEL_SYNONYMS, Dataset, progress_bar
 from trainer.data.image_decoding import ImageFile, decode_color
 from trainer.data.image_folder import is_image, list_folder
-from trainer.data.layout import LABEL_SYNONYMS
 from trainer.errors import DataError
 from trainer.evaluation.evaluate import Evaluation, ModelResult
 from trainer.evaluation.metrics import SceneMetrics, compute_metrics

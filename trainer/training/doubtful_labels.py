@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.data.dataset import Dataset
 from trainer.data.ferplus import FERPLUS_COLUMNS, FERPLUS_LABELS
-from trainer.data.label_mapping import FER2013_LABEL
+from trainer.data.label_mapping import FERPLUS_CLASSES
 from trainer.errors import TrainingError
 from trainer.training.targets import label_distributions, one_hot
 
@@ -64,8 +64,7 @@ def softened_targets(dataset: Dataset, doubtful: NDArray[np.bool_]) -> NDArray[n
 
 def _columns(dataset: Dataset) -> NDArray[np.int64]:
     """Return (classes,): the column of each class among FER+'s votes."""
-    columns = {FER2013_LABEL.get(name, name): number for number, name in enumerate(FERPLUS_LABELS)}
-    columns |= {name: number for number, name in enumerate(FERPLUS_COLUMNS)}
+    columns = {name: number for names in (FERPLUS_COLUMNS, FERPLUS_CLASSES) for number, name in enumerate(names)}
     unknown = [name for name in dataset.class_names if name not in columns]
     if unknown:
         raise TrainingError(f"{dataset.source}: FER+ has no votes for the class {', '.join(unknown)}")

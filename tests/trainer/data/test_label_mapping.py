@@ -8,7 +8,13 @@ import pytest
 from tests.support import faces
 from trainer.data.dataset import FER2013_LABELS
 from trainer.data.ferplus import FERPLUS_COLUMNS, FERPLUS_LABELS
-from trainer.data.label_mapping import ferplus_majority, ferplus_majority_as_fer2013, match_labels, select_classes
+from trainer.data.label_mapping import (
+    FERPLUS_CLASSES,
+    ferplus_majority,
+    ferplus_majority_as_fer2013,
+    match_labels,
+    select_classes,
+)
 from trainer.errors import DataError
 
 DATA = faces.tiny()
@@ -56,10 +62,11 @@ def test_invalid_selection_is_an_error(names, reason):
         select_classes(DATA, names)
 
 
-def test_ferplus_label_is_the_majority():
+def test_ferplus_label_is_the_majority_in_the_words_of_fer2013():
     found = ferplus_majority(with_votes({"contempt": 6, "neutral": 4}, {"happiness": 10}))
-    assert found.class_names == FERPLUS_LABELS
-    assert names_of(found) == ["contempt", "happiness"]
+    assert found.class_names == FERPLUS_CLASSES
+    assert set(FERPLUS_CLASSES) == {*FER2013_LABELS, "contempt"}
+    assert names_of(found) == ["contempt", "happy"]
 
 
 def test_ferplus_majority_excludes_ties_and_no_emotion():
@@ -85,8 +92,18 @@ def test_data_matches_all_or_some_of_its_labels_in_any_order():
     assert match_labels(DATA, FER2013_LABELS[::-1]).counts() == DATA.counts()
 
 
-def test_data_with_votes_matches_ferplus_labels():
-    assert match_labels(with_votes({"contempt": 9}), FERPLUS_LABELS).class_names == FERPLUS_LABELS
+@pytest.mark.parametrize("some", [False, True])
+@pytest.mark.parametrize(("labels", "sad"), [(FERPLUS_CLASSES, "sad"), (FERPLUS_LABELS, "sadness")])
+def test_model_of_ferplus_gets_the_majority_of_the_votes(labels, sad, some):
+    found = match_labels(with_votes({"contempt": 9}, {"sadness": 9}), labels, some=some)  # FER2013's labels are angry
+    assert found.class_names == labels
+    assert names_of(found) == ["contempt", sad]
+
+
+def test_model_of_ferplus_without_votes():
+    with pytest.raises(DataError, match=r"^tiny\.csv: .*--ferplus"):
+        match_labels(DATA, FERPLUS_CLASSES)
+    assert names_of(match_labels(DATA, FERPLUS_CLASSES, some=True)) == names_of(DATA)
 
 
 def test_other_labels_are_an_error_that_names_both():

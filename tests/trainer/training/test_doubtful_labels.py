@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support import faces
-from trainer.data.ferplus import FERPLUS_COLUMNS, FERPLUS_LABELS
+from trainer.data.ferplus import FERPLUS_COLUMNS
 from trainer.data.label_mapping import ferplus_majority
 from trainer.errors import TrainingError
 from trainer.training.doubtful_labels import find_doubtful, softened_targets
@@ -62,11 +62,13 @@ def test_no_face_is_softened_towards_all_labels():
     assert np.delete(target, ANGRY) == pytest.approx(np.full(6, 0.5 / 7))
 
 
-def test_labels_of_ferplus_itself_are_not_doubtful():
+@pytest.mark.parametrize("words", ["FER2013's", "FER+'s own"])
+def test_labels_of_ferplus_itself_are_not_doubtful(words):
     votes = np.zeros((len(DATA), 10), np.uint8)
     votes[np.arange(14), np.arange(14) % 8] = 10
     relabeled = ferplus_majority(replace(DATA, ferplus_votes=votes))
-    assert relabeled.class_names == FERPLUS_LABELS
+    if words == "FER+'s own":
+        relabeled = replace(relabeled, class_names=FERPLUS_COLUMNS[:8])
     assert not find_doubtful(relabeled).rows.any()
 
 
