@@ -15,6 +15,7 @@ import typer
 from edge.inference import model_file
 from tests.support import faces
 from tests.support.scenes import CLOSE_UP, KNOWN, write_scenes
+from tests.support.small import add_tiny_backbone
 from trainer import cli, keras_backend
 from trainer.data.dataset import FER2013_LABELS
 from trainer.training.settings import setting_specs
@@ -77,6 +78,11 @@ def test_train_has_an_option_for_every_setting():
     for name, spec in setting_specs().items():
         assert options[name].help == spec.help
         assert options[name].opts[0].startswith("--" + name.replace("_", "-").rstrip("s"))
+
+
+@pytest.mark.parametrize("name", ["train", "sweep", "average", "evaluate", "quantize", "compare", "crop-padding"])
+def test_every_command_with_labels_takes_ferplus_votes(name):
+    assert "ferplus" in {option.name for option in COMMANDS[name].params}
 
 
 def test_no_arguments_shows_the_help(trainer):
@@ -268,6 +274,47 @@ def test_crop_padding_prints_the_accuracy_per_padding(trainer, table):
     assert "best" in out
 
 
+@pytest.fixture
+def ferplus_models(tmp_path):
+    """Two networks of FER+'s eight classes with random weights, and the file of the votes."""
+    backbone = add_tiny_backbone()
+    from trainer import keras_file
+    from trainer.data.label_mapping import FERPLUS_CLASSES
+    from trainer.networks import model as network
+
+    paths = [tmp_path / "a.keras", tmp_path / "b.keras"]
+    for path in paths:
+        model = network.build(backbone, 32, 8, alpha=1, weights="none", momentum=0.9, dropout=0)
+        keras_file.save(model, path, keras_file.KerasMetadata(FERPLUS_CLASSES, 48))
+    return *paths, faces.write_lines(tmp_path / "fer2013new.csv", faces.ferplus_lines(DATA))
+
+
+@pytest.mark.keras
+def test_models_of_ferplus_are_averaged_and_compared(ferplus_models, trainer, table, tmp_path):
+    first, second, votes = ferplus_models
+    mean, with_votes = tmp_path / "mean.keras", ("--data", table, "--ferplus", votes)
+    status, out, _ = trainer("average", first, second, *with_votes, "--out", mean)
+    assert (status, out.splitlines()[0].split()[0]) == (0, "PublicTest")
+    status, out, _ = trainer("compare", first, mean, *with_votes)
+    assert status == 0
+    assert "\n10 faces; " in out  # of 14: four have a majority of "unknown" or "no face"
+    status, _, err = trainer("compare", first, mean, "--data", table)
+    assert (status, "--ferplus" in err) == (0, False)  # by FER2013's own labels
+
+
+@pytest.mark.keras
+def test_training_tells_how_its_data_is_read_for_conversion(trainer, table, tmp_path, monkeypatch):
+    keras_backend.load()
+    votes = faces.write_lines(tmp_path / "fer2013new.csv", faces.ferplus_lines(DATA))
+    monkeypatch.setattr("trainer.training.loop.train", lambda *_, **__: Path("run") / "best.keras")
+    data = ("--data", table, "--ferplus", votes)
+    out = trainer("train", *data)[1]
+    assert out.endswith(f"next: trainer quantize run/best.keras --data {table} --out emotion.tflite\n")
+    out = trainer("train", *data, "--label-set", "ferplus", "--format", "fer2013", "--skip-invalid")[1]
+    options = f"--data {table} --ferplus {votes} --format fer2013 --skip-invalid --out emotion.tflite"
+    assert out.endswith(f"next: trainer quantize run/best.keras {options}\n")
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
@@ -321,7 +368,10 @@ ERRORS = [
     ("train --data DATA --label-set ferplus", 1, ["fer2013.csv: ", "--ferplus"]),
     ("train --data DATA --label-set eight", 2, ["--label-set", "own", "ferplus"]),
     ("train --data DATA --classes happy,glad", 1, ["fer2013.csv: no class glad", "angry, disgust"]),
+    ("train --data DATA --classes happy,", 1, ["classes happy: expected at least two"]),
     ("train --data DATA --unfreeze some", 2, ["--unfreeze", "'some'", "all"]),
+    (f"train --data DATA --unfreeze {'9' * 5000}", 2, ["--unfreeze", "'9999", "all"]),
+    ("train --data DATA --seed 4294967296", 2, ["--seed"]),
     ("train --data DATA --devices two", 2, ["--devices", "one", "all"]),
     ("train --data DATA --precision float16", 2, ["--precision", "mixed_bfloat16"]),
     ("train --data DATA --augment DATA", 78, ["fer2013.csv: cannot be read (more than 65,536 bytes)"]),

@@ -11,7 +11,7 @@ import typer
 from edge.cli.common import Debug
 from edge.errors import UsageError
 from trainer import keras_backend
-from trainer.cli.options import DataFormat, DataPath, SkipInvalid, load
+from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load
 from trainer.data import formats
 from trainer.evaluation.prediction import uses_color
 
@@ -27,6 +27,7 @@ def average(
     ],
     data: DataPath,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The .keras file to write.")],
+    ferplus: FerPlus = None,
     data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
@@ -44,6 +45,6 @@ def average(
     from trainer.training.averaging import model_file
 
     color = uses_color(model_file(models[0]))
-    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=color)
+    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=color)
     result = average_models(models, dataset, out, _log.info)
     typer.echo(f"{format_average(result)}\nwritten: {out}")

@@ -13,7 +13,7 @@ from edge.cli.common import Debug
 from edge.errors import UsageError
 from edge.inference.model_file import RGB
 from trainer import keras_backend
-from trainer.cli.options import DataFormat, DataPath, SkipInvalid, load, training_options
+from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load, split_names, training_options
 from trainer.data import formats
 from trainer.training.settings import TrainingSettings
 
@@ -40,18 +40,19 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the table to this .md or .csv, or a plot to this .png.")
     ] = None,
+    ferplus: FerPlus = None,
     data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Compare runs in a table, or model files; and test whether they differ.
+    """Compare runs or model files, and test if they differ.
 
     Columns: accuracy, size and latency of the float and int8 models, and training time. Each int8 model, or model file,
     is compared with the first one on the same PublicTest faces: difference of the accuracy and p by McNemar's test.
     """
     if out and out.suffix not in (".md", ".csv", ".png"):
         raise UsageError(f"--out {out}: expected .md, .csv or .png")
-    names = [name.strip() for name in backbones.split(",") if name.strip()]
+    names = split_names(backbones)
     if not names and not runs:
         raise UsageError("nothing to compare; name run folders, or backbones by --backbones")
     files = [path for path in runs or [] if path.suffix in (".keras", ".tflite")]
@@ -70,7 +71,7 @@ def compare(
         read_run(first)  # raises where the folder is no run
     if first:
         color = uses_color(first if files else first / "best.keras")
-    dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=color)
+    dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=color)
     if files:
         typer.echo(format_pairs(compare_files(files, dataset, _log.info)))
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from trainer.cli.options import DataFormat, DataPath, SkipInvalid, Split, load
+from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, Split, load
 from trainer.data import formats, label_mapping
 from trainer.data.dataset import PUBLIC_TEST
 
@@ -17,6 +17,7 @@ def crop_padding(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file.")],
     data: DataPath,
     split: Split = PUBLIC_TEST,
+    ferplus: FerPlus = None,
     data_format: DataFormat = formats.AUTO,
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
@@ -31,7 +32,7 @@ def crop_padding(
 
     classifier = Classifier(model)
     dataset = label_mapping.match_labels(
-        load(data, data_format=data_format, skip_invalid=skip_invalid, color=classifier.uses_color),
+        load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=classifier.uses_color),
         classifier.card.labels,
     )
     typer.echo(format_crop_paddings(measure_crop_paddings(classifier, dataset.split(split))))

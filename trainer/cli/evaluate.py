@@ -76,9 +76,10 @@ def evaluate(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Evaluate a model on one split, or with --detect the model and the face detection of the device.
+    """Evaluate a model on faces, or on whole scenes.
 
-    Prints accuracy, macro-F1, per-class metrics and calibration; as text, JSON or an HTML report.
+    Prints accuracy, macro-F1, per-class metrics and calibration of one split; as text, JSON or an HTML report. With
+    --detect the face detection of the device runs, too, on images of whole scenes.
     """
     from trainer.reports.formatting import format_evaluation
 

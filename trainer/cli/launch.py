@@ -31,9 +31,10 @@ def launch(
     ],
     debug: Debug = False,
 ) -> None:
-    """Run a training on several hosts: this command on each of them.
+    """Run a training on several hosts.
 
-    Process 0 evaluates and writes the run folder, which all hosts see. When a process ends early, all end.
+    Give this command on each of them. Process 0 evaluates and writes the run folder, which all hosts see. When a
+    process ends early, all end.
     """
     if command[0] != "train":
         raise UsageError(f"launch runs 'train' only, not {command[0]!r}")

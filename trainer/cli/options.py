@@ -15,7 +15,7 @@ from edge.errors import UnknownNameError, UsageError
 from trainer.data import formats, label_mapping
 from trainer.data.dataset import SPLITS, Dataset
 from trainer.data.loader import load_dataset
-from trainer.training.settings import TrainingSettings, setting_specs
+from trainer.training.settings import TrainingSettings, option_name, setting_specs
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ FerPlus = Annotated[
 ]
 LabelSet = Annotated[
     Literal["own", "ferplus"],
-    typer.Option(help="Labels of the data set, or the eight emotions of FER+ by majority vote."),
+    typer.Option(help="Labels of the data set, or the eight emotions of FER+ by majority vote, with --ferplus."),
 ]
 Classes = Annotated[
     str, typer.Option(metavar="NAMES", help="Train only these classes, in this order: happy,sad,neutral.")
@@ -63,7 +63,6 @@ CompareTo = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Second model to compare to, for example the float one of an int8.")
 ]
 
-_FLAGS = {"teachers": "--teacher"}  # where the option is not called as the setting
 _METAVARS = {str: "NAME", int: "INT", float: "FLOAT", tuple[Path, ...]: "PATH"}
 
 
@@ -94,8 +93,13 @@ def select_labels(dataset: Dataset, label_set: str, classes: str) -> Dataset:
     if label_set == "ferplus":
         dataset = label_mapping.ferplus_majority(dataset)
     if classes:
-        dataset = label_mapping.select_classes(dataset, [name.strip() for name in classes.split(",")])
+        dataset = label_mapping.select_classes(dataset, split_names(classes))
     return dataset
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names in `text`, NAME,NAME,..., without blanks around them and without empty ones."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def log_counts(dataset: Dataset) -> None:
@@ -140,7 +144,7 @@ def _parameter(name: str) -> inspect.Parameter:
     # Typer checks and shows a range with both limits; TrainingSettings checks every range.
     low, high = (None, None) if spec.high is None else (spec.low, spec.high)
     option = typer.Option(
-        *filter(None, [_FLAGS.get(name)]),
+        f"--{option_name(name)}",
         help=spec.help,
         metavar=spec.metavar or _METAVARS.get(kind),
         show_default=spec.unset or True,
@@ -158,6 +162,6 @@ def _parameter(name: str) -> inspect.Parameter:
 def _parse_unfreeze(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdecimal():
-        raise UsageError(f"--unfreeze is {text!r}, expected a number of layers or all")
+    if not (text.isascii() and text.isdecimal() and len(text) < 6):
+        raise UsageError(f"--unfreeze is {text[:20]!r}, expected a number of layers or all")
     return int(text)

@@ -29,9 +29,10 @@ def preview(
     skip_invalid: SkipInvalid = False,
     debug: Debug = False,
 ) -> None:
-    """Draw augmented training images, and print the ranges of the augmentation as TOML.
+    """Draw augmented training faces, and print the ranges.
 
-    Draws Training faces of each class next to augmented copies of them. What is printed is a file for --augment.
+    Draws Training faces of each class next to augmented copies of them. What is printed, the ranges of the augmentation
+    as TOML, is a file for --augment.
     """
     from trainer.reports.preview import write_preview
 

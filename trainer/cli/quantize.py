@@ -10,7 +10,7 @@ import typer
 
 from edge.cli.common import Debug
 from edge.config.defaults import MIN_CONFIDENCE
-from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load
+from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load, split_names
 from trainer.data import formats
 
 _log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def quantize(
         min_confidence=min_confidence,
         selective_accuracy=selective_accuracy,
         adapted_temperature=adapted_temperature,
-        labels=[label.strip() for label in labels.split(",") if label.strip()],
+        labels=split_names(labels),
         logits=logits,
         report_progress=_log.info,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -84,4 +85,12 @@ def train(
         counts = dataset.split(split).counts()
         typer.echo(f"{split}: {sum(counts.values())} faces: {', '.join(f'{n} {label}' for label, n in counts.items())}")
     best = loop.train(settings, dataset, run_dir, resume=resume, teacher_cache=cache, on_epoch=write_curves)
-    typer.echo(f"best epoch: {best}\nnext: trainer quantize {best} --data {data} --out emotion.tflite")
+    reading = ["--data", str(data)]
+    if label_set == "ferplus":
+        reading += ["--ferplus", str(ferplus)]
+    if data_format != formats.AUTO:
+        reading += ["--format", data_format]
+    if skip_invalid:
+        reading.append("--skip-invalid")
+    convert = shlex.join(["trainer", "quantize", str(best), *reading, "--out", "emotion.tflite"])
+    typer.echo(f"best epoch: {best}\nnext: {convert}")

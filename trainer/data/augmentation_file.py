@@ -12,24 +12,33 @@ from edge.errors import SettingsError
 from edge.system.bounded_read import read_at_most
 from trainer.data.augmentation import Augmentation, augmentation_specs
 
-MAX_BYTES = 64 * 1024  # a file with all keys and comments has 1 kB
+MAX_BYTES = 64 * 1024  # of a TOML file; one with all keys and comments has 1 kB
 
 
 def read(path: Path) -> Augmentation:
     """Return the augmentation in the file at `path`. Raises SettingsError with the file, the key and the reason."""
-    try:
-        content = read_at_most(path, MAX_BYTES)
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); 'trainer preview' prints one") from error
-    try:
-        values = tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, or an integer of 4,300 digits
-        reason = " ".join(str(error).split())[:200]
-        raise SettingsError(f"{path}: not valid TOML ({reason}); expected lines such as: shear = 10.0") from None
+    values = read_toml(path, "'trainer preview' prints one")
     try:
         return Augmentation(**{name: _convert(name, value) for name, value in values.items()})
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
+
+
+def read_toml(path: Path, hint: str) -> dict[str, Any]:
+    """Return the tables of the TOML file at `path`.
+
+    Args:
+        hint: where such a file comes from, for messages.
+
+    Raises SettingsError with the file and the reason: it cannot be read, has more than MAX_BYTES, or is not TOML.
+    """
+    try:
+        return tomllib.loads(read_at_most(path, MAX_BYTES).decode())
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, or an integer of 4,300 digits
+        reason = " ".join(str(error).split())[:200]
+        raise SettingsError(f"{path}: not valid TOML ({reason}); {hint}") from None
 
 
 def write(augmentation: Augmentation) -> str:

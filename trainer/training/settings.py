@@ -261,3 +261,8 @@ class TrainingSettings:
 def setting_specs() -> dict[str, SettingSpec]:
     """Return the specification of each setting that is an option, by its name."""
     return {each.name: each.metadata["spec"] for each in fields(TrainingSettings) if "spec" in each.metadata}
+
+
+def option_name(setting: str) -> str:
+    """Return the name of the option of a setting on the command line and in the file of a sweep, without `--`."""
+    return "teacher" if setting == "teachers" else setting.replace("_", "-")

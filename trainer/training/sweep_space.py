@@ -10,25 +10,22 @@ augment.rotate = { low = 0.0, high = 20.0 }
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from edge.errors import SettingsError
-from edge.system.bounded_read import read_at_most
 from trainer.data.augmentation import Augmentation, augmentation_specs
+from trainer.data.augmentation_file import read_toml
 from trainer.errors import TrainingError
-from trainer.training.settings import TrainingSettings, setting_specs
+from trainer.training.settings import TrainingSettings, option_name, setting_specs
 
-MAX_BYTES = 64 * 1024
 MAX_CHOICES = 100
 METRICS = ("accuracy", "macro_f1")  # columns of history.csv, without val_
 PRUNERS = ("median", "none")
 AUGMENT = "augment"  # the table of the augmentation's ranges
-_FLAGS = {"teachers": "teacher"}  # where the option is not called as the setting
-_OPTIONS = {_FLAGS.get(name, name.replace("_", "-")): name for name in setting_specs()}
+_OPTIONS = {option_name(name): name for name in setting_specs()}
 _RANGE_KEYS = {"low", "high", "log", "step"}
 
 Scalar = bool | int | float | str
@@ -93,15 +90,7 @@ class SweepSpace:
 
 def read(path: Path) -> SweepSpace:
     """Return the space in the file at `path`. Raises SettingsError with the file, the key and the reason."""
-    try:
-        content = read_at_most(path, MAX_BYTES)
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); docs/sweep.md has an example") from error
-    try:
-        tables = tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, or an integer of 4,300 digits
-        reason = " ".join(str(error).split())[:200]
-        raise SettingsError(f"{path}: not valid TOML ({reason})") from None
+    tables = read_toml(path, "docs/sweep.md has an example")
     try:
         return _parse(tables)
     except (SettingsError, TrainingError) as error:
