@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.dataset import Dataset
+from trainer.errors import TrainingError
 from trainer.evaluation.metrics import compute_metrics
 from trainer.training.batches import TrainingBatches, model_inputs, statistics_inputs
 from trainer.training.checkpoints import Progress, RunDirectory
@@ -23,7 +24,10 @@ from trainer.training.settings import Stage, TrainingSettings
 
 
 class EpochEvaluator(keras.callbacks.Callback):
-    """Evaluates the averaged weights after each epoch, keeps the best, and writes checkpoint and history."""
+    """Evaluates the averaged weights after each epoch, keeps the best, and writes checkpoint and history.
+
+    Raises TrainingError after an epoch whose loss is not finite, before anything of it is written.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,11 @@ class EpochEvaluator(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         progress = self._progress
+        if not np.isfinite(logs["loss"]):  # nor are the weights: no later epoch could be better
+            raise TrainingError(
+                f"the loss of epoch {epoch + 1} is {logs['loss']}: training diverged; start a new run with a lower "
+                "learning rate"
+            )
         if process_index():  # the first process evaluates and writes
             progress.epochs = epoch + 1
             return

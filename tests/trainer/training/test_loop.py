@@ -361,6 +361,13 @@ def test_full_disk_keeps_the_last_completed_epoch(run, loop, settings, tmp_path,
     assert compared_columns(folder)[:2] == pytest.approx(compared_columns(run)[:2], abs=1e-5)
 
 
+def test_diverged_training_ends_and_writes_nothing_of_it(loop, settings, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"^the loss of epoch 1 is nan: .* lower learning rate$"):
+        loop.train(replace(settings, head_epochs=0, optimizer="sgd", learning_rate=1e30), DATA, folder)
+    assert [file.name for file in folder.iterdir()] == ["settings.json"]
+
+
 LIMITED_TRAINER = TRAINER.replace(
     "main()\n",
     # best.keras has 145 KB, last.npz 390 KB in fine-tuning
