@@ -60,9 +60,11 @@ def benchmark(
     from edge.diagnostics.benchmark_report import to_json
     from edge.diagnostics.benchmark_text import text
     from edge.inference.classifier import Classifier
-    from edge.system.atomic_file import atomic_write
+    from edge.system.atomic_file import atomic_write, check_writable
     from edge.system.stop_signals import StopSignals
 
+    if as_json:
+        check_writable(as_json)
     # Without idling: frames without a face must not look like a slow machine.
     settings = RunSettings(
         None,

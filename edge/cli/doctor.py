@@ -15,6 +15,7 @@ from edge.cli.options import Detector, Model, Threads
 from edge.config.models import find_model
 from edge.config.settings import RunSettings
 from edge.errors import UsageError
+from edge.system.atomic_file import atomic_write, check_writable
 from edge.system.paths import display_name, file_problem
 
 
@@ -56,7 +57,6 @@ def doctor(
     from edge.diagnostics.doctor import overall_status, run_checks, text
     from edge.diagnostics.environment import environment
     from edge.diagnostics.report import text as make_report
-    from edge.system.atomic_file import atomic_write
 
     facts = environment()
     checks = run_checks(facts, find_model(model), source, detector=detector, threads=threads)
@@ -76,9 +76,10 @@ def doctor(
 
 
 def check_report(path: Path, config: Path | None, overwrite: bool) -> None:
-    """Raise UsageError if a report may not be written to `path`, where a file exists, or `config` cannot be read."""
+    """Raise UsageError if `config` cannot be read or a file exists at `path`; FileError if it cannot be written."""
     if config is not None and (problem := file_problem(config)):
         raise UsageError(f"--config {display_name(config)}: {problem}")
     if config is not None and path.resolve() == config.resolve():
         raise UsageError(f"--report {display_name(path)}: the target is the configuration; name another file")
     check_new_file("--report", path, overwrite)
+    check_writable(path)

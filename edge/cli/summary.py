@@ -11,6 +11,7 @@ import typer
 
 from edge.cli.common import Debug, check_new_file, show
 from edge.errors import UsageError
+from edge.system.atomic_file import atomic_write, check_writable
 from edge.system.paths import display_name
 
 
@@ -45,7 +46,8 @@ def summary(
 ) -> None:
     """Summarize the log of a day, or a file of csv or jsonl.
 
-    Shows the number of faces and the emotions: of a day how long each lasted, by hour; of a file their means, by film.
+    Shows the number of faces and the emotions: of a day how long each lasted, by hour; of a file their means, by film, and of
+    more than 20 films or images only in total.
     """
     if plot:
         check_new_file("--plot", plot, overwrite)
@@ -62,34 +64,33 @@ def summary(
         raise typer.BadParameter("--thumbnails is for a file of the sink csv or jsonl")
     from edge.diagnostics import summary_plot, summary_text
     from edge.diagnostics.summary import read, to_dict
-    from edge.system.atomic_file import atomic_write
 
     if plot:
         summary_plot.check_plot(plot)
+        check_writable(plot)
     result = read(path, day)
+    if plot:  # before anything is printed, so that an error is not the last of many lines
+        atomic_write(plot, summary_plot.svg(result).encode())
     if as_json:
         typer.echo(json.dumps(to_dict(result), indent=1, ensure_ascii=False))
     else:
         show(summary_text.text(result, min(max(shutil.get_terminal_size().columns, 72), 100)))
-    if plot:
-        atomic_write(plot, summary_plot.svg(result).encode())
 
 
 def summarize_file(path: Path, as_json: bool, plot: Path | None, video: Path | None) -> None:
     """Print the summary of a file of the sink csv or jsonl, and write its plot, with images of `video`."""
     from edge.diagnostics import recording, recording_plot
-    from edge.system.atomic_file import atomic_write
 
     if plot:
         recording_plot.check_plot(plot)
+        check_writable(plot)
     elif video:
         raise typer.BadParameter("--thumbnails needs --plot FILE")
     found = recording.read(path)
-    thumbnails = {}
-    if video:
-        film = recording_plot.find_film(found, video)
-        thumbnails = {film.name: recording_plot.read_thumbnails(video, film)}
-    show_text = json.dumps(recording.to_dict(found), indent=1, ensure_ascii=False) if as_json else recording.text(found)
-    show(show_text)
     if plot:
+        thumbnails = {}
+        if video:
+            film = recording_plot.find_film(found, video)
+            thumbnails = {film.name: recording_plot.read_thumbnails(video, film)}
         atomic_write(plot, recording_plot.content(found, plot.suffix.lower(), thumbnails))
+    show(json.dumps(recording.to_dict(found), indent=1, ensure_ascii=False) if as_json else recording.text(found))

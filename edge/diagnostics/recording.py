@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edge.diagnostics.summary_text import label_name
 from edge.errors import FileError, SourceNotFoundError, UsageError
 from edge.sinks.csv import COLUMNS
+from edge.sinks.csv_cells import BYTE_ORDER_MARK, DELIMITERS, split_cells, to_float
 from edge.sinks.line_file import MAX_LINE_BYTES
 from edge.system.paths import display_name
 from edge.system.plain_text import escape, from_cell
@@ -105,15 +107,17 @@ def read(path: Path) -> Recording:
     try:
         with path.open("rb") as file:
             first = file.readline(MAX_LINE_BYTES)
-            parse = _parser(path, first)
-            file.seek(0 if first.startswith(b"{") else len(first))
+            begin = len(first) - len(first.removeprefix(BYTE_ORDER_MARK))
+            has_header = not first.startswith(b"{", begin)
+            parse = _parser(path, first[begin:])
+            file.seek(len(first) if has_header else begin)
             lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
-            for number, line in enumerate(lines, start=1 if first.startswith(b"{") else 2):
+            for number, line in enumerate(lines, start=1 + has_header):
                 try:
                     faces = list(parse(line.decode()))
                     if not all(_is_plausible(face) for face in faces):
                         raise ValueError("out of range")
-                except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error):
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                     recording.damaged_lines.append(number)
                     continue
                 for face in faces:
@@ -133,10 +137,12 @@ def _parser(path: Path, first: bytes) -> Callable[[str], Iterator[RecordedFace]]
     if first.startswith(b'{"time": '):
         return JsonLines().parse
     try:
-        (header,) = csv.reader([first.decode()], strict=True)
+        line = first.decode()
+        splits = (cells for delimiter in DELIMITERS for cells in csv.reader([line], delimiter=delimiter))
+        header = next((cells for cells in splits if tuple(cells[: len(COLUMNS)]) == COLUMNS), [])
     except (ValueError, csv.Error):
         header = []
-    if tuple(header[: len(COLUMNS)]) != COLUMNS:
+    if not header:
         raise UsageError(
             f"{display_name(path)}: neither a folder of daily logs nor a file of the sink csv or jsonl; expected a "
             f"line that begins with {','.join(COLUMNS[:3])} or with a JSON object"
@@ -148,12 +154,12 @@ def _parser(path: Path, first: bytes) -> Callable[[str], Iterator[RecordedFace]]
 def _parse_row(line: str, labels: list[str]) -> Iterator[RecordedFace]:
     if not line.rstrip("\r\n").isprintable():
         raise ValueError("not printable")
-    (cells,) = csv.reader([line], strict=True)
+    cells = split_cells(line, len(COLUMNS) + len(labels))
     seconds, frame, film, track_id, *_, label, _ = cells[: len(COLUMNS)]
-    probabilities = map(float, cells[len(COLUMNS) :])
+    probabilities = map(to_float, cells[len(COLUMNS) :])
     yield RecordedFace(
         from_cell(film),
-        float(seconds),
+        to_float(seconds),
         int(frame),
         int(track_id),
         from_cell(label) or None,
@@ -223,16 +229,39 @@ def to_dict(recording: Recording) -> dict[str, Any]:
 
 
 def text(recording: Recording) -> str:
-    """Return a line for each film, and one for each emotion in it."""
-    lines = []
-    for film in recording.films.values():
-        count, name = len(film.faces), film.name or "camera"
-        lines.append(f"{name}: {count} face{'s' * (count != 1)}, {film.first:.1f} to {film.last:.1f} s")
-        lines += [
-            f"  {mean:4.0%}  {label}" for label, mean in sorted(film.emotions().items(), key=lambda each: -each[1])
-        ]
+    """Return the number of faces and the emotions of all files together, then of each file.
+
+    Of more than MAX_FILMS, such as a folder of photos, only the total: 500 lists are nothing to read.
+    """
+    films = list(recording.films.values())
+    lines = [] if films else ["no faces"]
+    if len(films) > 1:
+        face_frames = sum(film.face_frames for film in films)
+        means = {
+            label: sum(film.emotions().get(label, 0.0) * film.face_frames for film in films) / face_frames
+            for label in recording.labels
+        }
+        counts = sum((film.labels for film in films), Counter[str | None]()).most_common()
+        lines += _describe(f"{len(films)} files with faces", sum(len(film.faces) for film in films), "", means)
+        lines.append(
+            "labels: " + ", ".join(f"{label_name(label)} {count / face_frames:.0%}" for label, count in counts)
+        )
+    if len(films) <= MAX_FILMS:
+        for film in films:
+            period = f", {film.first:.1f} to {film.last:.1f} s" if film.last > film.first else ""
+            lines += _describe(film.name or "camera", len(film.faces), period, film.emotions())
+    else:
+        lines.append("of each file: --json")
     if recording.damaged_lines:
         lines.append(
             f"damaged lines ignored: {len(recording.damaged_lines)}, the first is {recording.damaged_lines[0]}"
         )
-    return "\n".join(lines or ["no faces"])
+    return "\n".join(lines)
+
+
+def _describe(name: str, faces: int, period: str, means: Mapping[str, float]) -> list[str]:
+    """Return a line with the number of faces, and one for each mean probability, the highest first."""
+    return [
+        f"{name}: {faces} face{'s' * (faces != 1)}{period}",
+        *(f"  {mean:4.0%}  {label}" for label, mean in sorted(means.items(), key=lambda each: -each[1])),
+    ]

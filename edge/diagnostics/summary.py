@@ -82,10 +82,11 @@ def read(folder: Path, requested: str | None) -> DaySummary:
     except OSError as error:
         raise FileError(f"{summary.path}: cannot be read ({error.strerror})") from error
     for number, line in enumerate(lines, start=1):
-        if line and line != daily_log.HEADER.rstrip().encode():
-            try:
+        try:
+            if line:
                 summary.add(daily_log.parse_line(line.decode()))
-            except ValueError:
+        except ValueError:
+            if not daily_log.is_header(line):
                 summary.damaged_lines.append(number)
     return summary
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 from edge.errors import SinkError, UsageError
 from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.line_file import LineFormat, open_lines
-from edge.sinks.output_file import check_not_source
+from edge.sinks.output_file import check_not_source, make_output_folder
 from edge.system.paths import display_name, expand_path
 from edge.system.plain_text import escape, to_cell
 from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
@@ -63,7 +63,7 @@ class Sink:
         header = self._header.rstrip(b"\n")
         line_format = LineFormat(header.__eq__, self._is_row, header.startswith)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_output_folder("csv", self._path.parent)
             self._file = open_lines(self._name, self._path, line_format, replace=self._replaces)
             self._replaces = False
             if not os.fstat(self._file).st_size:

@@ -21,6 +21,7 @@ from datetime import MAXYEAR, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from edge.sinks.csv_cells import BYTE_ORDER_MARK, split_cells, to_float
 from edge.system.file_access import BINARY, NO_FOLLOW, lock_file, read_at, sync_folder
 from edge.system.plain_text import escape, from_cell, to_cell
 
@@ -72,18 +73,23 @@ def parse_line(line: str) -> Segment:
     """Return the segment of `line`. Raises ValueError if it is not one, as for a line that a power failure cut."""
     if len(line) > MAX_LINE_CHARACTERS or not line.rstrip("\r\n").isprintable():
         raise ValueError(f"{line[:MAX_LINE_CHARACTERS]!r} is too long, or not printable")
-    try:
-        (fields,) = csv.reader([line], strict=True)
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
-    begin, seconds, run, track_id, cell, confidence = fields
+    begin, seconds, run, track_id, cell, confidence = split_cells(line, len(Segment._fields))
     label = from_cell(cell) or None
-    segment = Segment(datetime.fromisoformat(begin), float(seconds), run, int(track_id), label, float(confidence))
+    segment = Segment(datetime.fromisoformat(begin), to_float(seconds), run, int(track_id), label, to_float(confidence))
     # Written so that NaN is out of range, too.
     in_range = 0 <= segment.seconds <= MAX_SEGMENT_SECONDS and 0 <= segment.confidence <= 1
     if segment.begin.tzinfo is None or not in_range or segment.begin.year == MAXYEAR:
         raise ValueError(f"{line!r} is out of range")
     return segment
+
+
+def is_header(line: bytes) -> bool:
+    """Return whether `line` is the first one of a log, as the sink or a program for spreadsheets has written it."""
+    try:
+        cells = split_cells(line.removeprefix(BYTE_ORDER_MARK).decode().rstrip("\r"), len(Segment._fields))
+    except ValueError:
+        return False
+    return cells == HEADER.rstrip("\n").split(",")
 
 
 def append(path: Path, segments: Iterable[Segment]) -> None:

@@ -27,6 +27,7 @@ from edge.errors import SinkError, UsageError
 from edge.sinks.active_faces import GONE_AFTER_SECONDS
 from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.daily_log import Segment, append, log_path, logged_days
+from edge.sinks.output_file import make_output_folder
 from edge.system.paths import display_name, expand_path
 from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
 
@@ -130,7 +131,7 @@ class Sink:
         if not self._live:
             raise UsageError("sink daylog: the daily log is for a live camera; for files use csv:FILE.csv")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_output_folder("daylog", self._folder)
         except OSError as error:
             raise SinkError(f"daylog:{self._folder}: cannot be created ({error.strerror})") from error
         if not os.access(self._folder, os.W_OK | os.X_OK):

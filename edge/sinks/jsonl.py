@@ -25,7 +25,7 @@ from edge.errors import SinkError
 from edge.sinks import serialize
 from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.line_file import LineFormat, open_lines
-from edge.sinks.output_file import check_not_source
+from edge.sinks.output_file import check_not_source, make_output_folder
 from edge.system.file_access import NO_WAIT
 from edge.system.paths import display_name, expand_path
 from edge.types import Disclosure, FaceResult, FrameResult, RunInfo
@@ -68,7 +68,7 @@ class Sink:
         else:
             check_not_source("jsonl", self._path, self._run)
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                make_output_folder("jsonl", self._path.parent)
                 if sys.platform != "win32" and self._path.is_fifo():
                     self._file = self._open_fifo(self._path)
                 else:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
 
 from edge.errors import UsageError
+from edge.system.file_access import make_folder
 from edge.system.paths import display_name
 from edge.types import RunInfo
+
+_log = logging.getLogger(__name__)
 
 
 def check_not_source(sink: str, path: Path, run: RunInfo) -> None:
@@ -24,6 +28,12 @@ def check_new(sink: str, path: Path, run: RunInfo) -> None:
         raise UsageError(
             f"{sink}:{display_name(path)}: the file exists; name another file, or replace it by --overwrite"
         )
+
+
+def make_output_folder(sink: str, folder: Path) -> None:
+    """Make `folder` if it is missing, and log that: its name may be misspelled. Raises OSError."""
+    if make_folder(folder):
+        _log.info("edge: %s: made the folder %s, which did not exist", sink, display_name(folder.absolute()))
 
 
 def numbered(path: Path, number: int) -> Path:

@@ -25,8 +25,8 @@ from edge.types import RunInfo, Sink
 MAX_FILE_BYTES = 10_000_000  # of a Python file with a sink
 SINK_METHODS = ("__enter__", "write", "__exit__")
 SUPPORT_MODULES = (
-    *("active_faces", "annotate", "background_writer", "daily_log", "face_blur", "face_statistics", "group"),
-    *("line_file", "missing_package", "output_file", "progress", "registry", "serialize"),
+    *("active_faces", "annotate", "background_writer", "csv_cells", "daily_log", "face_blur", "face_statistics"),
+    *("group", "line_file", "missing_package", "output_file", "progress", "registry", "serialize"),
 )
 
 

@@ -35,7 +35,7 @@ from edge.errors import SinkError, UsageError
 from edge.sinks.annotate import annotate
 from edge.sinks.background_writer import BackgroundWriter
 from edge.sinks.face_blur import FaceBlur
-from edge.sinks.output_file import at_start_time, check_new, numbered
+from edge.sinks.output_file import at_start_time, check_new, make_output_folder, numbered
 from edge.system.atomic_file import PartialFile, atomic_write, remove_left_files
 from edge.system.native_output import suppress_native_output
 from edge.system.paths import display_name, expand_path, native_name
@@ -115,7 +115,7 @@ class Sink:
     def __enter__(self) -> Self:
         native_name(self._path)
         try:
-            (self._path if self._is_folder else self._path.parent).mkdir(parents=True, exist_ok=True)
+            make_output_folder("video", self._path if self._is_folder else self._path.parent)
             if self._is_folder:
                 self._path = at_start_time(self._path / FOLDER_NAME)
             elif self._run.is_service and not self._run.overwrite:

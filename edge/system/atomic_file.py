@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import EmotionEdgeError, FileError
-from edge.system.file_access import BINARY, NO_FOLLOW, NO_WAIT, lock_file
+from edge.system.file_access import BINARY, NO_FOLLOW, NO_WAIT, lock_file, make_folder
 
 FILE_MODE = 0o666  # less the umask, as of any file
 _PARTIAL_NAME = re.compile(r"\.part\.[0-9a-f]{8}\..+", re.DOTALL)
@@ -39,7 +39,7 @@ class PartialFile:
         if target.exists() and not target.is_file():
             raise OSError(errno.EINVAL, "not a regular file; name a file")
         self.target = target
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         remove_left_files(target.parent)
         self.path = target.with_name(f".part.{secrets.token_hex(4)}.{target.name}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY
@@ -116,3 +116,11 @@ def atomic_write(path: Path, content: bytes) -> None:
     """Replace the file at `path` by one with `content`, or leave it unchanged. Raises FileError."""
     with atomic_path(path) as partial:
         partial.write_bytes(content)
+
+
+def check_writable(path: Path) -> None:
+    """Raise FileError unless a file can be written to `path`: before the work whose result it is to hold."""
+    try:
+        PartialFile(path).discard()
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror or error})") from error

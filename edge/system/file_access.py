@@ -6,6 +6,7 @@ is opened as binary; and its locks keep others from the bytes themselves.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -42,6 +43,19 @@ def read_at(descriptor: int, size: int, offset: int) -> bytes:
     """Return at most `size` bytes of the file from `offset` on, and leave the descriptor after them."""
     os.lseek(descriptor, offset, os.SEEK_SET)
     return os.read(descriptor, size)
+
+
+def make_folder(folder: Path) -> bool:
+    """Make `folder`, and those above it, and return whether it was missing.
+
+    Raises OSError; NotADirectoryError if there is a file in place of a folder, for which Python says "File exists".
+    """
+    is_missing = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+    return is_missing
 
 
 def sync_folder(folder: Path) -> None:

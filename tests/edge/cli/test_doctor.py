@@ -42,6 +42,12 @@ def test_a_file_is_replaced_only_with_overwrite(run_here, tmp_path, monkeypatch)
     assert path.read_text().startswith("emotion-edge ")
 
 
+def test_a_report_that_cannot_be_written_is_refused_first(run_here, tmp_path):
+    (tmp_path / "file").touch()
+    result = run_here("doctor", "--report", tmp_path / "file" / "report.txt")
+    assert_refused(result, 1, "report.txt: cannot be written (Not a directory)")
+
+
 def test_the_configuration_is_never_the_target(run_here, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("threads = 1\n")

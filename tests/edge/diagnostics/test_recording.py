@@ -13,6 +13,7 @@ from edge.sinks import csv, jsonl
 from edge.types import FilePosition, RunInfo
 from tests.support.commands import run_edge
 from tests.support.fakes import FAKE_LABELS, face_result, frame_result
+from tests.support.spreadsheet import save_again
 
 
 def write(path, *results):
@@ -148,3 +149,61 @@ def test_json_and_plot_are_written(tmp_path):
     assert result.returncode == 0, result.stderr
     assert [film["source_name"] for film in json.loads(result.stdout)["films"]] == ["a.mp4", "b.mp4"]
     assert (tmp_path / "plot.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(("delimiter", "decimal"), [(",", "."), (";", "."), (";", ","), (",", ",")])
+def test_a_file_that_a_spreadsheet_saved_is_the_same(tmp_path, delimiter, decimal):
+    path = tmp_path / "faces.csv"
+    write(path, at(0.25, face_result(), film="a; b, c.mp4"), at(2, face_result(None), film="=1.mp4"))
+    expected = recording.to_dict(recording.read(path))
+    path.write_bytes(save_again(path.read_bytes(), delimiter, decimal))
+    assert recording.to_dict(recording.read(path)) == expected
+
+
+def test_lines_after_a_byte_order_mark_are_read(tmp_path):
+    path = write_two_films(tmp_path / "faces.jsonl")
+    expected = recording.to_dict(recording.read(path))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert recording.to_dict(recording.read(path)) == expected
+
+
+def test_several_files_begin_with_their_total(tmp_path):
+    text = recording.text(recording.read(write_two_films(tmp_path / "faces.csv")))
+    assert text.splitlines()[:4] == [
+        "2 files with faces: 3 faces",
+        "   50%  calm",
+        "   50%  cross",
+        "labels: calm 40%, cross 40%, uncertain 20%",
+    ]
+    assert "a.mp4: 2 faces, 0.0 to 1.0 s\n" in text
+    assert "b.mp4: 1 face\n" in text
+
+
+def test_of_many_photos_only_the_total_is_shown(tmp_path):
+    write(tmp_path / "photos.csv", *(at(0, face_result(), film=f"{number}.jpg") for number in range(500)))
+    found = recording.read(tmp_path / "photos.csv")
+    assert recording.text(found).splitlines() == [
+        "500 files with faces: 500 faces",
+        "   80%  calm",
+        "   20%  cross",
+        "labels: calm 100%",
+        "of each file: --json",
+    ]
+    assert len(recording.to_dict(found)["films"]) == 500
+
+
+@pytest.mark.parametrize("option", ["--json", "--overwrite"])
+def test_a_plot_that_cannot_be_written_is_the_only_line(tmp_path, option):
+    write_two_films(tmp_path / "faces.csv")
+    (tmp_path / "file").touch()
+    result = run_edge("summary", "faces.csv", "--plot", "file/a.svg", option, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("edge: error: file/a.svg: cannot be written (")
+    assert result.stderr.count("\n") == 1
+
+
+def test_films_that_fit_on_no_plot_are_an_error(tmp_path):
+    write(tmp_path / "photos.csv", *(at(0, face_result(), film=f"{number}.jpg") for number in range(21)))
+    result = run_edge("summary", "photos.csv", "--plot", "a.svg", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "21 films, at most 20 fit on a plot" in result.stderr

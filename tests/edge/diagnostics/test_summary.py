@@ -8,6 +8,7 @@ from edge.diagnostics import summary
 from edge.sinks import daily_log
 from tests.support.commands import run_edge
 from tests.support.day_logs import DAY, at, segment, write_busy_day, write_log
+from tests.support.spreadsheet import save_again
 
 
 def test_faces_and_seconds_are_summed_up_in_total_and_by_hour(tmp_path):
@@ -31,6 +32,18 @@ def test_the_last_day_is_read_unless_another_is_requested(tmp_path):
     assert summary.read(tmp_path, "2026-11-20").totals.seconds == 2
 
 
+def test_a_log_that_a_spreadsheet_saved_is_the_same(tmp_path):
+    path = write_busy_day(tmp_path)
+    expected = summary.to_dict(summary.read(tmp_path, None))
+    written = path.read_bytes()
+    path.write_bytes(save_again(written) + written.splitlines(keepends=True)[1])  # and the run went on
+    found = summary.to_dict(summary.read(tmp_path, None))
+    assert found["damaged_lines"] == []
+    assert found["seconds"] == expected["seconds"] + float(written.splitlines()[1].split(b",")[1])
+    path.write_bytes(save_again(written))
+    assert summary.to_dict(summary.read(tmp_path, None)) == expected
+
+
 def test_damaged_lines_are_numbered_and_the_others_counted(tmp_path):
     path = write_busy_day(tmp_path)
     path.write_bytes(path.read_bytes() + b"nonsense\n\xff\xfe\n" + b"\0" * 100)
@@ -48,6 +61,7 @@ def test_damaged_lines_are_numbered_and_the_others_counted(tmp_path):
         (("log", "--date", "yesterday"), 2, "--date is 'yesterday'"),
         (("log", "--plot", "day.png"), 2, "'.png', expected .svg"),
         (("log", "--plot", "file/day.svg"), 1, "file/day.svg: cannot be written"),
+        (("log", "--json", "--plot", "file/day.svg"), 1, "file/day.svg: cannot be written"),
         ((), 2, "Missing argument"),
     ],
 )

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from edge.errors import EmotionEdgeError, FileError
-from edge.system.atomic_file import PartialFile, atomic_path, atomic_write
+from edge.system.atomic_file import PartialFile, atomic_path, atomic_write, check_writable
 
 
 @pytest.fixture
@@ -81,6 +81,15 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "folder" / "full").mkdir(parents=True)
     with pytest.raises(FileError, match=place):
         atomic_write(tmp_path / place, b"content")
+
+
+def test_the_check_leaves_no_file_and_changes_none(tmp_path, old_file):
+    before = sorted(tmp_path.rglob("*")), old_file.read_bytes()
+    check_writable(old_file)
+    check_writable(tmp_path / "new.json")
+    assert (sorted(tmp_path.rglob("*")), old_file.read_bytes()) == before
+    with pytest.raises(FileError, match=r"new\.json: cannot be written \(Not a directory\)"):
+        check_writable(old_file / "new.json")
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from edge.system.file_access import lock_file, read_at, sync_folder
+from edge.system.file_access import lock_file, make_folder, read_at, sync_folder
 
 
 @pytest.fixture
@@ -39,3 +39,12 @@ def test_a_folder_that_is_missing_cannot_be_synced(tmp_path):
     sync_folder(tmp_path)
     with pytest.raises(FileNotFoundError):
         sync_folder(tmp_path / "missing")
+
+
+def test_a_folder_is_made_once_and_never_in_place_of_a_file(tmp_path):
+    assert make_folder(tmp_path / "a" / "b")
+    assert not make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError, match="Not a directory"):
+            make_folder(path)

@@ -11,6 +11,7 @@ from edge.diagnostics import summary, summary_text
 from edge.errors import FileError
 from edge.sinks.daily_log import HEADER
 from tests.fuzz.door import Door
+from tests.support.spreadsheet import save_again
 
 WIDTH = 80  # columns of the terminal
 
@@ -38,14 +39,28 @@ def seeds() -> list[bytes]:
         "2026-11-21T23:59:59.999-12:00,86400,0a0b0c,12,'=1+1,1",
         '2026-11-21T00:00:00Z,1e3,5f21c0,4,"calm, or not",0.5',
     )
-    return [f"{HEADER}{chr(10).join(lines)}\n".encode(), f"{HEADER}{lines[0]}\r\n{lines[1][:30]}".encode()]
+    log = f"{HEADER}{chr(10).join(lines)}\n".encode()
+    return [log, f"{HEADER}{lines[0]}\r\n{lines[1][:30]}".encode(), save_again(log)]
 
 
 DOOR = Door(
     seeds,
     receive,
     tokens=(
-        *(b'"', b",", b"\r", b"\0", b"\x1b[2J", b"\xc2\x9b2J", b"\xe2\x80\xae", b"\xed\xa0\x80", b"9" * 5000, b"nan"),
+        *(
+            b'"',
+            b",",
+            b";",
+            b"\xef\xbb\xbf",
+            b"\r",
+            b"\0",
+            b"\x1b[2J",
+            b"\xc2\x9b2J",
+            b"\xe2\x80\xae",
+            b"\xed\xa0\x80",
+            b"9" * 5000,
+            b"nan",
+        ),
         *(
             b"inf",
             b"1e999",

@@ -11,6 +11,7 @@ from edge.diagnostics import recording, recording_plot
 from edge.errors import FileError
 from edge.sinks.csv import COLUMNS
 from tests.fuzz.door import Door
+from tests.support.spreadsheet import save_again
 
 
 @cache
@@ -44,14 +45,28 @@ def seeds() -> list[bytes]:
         {"time": 3.0, "frame": 2, "faces": []},
         {"time": 60.5, "frame": 900, "source_name": "a.mp4", "faces": [face, {**face, "label": "calm"}]},
     ]
-    return ["\n".join((header, *rows, "")).encode(), "\n".join(map(json.dumps, frames)).encode()]
+    table = "\n".join((header, *rows, "")).encode()
+    return [table, "\n".join(map(json.dumps, frames)).encode(), save_again(table)]
 
 
 DOOR = Door(
     seeds,
     receive,
     tokens=(
-        *(b'"', b",", b"\r", b"\0", b"\x1b[2J", b"\xc2\x9b2J", b"\xe2\x80\xae", b"\xed\xa0\x80", b"9" * 5000, b"nan"),
+        *(
+            b'"',
+            b",",
+            b";",
+            b"\xef\xbb\xbf",
+            b"\r",
+            b"\0",
+            b"\x1b[2J",
+            b"\xc2\x9b2J",
+            b"\xe2\x80\xae",
+            b"\xed\xa0\x80",
+            b"9" * 5000,
+            b"nan",
+        ),
         *(b"inf", b"1e999", b"-1", b"1e7", b"null", b"{}", b"[[", b"true", b"'", b"=", b"calm" * 1000, b"\n" * 100),
         *(b"\\ud800", b"\\u001b", "\u0663".encode()),
     ),
