@@ -26,6 +26,10 @@ class Box:
         """Return the box in the same image `factor` times as large."""
         return Box(*(round(factor * side) for side in (self.x, self.y, self.width, self.height)))
 
+    def padded(self, pixels: int) -> Box:
+        """Return the box that is larger by `pixels` on each side."""
+        return Box(self.x - pixels, self.y - pixels, self.width + 2 * pixels, self.height + 2 * pixels)
+
     def iou(self, other: Box) -> float:
         """Return intersection over union, 0 (disjoint) to 1 (equal)."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
@@ -39,6 +43,11 @@ class Box:
         x0, x1 = (min(max(x, 0), width) for x in (self.x, self.x + self.width))
         y0, y1 = (min(max(y, 0), height) for y in (self.y, self.y + self.height))
         return Box(x0, y0, x1 - x0, y1 - y0)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """(rows, columns): `image[box.slices]` is the part of an image in the box, which must be inside it."""
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +88,10 @@ class FilePosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One image of a camera."""
+    """One image of a camera, a video or a folder."""
 
     gray: NDArray[np.uint8]  # (height, width), 0 black to 255 white: what detection, tracking and the model read
-    color: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR; converted only when a sink calls it
+    color: Callable[[], NDArray[np.uint8]]  # () -> (height, width, 3) BGR; converted only when called
     time: float  # seconds on the source's own clock; only differences are meaningful
     index: int  # position in the source from 0; a gap means skipped frames
     source_name: str = ""  # name of the image or video file, printable; empty: a camera

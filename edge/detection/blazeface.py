@@ -118,7 +118,7 @@ class BlazeFaceDetector:
         if not inside.width or not inside.height:
             return []
         factor = max(area.width, area.height) / INPUT_PIXELS
-        part = downscale(gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width], factor)
+        part = downscale(gray[inside.slices], factor)
         scale = inside.width / part.shape[1], inside.height / part.shape[0]
         left, top = round((inside.x - area.x) / factor), round((inside.y - area.y) / factor)
         part = part[: INPUT_PIXELS - top, : INPUT_PIXELS - left]  # rounding may add a pixel

@@ -115,7 +115,7 @@ class HaarDetector:
         smallest, largest = (max(1, round(size / factor)) for size in (min_size, max_size))
         if not inside.width or not inside.height or min(area.width, area.height) < min_size:
             return []
-        part = downscale(gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width], factor)
+        part = downscale(gray[inside.slices], factor)
         left, top = round((inside.x - area.x) / factor), round((inside.y - area.y) / factor)
         if inside != area:
             right = round((area.x + area.width - inside.x - inside.width) / factor)
@@ -148,7 +148,7 @@ class HaarDetector:
             path = Path(cv2.data.haarcascades) / PROFILE_CASCADE  # type: ignore[attr-defined] # the stubs lack it
             self._profile = HaarDetector(path, self._threads)
         inside = area.clipped(gray.shape[1], gray.shape[0])
-        part = gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
+        part = gray[inside.slices]
         x, y = area.x - inside.x, area.y - inside.y
         area_of_part = Box(x, y, area.width, area.height)
         area_of_mirror = Box(inside.width - x - area.width, y, area.width, area.height)

@@ -140,8 +140,7 @@ def _turned_faces(turned: Sequence[Detection], upright: Sequence[Detection]) -> 
 
 def _tile_near(box: Box) -> Tile:
     """Return the tile around `box` in which a second search looks for the same face."""
-    pad = round(NEARBY_PADDING * box.width)
-    area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+    area = box.padded(round(NEARBY_PADDING * box.width))
     return Tile(area, box.width / NEARBY_SCALE, box.width * NEARBY_SCALE)
 
 

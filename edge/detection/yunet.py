@@ -122,10 +122,7 @@ class YuNetDetector:
         inside = (area or Box(0, 0, width, height)).clipped(width, height)
         if not inside.width or not inside.height:
             return []
-        part = downscale(
-            gray[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width],
-            max(1.0, min_size / WINDOW_PIXELS),
-        )
+        part = downscale(gray[inside.slices], max(1.0, min_size / WINDOW_PIXELS))
         scale = np.array((inside.width / part.shape[1], inside.height / part.shape[0]))
         self._network.setInputSize((part.shape[1], part.shape[0]))
         _, rows = self._network.detect(cv2.cvtColor(part, cv2.COLOR_GRAY2BGR))

@@ -76,19 +76,20 @@ def crop(image: NDArray[np.uint8], box: Box, padding: float, roll: float = 0.0) 
     left = round(box.x + box.width / 2 - side / 2)
     top = round(box.y + box.height / 2 - side / 2)
     height, width = image.shape[:2]
-    inside = Box(left, top, side, side).clipped(width, height)
+    square = Box(left, top, side, side)
+    inside = square.clipped(width, height)
     if not inside.width or not inside.height:
         raise ValueError(f"{box} lies outside an image of {width} x {height}")
     if roll:
         # Only what the turned square needs: OpenCV refuses to turn an image with a side of 32,767 pixels or more.
         margin = math.ceil(side * (math.sqrt(2) - 1) / 2) + 1
-        surroundings = crop(image, Box(left - margin, top - margin, side + 2 * margin, side + 2 * margin), 0.0)
+        surroundings = crop(image, square.padded(margin), 0.0)
         center = margin + (side - 1) / 2
         turn = cv2.getRotationMatrix2D((center, center), roll, 1.0)
         turn[:, 2] -= margin
         turned = cv2.warpAffine(surroundings, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
         return turned.astype(np.uint8, copy=False)
-    face = image[inside.y : inside.y + inside.height, inside.x : inside.x + inside.width]
+    face = image[inside.slices]
     if face.shape[:2] == (side, side):
         return face
     top_border, left_border = inside.y - top, inside.x - left

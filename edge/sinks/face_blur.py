@@ -63,10 +63,9 @@ def pixelate(image: Image, boxes: Iterable[Box]) -> Image:
         area = Box(box.x - pad_x, box.y - pad_y, box.width + 2 * pad_x, box.height + 2 * pad_y).clipped(width, height)
         if area.width < 1 or area.height < 1:
             continue
-        rows, columns = slice(area.y, area.y + area.height), slice(area.x, area.x + area.width)
         # As large where the image's border cuts off a part of the box.
         across = max(1, round(CELLS * area.width / (box.width + 2 * pad_x)))
         down = max(1, round(CELLS * area.height / (box.height + 2 * pad_y)))
-        cells = cv2.resize(hidden[rows, columns], (across, down), interpolation=cv2.INTER_AREA)
-        hidden[rows, columns] = cv2.resize(cells, (area.width, area.height), interpolation=cv2.INTER_NEAREST)
+        cells = cv2.resize(hidden[area.slices], (across, down), interpolation=cv2.INTER_AREA)
+        hidden[area.slices] = cv2.resize(cells, (area.width, area.height), interpolation=cv2.INTER_NEAREST)
     return hidden

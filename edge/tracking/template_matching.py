@@ -83,8 +83,7 @@ def _part(gray: NDArray[np.uint8], box: Box, padding: float) -> tuple[NDArray[np
 
     Beyond the image its border pixels are repeated.
     """
-    pad = round(box.width * padding)
-    area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+    area = box.padded(round(box.width * padding))
     height, width = gray.shape
     x0, y0 = (min(max(start, 0), side - 1) for start, side in ((area.x, width), (area.y, height)))
     x1, y1 = max(x0 + 1, area.x + area.width), max(y0 + 1, area.y + area.height)

@@ -24,10 +24,10 @@ REDETECT_SECONDS = 0.1  # between two detections near a face that is tracked by 
 REDETECT_SECONDS_STEADY = 0.3
 STEADY_CORRELATION = 0.98
 REDETECT_PADDING = 0.5  # of the face's side: how far around the face such a detection searches
+PROFILE_PADDING = 0.3  # the same for a search for a head in profile
 REDETECT_STEPS = 3  # of the cascade's scale, down and up: the face sizes that it searches for
 COMPARE_FRACTION = 0.5  # of the score that confirms a track: with less, other rolls of the head are tried as well
 CLEARLY_BETTER = 2.0  # times the last score, of a detection in a tile that changes the roll of a track
-PROFILE_PADDING = 0.3  # the same for a head in profile
 SIZE_HALF_LIFE_SECONDS = 0.1  # of a detection's size in the average: the cascade's sizes vary more than faces do
 SIZE_HALF_LIFE_SECONDS_STEADY = 0.3  # the same for a face that looks as it did when it was last detected
 MATCH_IOU = 0.3  # from which a detection belongs to a track
@@ -134,7 +134,7 @@ class Tracker:
             if found.roll == state.roll or not self._detector.rolls or found.score >= least
         ]
         detection = self._take_match(state, state.box, alike) or self._take_match(state, state.box, nearby)
-        if detection in detections:
+        if detection in detections:  # taken from `alike`, which is a copy
             detections.remove(detection)
         match = match_template(gray, state.box, state.template) if detection is None else None
         matched = match.box if match else None
@@ -226,8 +226,7 @@ class Tracker:
 
 def _around(box: Box, padding: float) -> tuple[Box, float, float]:
     """Return what to search around `box`: the area, padded by `padding` times its side, smallest and largest face."""
-    pad = round(box.width * padding)
-    area = Box(box.x - pad, box.y - pad, box.width + 2 * pad, box.height + 2 * pad)
+    area = box.padded(round(box.width * padding))
     return area, box.width * SCALE_FACTOR**-REDETECT_STEPS, box.width * SCALE_FACTOR**REDETECT_STEPS
 
 

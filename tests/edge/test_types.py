@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError, replace
 from time import monotonic
 
+import numpy as np
 import pytest
 
 from edge.types import Box, Detection, InferenceRequest, RunInfo, RunStats, Track
@@ -34,6 +35,16 @@ def test_iou_of_boxes_without_area_is_zero():
 def test_scaled_box_covers_the_same_part_of_the_image():
     assert Box(10, 21, 40, 35).scaled(2) == Box(20, 42, 80, 70)
     assert Box(-10, 21, 40, 35).scaled(1.5) == Box(-15, 32, 60, 52)
+
+
+def test_a_padded_box_is_larger_on_each_side():
+    assert Box(10, 21, 40, 35).padded(5) == Box(5, 16, 50, 45)
+    assert Box(10, 21, 40, 35).padded(0) == Box(10, 21, 40, 35)
+
+
+def test_slices_select_the_rows_and_columns_of_a_box():
+    image = np.arange(12).reshape(3, 4)
+    assert image[Box(1, 0, 3, 2).slices].tolist() == [[1, 2, 3], [5, 6, 7]]
 
 
 def test_capture_time_of_a_frame_is_now_unless_given():
