@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,12 @@ def test_auto_needs_both_models_with_the_same_labels(two_models):
 def test_uploaded_images_have_the_default_model_with_auto(two_models):
     analyzer = app.make_upload_analyzer(RunSettings(model="auto"))
     assert analyzer._classifier.card.name == model_file.load(models.packaged_model())[1].name
+
+
+def test_a_process_gets_the_settings_of_its_run():
+    settings = RunSettings("a.mp4", ("csv:a.csv", "console"), prior="training", cascade=Path("/c.xml"), half_life=0.0)
+    *_, argument = app.worker_command("edge.file_worker", settings)
+    assert app.worker_settings(argument) == settings
 
 
 # --- a person's own neutral ---------------------------------------------------------------------------------------

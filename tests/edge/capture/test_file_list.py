@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from edge.capture import file_list
-from edge.capture.file_list import list_files, natural_key
+from edge.capture.file_list import SourceFiles, list_files, natural_key
 from edge.errors import SourceNotFoundError, UsageError
 
 
@@ -130,3 +130,11 @@ def test_a_search_without_end_is_refused_with_what_it_looked_at(source, recursiv
         (tmp_path / f"{number}.txt").touch()
     with pytest.raises(UsageError, match=rf"^{re.escape(source)}: looked at 50 files and folders, and there are more"):
         list_files([source], recursive=recursive)
+
+
+def test_a_file_of_the_source_is_known_under_another_name(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("a.mp4")
+    is_source = SourceFiles(list_files([str(tmp_path / "a.mp4")]))
+    assert [is_source(tmp_path / name) for name in ("a.mp4", "link", "b.mp4", "absent")] == [True, True, False, False]

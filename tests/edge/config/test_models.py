@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import models
-from edge.config.models import find_model, name_of, packaged_model, packaged_models, shipped_model
+from edge.config.models import AUTO, find_model, find_models, name_of, packaged_model, packaged_models, shipped_model
 from edge.errors import UnknownNameError, UsageError
 
 
@@ -32,6 +32,13 @@ def test_a_model_of_the_package_is_found_by_its_name(package, monkeypatch):
     assert list(packaged_models()) == ["emotion", "fast", "zebra"]  # the default first
     assert find_model("fast") == package / "fast.tflite"
     assert find_model("emotion") == packaged_model() == package / "emotion.tflite"  # not the deployed one
+
+
+def test_auto_has_two_models_and_a_name_one(package, monkeypatch):
+    monkeypatch.setenv("EMOTION_EDGE_MODEL", "/deployed.tflite")
+    assert find_models(AUTO) == [package / "fast.tflite", Path("/deployed.tflite")]
+    assert find_models("zebra") == [package / "zebra.tflite"]
+    assert find_models(None) == [Path("/deployed.tflite")]
 
 
 def test_a_path_is_a_file_even_if_a_model_has_its_name(package, monkeypatch, tmp_path):
