@@ -140,10 +140,13 @@ def test_model_of_others_is_converted_by_its_labels(trainer, table, tmp_path):
     assert model_file.load(out)[1].labels == FER2013_LABELS[::-1]
 
 
-@pytest.mark.keras
-def test_evaluate_plots_the_confusion_matrix(trainer, table, tmp_path):
-    assert trainer("evaluate", faces.SHIPPED, "--data", table, "--plot", tmp_path / "confusion.png")[0] == 0
-    assert cv2.imread(str(tmp_path / "confusion.png")) is not None
+@pytest.mark.keras  # which brings the plots
+def test_evaluate_writes_each_plot_that_is_named(trainer, table, tmp_path):
+    files = {option: tmp_path / f"{option}.png" for option in ("plot", "reliability", "coverage")}
+    options = [text for option, file in files.items() for text in (f"--{option}", file)]
+    assert trainer("evaluate", faces.SHIPPED, "--data", table, *options)[0] == 0
+    assert len({file.read_bytes() for file in files.values()}) == 3
+    assert all(cv2.imread(str(file)) is not None for file in files.values())
 
 
 def test_skip_invalid_reports_how_many_rows_were_skipped(trainer, tmp_path):

@@ -66,6 +66,9 @@ def evaluate(
     reliability: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Plot accuracy over confidence to this .png.")
     ] = None,
+    coverage: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Plot selective accuracy over coverage to this .png.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report with plots; includes --corruptions.")
     ] = None,
@@ -115,16 +118,7 @@ def evaluate(
     typer.echo(format_evaluation(evaluation))
     if json_file:
         atomic_write(json_file, (json.dumps(evaluation.as_json(), indent=1) + "\n").encode())
-    if plot:
-        from trainer.reports import plots
-
-        plots.save(plots.confusion_matrix(evaluation.model.metrics), plot)
-    if reliability:
-        from trainer.evaluation.calibration import reliability_diagram
-        from trainer.reports import plots
-
-        diagram = reliability_diagram(evaluation.model.probabilities, evaluation.dataset.labels)
-        plots.save(plots.reliability(diagram), reliability)
+    _write_plots(evaluation, confusion=plot, reliability=reliability, coverage=coverage)
     if report:
         _write_report(evaluation, [path for path in (model, compare_to) if path], report, show_faces=mistakes)
 
@@ -144,6 +138,22 @@ def _evaluate_scenes(model: Path, folder: Path, prior: str | None, *, skip_inval
     if evaluation.dataset.skipped:
         _log.warning("%s: %d invalid images skipped", folder, evaluation.dataset.skipped)
     return evaluation
+
+
+def _write_plots(
+    evaluation: Evaluation, *, confusion: Path | None, reliability: Path | None, coverage: Path | None
+) -> None:
+    """Plot the evaluation to those files that are named."""
+    from trainer.evaluation.calibration import coverage_curve, reliability_diagram
+    from trainer.reports import plots
+
+    probabilities, labels = evaluation.model.probabilities, evaluation.dataset.labels
+    if confusion:
+        plots.save(plots.confusion_matrix(evaluation.model.metrics), confusion)
+    if reliability:
+        plots.save(plots.reliability(reliability_diagram(probabilities, labels)), reliability)
+    if coverage:
+        plots.save(plots.coverage(coverage_curve(probabilities, labels), evaluation.min_confidence), coverage)
 
 
 def _write_report(evaluation: Evaluation, models: list[Path], path: Path, *, show_faces: bool) -> None:
