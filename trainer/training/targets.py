@@ -36,10 +36,8 @@ def soft_targets(
 
     Args:
         labels: (n, classes) targets of the labels, such as one_hot.
-        predictions: (teachers, n, classes), see trainer.training.teachers; without a teacher `labels` are returned.
+        predictions: (teachers, n, classes), see trainer.training.teachers; at least one teacher.
         distill_weight: 0 to 1.
     """
-    if not len(predictions):
-        return labels
     mixed: NDArray[np.float32] = (1 - distill_weight) * labels + distill_weight * predictions.mean(axis=0)
     return mixed.astype(np.float32)

@@ -32,10 +32,6 @@ def test_label_distributions_without_votes_name_the_option():
         label_distributions(DATA)
 
 
-def test_soft_targets_without_teachers_are_the_labels():
-    assert np.array_equal(soft_targets(one_hot(DATA), np.zeros((0, len(DATA), 7), np.float32), 0.5), one_hot(DATA))
-
-
 def test_soft_targets_mix_labels_and_the_mean_of_the_teachers():
     predictions = np.random.default_rng(0).dirichlet(np.ones(7), (2, len(DATA))).astype(np.float32)
     expected = 0.7 * one_hot(DATA) + 0.3 * (predictions[0] + predictions[1]) / 2
