@@ -97,7 +97,8 @@ class JobRunner:
 
     def frames(self) -> Generator[Frame, None, None]:
         """Yield frames without their images, as edge.capture.file.read_files does."""
-        begin, first_index, completed, cut = 0.0, 0, 0, ""
+        begin, first_index, completed = 0.0, 0, 0
+        in_progress = ""  # name of the file whose first results have been yielded, but not all
         futures: dict[int, Future[tuple[str, IO[bytes]]]] = {}
         with ThreadPoolExecutor(self._jobs, "file job") as executor:
             try:
@@ -113,7 +114,7 @@ class JobRunner:
                         del futures[number]
                         problem, results = outcome
                         with results:
-                            cut = file.name
+                            in_progress = file.name
                             for message in () if problem else read_messages(results):
                                 end = begin + message.time + file.interval_seconds
                                 index = first_index + message.frame_index
@@ -122,11 +123,11 @@ class JobRunner:
                     if problem:
                         self._left_out.append(file.name)
                         _log.warning("edge: %s: left out (%s)", file.name, problem)
-                    begin, first_index, completed, cut = end, index + 1, completed + 1, ""
+                    begin, first_index, completed, in_progress = end, index + 1, completed + 1, ""
                 if len(self._left_out) == len(self._files):
                     raise CameraError(f"none of {len(self._files)} files can be read, see the reasons above")
             finally:
-                self._tell_unfinished(self._files[completed:], cut)
+                self._log_unfinished(self._files[completed:], in_progress)
                 self._end_all_processes()
                 executor.shutdown(wait=True, cancel_futures=True)
                 for connection in self._processes.values():
@@ -148,15 +149,15 @@ class JobRunner:
             self._report(file.name, self.share(), self._analyzed / (time.monotonic() - self._begin))
         return None
 
-    def _tell_unfinished(self, files: Sequence[ListedFile], cut: str) -> None:
-        """Log of a stopped run how many of `files` have no results; the one with the name `cut` has the first ones."""
+    def _log_unfinished(self, files: Sequence[ListedFile], in_progress: str) -> None:
+        """Log of a stopped run how many of `files` have no results; the one named `in_progress` has the first ones."""
         names = [file.name for file in files if not file.problem] if self._stopped() else []
         self._unfinished += names
-        without = len(names) - (cut in names)
+        without = len(names) - (in_progress in names)
         if without:
             _log.warning("edge: stopped: %d file%s unfinished, nothing of them written", without, "s" * (without != 1))
-        if cut in names:
-            _log.warning("edge: %s: stopped, its last frames are not written", cut)
+        if in_progress in names:
+            _log.warning("edge: %s: stopped, its last frames are not written", in_progress)
 
     def _make_frame(self, file: ListedFile, message: FrameMessage, seconds: float, index: int) -> Frame:
         def color() -> NDArray[np.uint8]:

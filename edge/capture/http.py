@@ -180,4 +180,4 @@ def _reason(error: BaseException) -> str:
     if isinstance(reason, BaseException):
         return _reason(reason)
     message = getattr(error, "verify_message", None) or getattr(error, "strerror", None) or reason or error
-    return f"{message}" if isinstance(error, OSError) else type(error).__name__
+    return str(message) if isinstance(error, OSError) else type(error).__name__

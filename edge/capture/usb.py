@@ -135,6 +135,7 @@ class SentFormat(NamedTuple):
 
     @classmethod
     def of(cls, capture: cv2.VideoCapture) -> SentFormat:
+        """Return the format of the open `capture`."""
         properties = (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         code, width, height = (int(capture.get(each)) for each in properties)
         return cls((code & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1"), width, height)
