@@ -45,7 +45,7 @@ def run(settings: RunSettings) -> Summary:
     check_combinations(settings)
     files = list_files(settings)
     sink_factories = {spec: sink_registry.find(spec) for spec in settings.sinks}  # first: misspelled names fail here
-    source = settings.source or ("" if settings.reconnect else detect_source())
+    source = settings.source or ("" if settings.reconnect else detect_source())  # empty: whichever camera comes
     live = not source or cameras.is_live(source)
     classifier = make_classifier(settings, live=live)
     stop_signals, left_out, unfinished = StopSignals(), list[str](), list[str]()

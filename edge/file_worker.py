@@ -21,7 +21,7 @@ from edge.system.worker_process import receive, send
 
 
 def main() -> None:
-    """Answer requests; the argument is the run's settings of edge.app.worker_command."""
+    """Answer requests; the argument is that of edge.app.worker_command."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends this process
     settings = worker_settings(sys.argv[1])
     classifier = make_classifier(settings)

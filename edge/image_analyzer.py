@@ -76,9 +76,11 @@ class ImageAnalyzer:
         RunSettings(min_face_size=min_face_size, min_confidence=min_confidence, prior=prior)
         if classifier and (model, prior) != (None, None):
             raise UsageError("a classifier has a model and a prior; leave out classifier, or model and prior")
-        if not crops and (detector is None or isinstance(detector, str)):
+        if crops:
+            detector = None
+        elif detector is None or isinstance(detector, str):
             detector = detectors.make_image_detector(detector or DETECTOR)
-        self._detector = None if crops or isinstance(detector, str) else detector
+        self._detector = detector
         self._classifier = classifier or Classifier(find_model(None if model is None else str(model)), prior=prior)
         card = self._classifier.card
         self.labels = card.labels

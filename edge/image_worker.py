@@ -28,7 +28,7 @@ FORMATS = ("JPEG", "PNG", "WebP")
 
 
 def main() -> None:
-    """Answer requests; the argument is the run's settings of edge.app.worker_command."""
+    """Answer requests; the argument is that of edge.app.worker_command."""
     cv2.setNumThreads(1)
     settings = worker_settings(sys.argv[1])
     analyzer = make_upload_analyzer(settings)

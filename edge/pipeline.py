@@ -71,9 +71,13 @@ class Budget(Protocol):
 
 
 class FrameProcessor(Protocol):
-    """Turns a frame into a result: Pipeline for a camera or a video, edge.image_analyzer.ImageAnalyzer for images."""
+    """Turns a frame into a result: Pipeline for a camera or a video, edge.image_analyzer.ImageAnalyzer for images.
 
-    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult: ...
+    edge.file_processor, edge.auto_model and edge.capture.file_jobs have others, which are made of these.
+    """
+
+    def process(self, frame: Frame, capture_seconds: float = 0.0) -> FrameResult:
+        """Return the result for `frame`, for which the loop waited `capture_seconds`."""
 
 
 @dataclass

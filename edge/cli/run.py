@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-
 _source, _more_sources = setting_specs()["source"], setting_specs()["more_sources"]
 
 

@@ -16,7 +16,6 @@ from edge.system.bounded_read import read_at_most
 
 MAX_SECRET_BYTES = 70_000  # more than MQTT's longest password
 
-
 # `:USER:PASSWORD@` of an address, a query, and an option such as `token=TEXT`, not `token-file=FILE`. They end with the
 # text, or with the quote of a text in TOML.
 _LOGIN = re.compile(r":[^\"]*@")

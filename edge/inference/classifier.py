@@ -46,7 +46,8 @@ class Classifier:
         self.prior = (prior or EVERYDAY) if self.expected_frequencies else TRAINING
         self._frequency_ratios: NDArray[np.float32] | None = None
         if self.expected_frequencies:
-            ratios = [frequency / self.card.class_frequencies[x] for x, frequency in self.expected_frequencies.items()]
+            trained = self.card.class_frequencies
+            ratios = [expected / trained[label] for label, expected in self.expected_frequencies.items()]
             self._frequency_ratios = np.array(ratios, np.float32)
 
     @property

@@ -79,6 +79,7 @@ class ModelChoice:
         return self._current.uses_color
 
     def warm_up(self) -> None:
+        """Classify a uniform face with the model in use, see Classifier.warm_up."""
         self._current.warm_up()
 
     def describe(self) -> str:
@@ -88,9 +89,11 @@ class ModelChoice:
     def prepare(
         self, image: NDArray[np.uint8], box: Box, *, flip: bool = False, roll: float = 0.0
     ) -> NDArray[np.uint8]:
+        """Return the input of the model in use for the face in `box`, see Classifier.prepare."""
         return self._current.prepare(image, box, flip=flip, roll=roll)
 
     def classify(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (labels,) probabilities of the model in use, see Classifier.classify."""
         return self._current.classify(face)
 
     def end_frame(self, gray: NDArray[np.uint8], budget: InferenceBudget) -> None:

@@ -62,7 +62,7 @@ class ModelCard:
     def __post_init__(self) -> None:
         _require(1 <= len(self.labels) <= MAX_LABELS, "labels", self.labels, f"1 to {MAX_LABELS} labels")
         _require(
-            all(is_name(x) for x in self.labels),
+            all(map(is_name, self.labels)),
             "labels",
             self.labels,
             f"names of 1 to {MAX_NAME_CHARACTERS} printable characters",
@@ -85,14 +85,14 @@ class ModelCard:
         if frequencies:
             _require(
                 set(frequencies) == set(self.labels)
-                and all(_is_number(x) and MIN_FREQUENCY <= x <= 1 for x in frequencies.values())
+                and all(_is_number(each) and MIN_FREQUENCY <= each <= 1 for each in frequencies.values())
                 and abs(sum(frequencies.values()) - 1) <= FREQUENCY_TOLERANCE,
                 "class_frequencies",
                 frequencies,
                 f"a fraction of at least {MIN_FREQUENCY:g} for each label, with a sum of 1",
             )
         splits = self.metrics.values() if isinstance(self.metrics, Mapping) else [None]
-        _require(all(isinstance(x, Mapping) for x in splits), "metrics", self.metrics, "an object for each split")
+        _require(all(isinstance(each, Mapping) for each in splits), "metrics", self.metrics, "an object for each split")
         _require(_is_plain(self.metrics), "metrics", self.metrics, "numbers and short printable text")
 
 

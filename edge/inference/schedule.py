@@ -80,11 +80,13 @@ class InferenceScheduler:
                 due.append(InferenceRequest(track))
             elif now - state.inferred_at < self._interval - TIMESTAMP_TOLERANCE_SECONDS:
                 recent += 1
-            elif self._is_due(state, gray, track, doubt := in_doubt(track.track_id), now):
-                waited = now - (now if state.due_at is None else state.due_at)
-                due.append(InferenceRequest(track, doubt and not state.flipped, waited))
             else:
-                unchanged += 1
+                doubt = in_doubt(track.track_id)
+                if self._is_due(state, gray, track, doubt, now):
+                    waited = now - (now if state.due_at is None else state.due_at)
+                    due.append(InferenceRequest(track, doubt and not state.flipped, waited))
+                else:
+                    unchanged += 1
         due.sort(key=self._turn)
         chosen = due[:limit]
         for request in chosen:
