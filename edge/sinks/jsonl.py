@@ -39,7 +39,7 @@ _LINE_BEGINS = b'{"time": 0, "frame": 0, "source_name": ', b'{"time": 0, "frame"
 class QueuedLine(NamedTuple):
     """What a line is made of: without the frame, whose image would stay in memory."""
 
-    time: float
+    time: float  # seconds on the source's clock
     frame_index: int
     faces: Sequence[FaceResult]
     source_name: str
@@ -129,8 +129,8 @@ class Sink:
         try:
             while written < len(content):
                 written += self._write_part(content[written:])
-        except (BrokenPipeError, SinkError):
-            raise  # of a reader that has exited: the command ends without a message
+        except (BrokenPipeError, SinkError):  # the first one, of a reader that has exited, ends a run without a message
+            raise
         except OSError as error:
             if self._path and written:  # the disk became full within the line
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)

@@ -4,10 +4,10 @@
 FILE-TIME.mp4, because it is restarted. No other run's file is replaced without `overwrite`.
 
 This sink stores images of faces. `video:FILE.mp4,blur` pixelates those that are found, and a face that was lost for a
-second longer. A video plays at the source's speed: the last image is repeated where frames came late
-or were skipped. Several image files are FILE.png, FILE-2.png, FILE-3.png and so on. If a camera is faster than the disk
-and MAX_QUEUED_IMAGES wait, the oldest is dropped; the number of dropped images is logged at the end. If the disk has
-less than MIN_FREE_DISK_BYTES left, the recording ends with an error and is complete up to there: the rest is for other
+second longer. A video plays at the source's speed: the last image is repeated where frames came late or were skipped.
+Several image files are FILE.png, FILE-2.png, FILE-3.png and so on. If a camera is faster than the disk and
+MAX_QUEUED_IMAGES wait, the oldest is dropped; the number of dropped images is logged at the end. If the disk has less
+than MIN_FREE_DISK_BYTES left, the recording ends with an error and is complete up to there: the rest is for other
 programs. A video that could not be completed is deleted, and an earlier file with its name is kept.
 """
 
@@ -59,9 +59,11 @@ class ImageWriter(Protocol):
     end_by: float  # seconds, monotonic clock: after it, no image is repeated
     has_images: bool  # whether an image was added
 
-    def add(self, image: NDArray[np.uint8], seconds: float, index: int) -> None: ...
+    def add(self, image: NDArray[np.uint8], seconds: float, index: int) -> None:
+        """Add the (height, width, 3) BGR image of frame `index`, at `seconds` on the source's clock."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Complete the files. Raises SinkError."""
 
 
 def split_blur(argument: str) -> tuple[str, bool]:

@@ -1,11 +1,15 @@
 """Serves a page, an API and metrics from this device: `web`, `web:PORT`, `web:HOST:PORT`.
 
-Options: `image` shows the camera's image, which is off by default, at most `fps=5` images per second; `blur` pixelates
-the faces in it that are found, and a face that was lost for a second longer; `no-photo`
-rejects uploaded photos; `token-file=PATH` contains the token that clients authenticate with; `insecure` allows access
-without one; `host=NAME` is a further host name of the page. The default address is 127.0.0.1:8080. Any other address
-needs a token, or `insecure`; the token may also come from the systemd credential `web-token` or
-$EMOTION_EDGE_WEB_TOKEN.
+The default address is 127.0.0.1:8080. Any other address needs a token, or `insecure`. Options, comma-separated:
+
+    image            shows the camera's image, which is off by default
+    fps=5            of that image: at most this many per second
+    blur             pixelates the faces in it that are found, and a face that was lost for a second longer
+    no-photo         rejects uploaded photos
+    token-file=PATH  contains the token that clients authenticate with; it may also come from the systemd credential
+                     `web-token` or $EMOTION_EDGE_WEB_TOKEN
+    insecure         allows access without a token
+    host=NAME        a further host name of the page
 
 Clients get the newest result: a slow client misses some, and the loop waits for none. No image is sent unless `image`
 is set and a client asks; neither images nor uploaded photos are stored. docs/web.md describes the rest.

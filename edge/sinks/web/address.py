@@ -83,9 +83,8 @@ def reachable_address(address: Address) -> Address:
     is_ipv4 = "." in address.host
     with socket.socket(socket.AF_INET if is_ipv4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(
-                (UNASSIGNED_IPV4 if is_ipv4 else UNASSIGNED_IPV6, DISCARD_PORT)
-            )  # sends nothing: selects a route
+            # Of a datagram socket this sends nothing: it selects a route, and so this device's address.
+            probe.connect((UNASSIGNED_IPV4 if is_ipv4 else UNASSIGNED_IPV6, DISCARD_PORT))
             return address._replace(host=probe.getsockname()[0])
         except OSError:  # no network yet
             return address._replace(host=f"{socket.gethostname()}.local")

@@ -18,7 +18,7 @@ BOARD_INTERVAL_SECONDS = 5.0  # between two reads: on a Raspberry Pi each starts
 
 @dataclass(frozen=True, slots=True)
 class BoardStatus:
-    """None: not available."""
+    """What the board reports; None: not available."""
 
     temperature: float | None = None  # degrees C
     throttling: dict[str, list[str]] | None = None  # "now" and "since_boot", see edge.system.machine
@@ -58,11 +58,8 @@ class HealthMonitor:
     def to_dict(self) -> dict[str, Any]:
         """Return all figures, ready for JSON; None where one is not available."""
         now = time.monotonic()
-        rates, age, uptime = (
-            self._run_state.rates(now),
-            self._run_state.last_frame_age(now),
-            process.seconds_since_start(),
-        )
+        rates, age = self._run_state.rates(now), self._run_state.last_frame_age(now)
+        uptime = process.seconds_since_start()
         return {
             "receiving_frames": self._run_state.is_receiving_frames(now),
             "last_frame_age_seconds": None if age is None else round(age, 1),

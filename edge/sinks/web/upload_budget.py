@@ -9,13 +9,13 @@ MAX_BYTES_OF_ADDRESS = 10_000_000  # of one address: one photo of the largest si
 
 
 class Reservation:
-    """A part of the budget; a context manager that gives it back."""
+    """A part of the budget, which is taken until `release`."""
 
     def __init__(self, budget: UploadBudget, address: str, size: int) -> None:
         self._budget, self._address, self._size = budget, address, size
 
     def release(self) -> None:
-        """Give it back; the second call does nothing."""
+        """Give the bytes back; a second call does nothing."""
         self._budget.give_back(self._address, self._size)
         self._size = 0
 
