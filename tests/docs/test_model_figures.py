@@ -71,3 +71,33 @@ def test_leaderboard_is_that_of_the_default_model():
     (ours,) = [peer for peer in peers if peer["name"] == "ours"]
     assert ours["model_sha256"] == hashlib.sha256(packaged_model().read_bytes()).hexdigest()
     assert round(ours["conditions"]["clean"]["accuracy"], 4) == metrics("emotion")["accuracy"]
+
+
+# --- figures that the card in the file does not have: every page has those of the card's page -----------------------
+
+
+def row_of(start):
+    """Return the cells of the first table row on the card's page that begins with `start`."""
+    line = next(line for line in text_of(CARD_PAGE).splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/figures.md"])
+def test_calibration_and_coverage_are_those_of_the_card(page):
+    content = text_of(page)
+    _, coverage, accuracy = row_of("50 %")
+    assert f"coverage {coverage}, selective accuracy {accuracy}" in content
+    assert row_of("expected calibration error")[-1] in content
+
+
+@pytest.mark.parametrize("corruption", ["low light", "blur", "noise", "low resolution"])
+@pytest.mark.parametrize("page", ["docs/figures.md", "docs/hardware.md"])
+def test_accuracy_on_corrupted_faces_is_that_of_the_card(page, corruption):
+    assert row_of(corruption)[1] in text_of(page)
+
+
+def test_accuracy_on_photographs_is_told_alike():
+    pages = ("README.md", "docs/figures.md", "docs/faq.md", "docs/images.md", "docs/prior.md")
+    row = next(line for line in text_of(pages[-1]).splitlines() if line.startswith("| everyday, as the device"))
+    natural = row.split("|")[4].strip()  # right of all, as collected
+    assert [page for page in pages if natural not in text_of(page)] == []
