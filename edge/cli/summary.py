@@ -46,8 +46,8 @@ def summary(
 ) -> None:
     """Summarize the log of a day, or a file of csv or jsonl.
 
-    Shows the number of faces and the emotions: of a day how long each lasted, by hour; of a file their means, by film, and of
-    more than 20 films or images only in total.
+    Shows the number of faces and the emotions: of a day how long each lasted, by hour; of a file their means, by film,
+    and of more than 20 films or images only in total.
     """
     if plot:
         check_new_file("--plot", plot, overwrite)

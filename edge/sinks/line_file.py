@@ -45,8 +45,8 @@ def open_lines(name: str, path: Path, line_format: LineFormat, *, replace: bool)
             os.ftruncate(file, 0)
         elif not complete_last_line(file, line_format):
             raise UsageError(
-                f"{name}: the file exists, and was not written by this sink, or was saved again by another program; name "
-                "another file, or replace it by --overwrite"
+                f"{name}: the file exists, and was not written by this sink, or was saved again by another program; "
+                "name another file, or replace it by --overwrite"
             )
     except BaseException:
         os.close(file)
