@@ -12,12 +12,13 @@ from edge.errors import SettingsError
 from edge.sinks.mqtt.errors import BrokerRefusedError
 from edge.sinks.mqtt.options import MqttOptions
 from edge.sinks.mqtt.publish_queue import PublishQueue
-from edge.sinks.mqtt.session import CONNECT_TIMEOUT_SECONDS, NO_ANSWER, Session, Wakeup
+from edge.sinks.mqtt.session import BROKEN, CONNECT_TIMEOUT_SECONDS, NO_ANSWER, Session, Wakeup
 from edge.system.backoff import Backoff
 from edge.system.limited_log import printable
 
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 60.0
 RETRY_JITTER = 0.5  # devices that lost the same broker do not all return at once
+SHORT_SESSIONS = 3  # that broke in succession: of MQTT 3.1.1 the only sign of another client with the same id
 FINAL_RETRY_SECONDS = 1.0  # between attempts at the end of a run of files
 JOIN_TIMEOUT_SECONDS = 0.05  # beyond the deadline: the thread may hang in a name server that does not answer
 
@@ -40,6 +41,7 @@ class BrokerConnection:
         self._backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, RETRY_JITTER)
         self._session: Session | None = None
         self._last_problem = ""  # that was logged
+        self._short_sessions = 0  # in succession, that were accepted and soon broke
         self._rejected_topics: set[str] = set()
         # A daemon: a name server that does not answer must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="sink mqtt", daemon=True)
@@ -84,14 +86,18 @@ class BrokerConnection:
                 self._session.run()
                 return
             except Exception as error:  # noqa: BLE001 (a broker may send anything; the run goes on)
+                problem, accepted = _describe(error), self._session is not None and self._session.accepted
                 # Not after a short connection: one that is lost again and again must not fill the journal.
-                if time.monotonic() - started_at >= MAX_RETRY_SECONDS:
+                is_short = time.monotonic() - started_at < MAX_RETRY_SECONDS
+                if not is_short:
                     self._backoff.reset()
+                self._short_sessions = self._short_sessions + 1 if accepted and is_short and problem == BROKEN else 0
                 if isinstance(error, BrokerRefusedError | SettingsError | ssl.SSLCertVerificationError):
                     self._backoff.advance_to_max()
-                elif self._session and self._session.accepted:
+                elif self._session and self._short_sessions >= SHORT_SESSIONS:
+                    problem = f"{BROKEN} again and again; perhaps {self._session.same_id}"
+                elif accepted:
                     self._last_problem = ""
-                problem = _describe(error)
                 if problem != self._last_problem:
                     address = self._options.address
                     _log.warning(

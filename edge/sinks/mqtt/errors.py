@@ -6,4 +6,7 @@ from edge.errors import SinkError
 
 
 class BrokerRefusedError(SinkError):
-    """The broker refused the connection, or sent what it may not: the next attempt will most likely fail, too."""
+    """The broker refused the connection, gave it to another client, or sent what it may not.
+
+    The next attempt will most likely fail, too.
+    """

@@ -37,6 +37,8 @@ MAX_IN_FLIGHT = 10  # unacknowledged messages
 MAX_POLL_SECONDS = 1.0
 # Bad user name or password, not authorized: reason codes of MQTT 5, to which paho converts those of 3.1.1.
 LOGIN_REASON_CODES = (134, 135)
+SESSION_TAKEN_OVER = 142  # reason code of MQTT 5, section 3.14.2.1: another client has connected with the same id
+BROKEN = "the connection broke"
 NO_ANSWER = "closed without an answer; is this the port of an MQTT broker, and does it use TLS?"
 
 # Made for each wait: neither holds a descriptor. `select` takes none from 1024 on, except on Windows.
@@ -117,11 +119,12 @@ class Session:
         self._error: Exception | None = None  # that ended the connection
         self._in_flight: dict[int, Message] = {}  # packet identifier -> unacknowledged message
         self._guard = PacketGuard()
+        # Constant: the broker then ends a former connection, and publishes its "offline" before our "online".
+        self._client_id = options.client_id or queue.device_id
         self._client = client = GuardedClient(
             self._guard,
             CallbackAPIVersion.VERSION2,
-            # Constant: the broker then ends a former connection, and publishes its "offline" before our "online".
-            client_id=options.client_id or queue.device_id,
+            client_id=self._client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if options.version == "5" else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )
@@ -140,6 +143,14 @@ class Session:
     def in_flight(self) -> int:
         """Number of unacknowledged messages."""
         return len(self._in_flight)
+
+    @property
+    def same_id(self) -> str:
+        """What another client with the same id does, and what to do."""
+        return (
+            f"another client takes the connection over, with the same id {self._client_id}: a second run, or a copy of "
+            "this SD card? Give each its own topic or client-id"
+        )
 
     def run(self) -> None:
         """Connect and publish until the run stops. Raises what ended the connection before that."""
@@ -215,7 +226,7 @@ class Session:
                 client.loop_write()
             client.loop_misc()
         if self._error is None and client.socket() is None:
-            self._error = ConnectionError("the connection broke")
+            self._error = ConnectionError(BROKEN)
         if self._error is not None and not self._done:
             raise self._error
 
@@ -246,6 +257,8 @@ class Session:
             return
         if self._guard.error is not None:
             self._error = self._guard.error
+        elif flags.is_disconnect_packet_from_server and reason.value == SESSION_TAKEN_OVER:
+            self._error = BrokerRefusedError(self.same_id)
         elif flags.is_disconnect_packet_from_server:
             self._error = ConnectionError(f"the broker ended the connection ({reason})")
         elif not self.accepted:
@@ -253,7 +266,7 @@ class Session:
         elif reason == "Keep alive timeout":
             self._error = ConnectionError(f"no packet for {KEEPALIVE_SECONDS} s")
         else:
-            self._error = ConnectionError("the connection broke")
+            self._error = ConnectionError(BROKEN)
 
     def _on_publish(self, _: Client, __: object, packet_id: int, reason: ReasonCode, ___: Properties | None) -> None:
         message = self._in_flight.pop(packet_id, None)
