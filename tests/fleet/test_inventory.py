@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -51,17 +52,63 @@ def test_an_inventory_without_boards_is_an_error(play, text, words):
     assert words in output
 
 
-def test_labels_of_prometheus_are_text(play, tmp_path):
-    boards = {
-        "kiosk1": {"emotion_edge_site": 12, "emotion_edge_release": 1.5, "ansible_host": "fe80::1"},
-        "kiosk2": {"emotion_edge_site": False},
-    }
+def test_targets_have_the_labels_of_the_inventory(play, tmp_path):
+    boards = {"kiosk1": {"emotion_edge_site": "12", "emotion_edge_release": "1.10", "ansible_host": "fe80::1"}}
     status, output = play("monitoring.yml", boards)
     assert status == 0, output
     assert json.loads((tmp_path / "targets" / "boards.json").read_text()) == [
-        {"labels": {"instance": "kiosk1", "release": "1.5", "site": "12"}, "targets": ["[fe80::1]:8080"]},
-        {"labels": {"instance": "kiosk2", "site": "False"}, "targets": ["kiosk2:8080"]},
+        {"labels": {"instance": "kiosk1", "release": "1.10", "site": "12"}, "targets": ["[fe80::1]:8080"]}
     ]
+
+
+def test_what_yaml_takes_for_no_text_is_named(play, tmp_path):
+    boards = {
+        "truth": "emotion_edge_site: no",
+        "octal": "emotion_edge_site: 007",
+        "minutes": "emotion_edge_site: 12:30",
+        "nothing": "emotion_edge_site:",
+        "release": "emotion_edge_release: 1.10",
+        "user": "emotion_edge_secrets: {mqtt-user: on, mqtt-password: x}",
+        "password": "emotion_edge_secrets: {mqtt-user: b, mqtt-password: 0123}",
+        "good": "emotion_edge_site: 1e3",
+    }
+    lines = [f"    {name}:\n      {variable}\n" for name, variable in boards.items()]
+    status, output = play("monitoring.yml", f"emotion_edge:\n  hosts:\n{''.join(lines)}")
+    assert status == 2
+    for line in (
+        "truth: emotion_edge_site is False (bool) for YAML; put it in quotes",
+        "octal: emotion_edge_site is 7 (int) for YAML; put it in quotes",
+        "minutes: emotion_edge_site is 750 (int) for YAML; put it in quotes",
+        "nothing: emotion_edge_site is empty or has one of",
+        "release: emotion_edge_release is 1.1 (float) for YAML; put it in quotes",
+        "user: mqtt-user is True (bool) for YAML; put it in quotes",
+        "password: mqtt-password is no text for YAML (int); put it in quotes",
+    ):
+        assert line in output
+    assert "good: " not in output
+    assert "83" not in output.partition("password: ")[2].partition("put it in quotes")[0], "0123 is 83 in octal"
+    assert not (tmp_path / "targets" / "boards.json").exists()
+
+
+def test_boards_by_mqtt_are_expected_by_their_topics(play, tmp_path):
+    sinks = ["console", "mqtt:broker.example.org,tls,topic=emotion-edge/shop/{{ inventory_hostname }}"]
+    by_mqtt = {"emotion_edge_scrape": False, "emotion_edge_site": "other", "emotion_edge_config": {"sinks": sinks}}
+    boards = {
+        "kiosk_1": by_mqtt,
+        "scraped": {**by_mqtt, "emotion_edge_scrape": True},
+        "unknown": {"emotion_edge_scrape": False},
+        "elsewhere": {"emotion_edge_scrape": False, "emotion_edge_config": {"sinks": ["mqtt:nas.local,topic=home/a"]}},
+    }
+    status, output = play("monitoring.yml", boards)
+    assert status == 0, output
+    (group,) = json.loads((tmp_path / "rules" / "inventory.yml").read_text())["groups"]
+    rule = {"record": "emotion_edge:board:expected", "expr": "vector(1)"}
+    assert group["rules"] == [{**rule, "labels": {"site": "shop", "instance": "kiosk_1"}}]
+    if shutil.which("promtool"):
+        for _ in range(2):
+            command = ["promtool", "check", "rules", tmp_path / "rules" / "inventory.yml"]
+            assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+            assert play("monitoring.yml", {"none": {}})[0] == 0
 
 
 def test_users_that_the_broker_would_not_know_are_named(play, tmp_path):

@@ -155,6 +155,16 @@ def test_secrets_that_the_group_has_no_more_are_removed(fleet):
         )
 
 
+def test_a_secret_that_yaml_takes_for_a_number_is_refused(fleet):
+    old = files(fleet["kiosk001"])
+    fleet.variables["emotion_edge_secrets"] = {"mqtt-user": "joe", "mqtt-password": 83}
+    played = fleet.play("configure.yml", "--limit", "kiosk001")
+    assert (played.status, played.failed) == (2, ["kiosk001"]), played.output
+    assert "put it in quotes: mqtt-password" in played.output
+    assert "83" not in played.output
+    assert files(fleet["kiosk001"]) == old
+
+
 def test_a_service_that_does_not_run_is_started_by_a_second_run(fleet):
     fleet.variables["emotion_edge_config"] = {"max_fps": 10}
     assert fleet.play("configure.yml", "--limit", "kiosk001").status == 0
