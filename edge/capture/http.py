@@ -56,6 +56,10 @@ def frames(argument: str) -> Generator[EncodedFrame, None, None]:
         for refused, advice in REFUSED_TYPES.items():
             if kind.startswith(refused):
                 raise CameraError(f"{url}: {advice}")
+        if not kind.startswith("multipart/") and response.length is not None:  # a stream has no end
+            raise CameraError(
+                f"{url}: a file of {response.length / 1e6:.1f} MB, not a stream; download it, and name the file"
+            )
         yield from _mjpeg_frames(response, url) if kind.startswith("multipart/") else _video_frames(response, url)
 
 

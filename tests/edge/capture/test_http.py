@@ -67,6 +67,10 @@ def test_a_video_is_decoded_as_it_comes(tmp_path):
         ({"content_type": "application/vnd.apple.mpegurl"}, "a playlist"),
         ({"content_type": "multipart/x-mixed-replace"}, "no boundary"),
         ({"content_type": "video/mp4", "ends": True}, "cannot be decoded as a video"),
+        (
+            {"content_type": "video/mp4", "headers": [("Content-Length", "5200000")]},
+            "a file of 5.2 MB, not a stream; download it",
+        ),
         ({"status": 404}, "no stream of that path"),
         ({"status": 302, "headers": [("Location", "http://127.0.0.1:1/")]}, "not followed"),
         ({"status": 500}, "status 500"),
