@@ -221,6 +221,13 @@ def test_saved_model_folder_is_refused_with_its_reason(tmp_path):
             open_file(tmp_path)
 
 
+def test_run_folder_is_refused_with_the_path_of_its_model(tmp_path):
+    (tmp_path / "best.keras").write_bytes(b"x")
+    for open_file in (keras_file.load, lambda path: open_model(path, faces.tiny())):
+        with pytest.raises(ModelError, match=f"a run folder; name its model, {tmp_path}/best.keras$"):
+            open_file(tmp_path)
+
+
 @pytest.mark.keras
 def test_other_output_than_one_of_classes_is_an_error(build, tmp_path):
     import keras

@@ -11,7 +11,7 @@ from trainer.data.archive import TAR_SUFFIXES, read_tar, read_zip
 from trainer.data.dataset import DEFAULT_MAX_SIZE, Dataset, ReadOptions
 from trainer.data.fer2013_csv import CsvRows, find_csv, read_csv
 from trainer.data.ferplus import add_votes
-from trainer.data.formats import AUTO, may_be_fer2013, read_files
+from trainer.data.formats import AUTO, EXPECTED, may_be_fer2013, read_files
 from trainer.data.image_folder import list_folder
 from trainer.errors import DataError
 
@@ -61,6 +61,9 @@ def _read(path: Path, options: ReadOptions) -> tuple[Dataset, CsvRows | None]:
     if not path.is_file():
         raise DataError(f"{path}: not a regular file; name fer2013.csv, an archive or a folder")
     if name.endswith(".csv"):
+        if not may_be_fer2013(options):
+            expected = EXPECTED[options.format]
+            raise DataError(f"{path}: not in the format {options.format}; looked for {expected} in a folder or archive")
         with path.open("rb") as file:
             return read_csv(file, path.stat().st_size, str(path), options.skip_invalid)
     if name.endswith(".zip"):

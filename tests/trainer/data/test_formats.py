@@ -49,6 +49,13 @@ def test_another_layout_says_what_was_looked_for(name, tmp_path, load_error):
     assert message == f"{folder}: not in the format {name}; looked for {formats.EXPECTED[name]}"
 
 
+@pytest.mark.parametrize("name", ["folders", *formats.MODULES])
+def test_csv_is_in_no_other_format(name, tmp_path, load_error):
+    path = faces.write_csv(tmp_path / "fer2013.csv", faces.tiny())
+    assert load_error(path, data_format=name).startswith(f"{path}: not in the format {name}; looked for ")
+    assert len(load_dataset(path, data_format="fer2013")) == 42
+
+
 @pytest.mark.parametrize("files", [{"1.png": published.CROP}, {"a/readme.txt": b"x"}])
 def test_unknown_layout_lists_what_was_looked_for(files, tmp_path, load_error):
     message = load_error(faces.write_folder(tmp_path / "data", files))
