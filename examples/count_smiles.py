@@ -7,7 +7,10 @@ import csv
 import sys
 from pathlib import Path
 
-from edge import EmotionEdgeError, analyze_video
+try:
+    from edge import EmotionEdgeError, analyze_video
+except ImportError as error:
+    sys.exit(f"count_smiles: {error}; start scripts/run.sh once; elsewhere: pip install .")
 
 LABEL, SHORTEST_SECONDS = "happy", 0.5
 

@@ -7,14 +7,18 @@
 Flask's own server is for one person who tries it. The sink `web` of `edge run` has a page, a token and rate limits.
 """
 
+import sys
 from dataclasses import asdict
 from threading import Lock
 from typing import Any
 
-from flask import Flask, request
+try:
+    from flask import Flask, request
 
-from edge import ImageAnalyzer
-from edge.errors import ImageError
+    from edge import ImageAnalyzer
+    from edge.errors import ImageError
+except ImportError as error:
+    sys.exit(f"flask_page: {error}; pip install . flask")
 
 PAGE = """<!doctype html><title>Faces</title>
 <form action="/faces" method="post" enctype="multipart/form-data">

@@ -10,9 +10,13 @@ led_sink.py does the same as a sink of `edge run`, with options.
 
 import sys
 
-from gpiozero import LED
+try:
+    from gpiozero import LED
 
-from edge import EmotionEdgeError, analyze_video
+    from edge import EmotionEdgeError, analyze_video
+except ImportError as error:
+    on_pi = "sudo apt install python3-gpiozero python3-lgpio, then scripts/run.sh once"
+    sys.exit(f"led: {error}; {on_pi}; elsewhere: pip install . gpiozero")
 
 PIN, LABEL = 17, "happy"
 

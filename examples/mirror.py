@@ -8,10 +8,13 @@
 
 import sys
 
-import numpy as np
-import pygame
+try:
+    import numpy as np
+    import pygame
 
-from edge import EmotionEdgeError, analyze_video
+    from edge import EmotionEdgeError, analyze_video
+except ImportError as error:
+    sys.exit(f"mirror: {error}; start scripts/run.sh --sink window once; elsewhere: pip install '.[window]'")
 
 WHITE = (255, 255, 255)
 

@@ -10,8 +10,11 @@ import json
 import sys
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion
+try:
+    from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.enums import CallbackAPIVersion
+except ImportError as error:
+    sys.exit(f"mqtt_lamp: {error}; start scripts/run.sh --sink mqtt:HOST once; elsewhere: pip install '.[mqtt]'")
 
 COLORS = {"happy": "#ffc000", "sad": "#2040ff", "angry": "#ff0000", "surprise": "#00ff80"}
 OTHER = "#ffe0c0"  # any other label, or an uncertain face

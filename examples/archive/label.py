@@ -21,7 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, KilledWorker, WorkerPlugin, as_completed, get_worker
+try:
+    from distributed import Client, KilledWorker, WorkerPlugin, as_completed, get_worker
+except ImportError as error:
+    sys.exit(f"label: {error}; pip install . 'dask[distributed]'")
 
 SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 PLUGIN = "emotion-edge"

@@ -213,6 +213,30 @@ def test_an_example_without_arguments_shows_its_usage(name, package):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "package", "remedy"),
+    [
+        ("led", "gpiozero", "sudo apt install python3-gpiozero"),
+        ("led", "edge", "pip install . gpiozero"),
+        ("mirror", "pygame", "pip install '.[window]'"),
+        ("mqtt_lamp", "paho.mqtt.client", "pip install '.[mqtt]'"),
+        ("count_smiles", "edge", "pip install ."),
+        ("flask_page", "flask", "pip install . flask"),
+        ("archive/label", "distributed", "pip install . 'dask[distributed]'"),
+    ],
+)
+def test_a_missing_package_is_one_line_with_the_remedy(name, package, remedy):
+    program = (
+        f"import runpy, sys; sys.modules[{package!r}] = None; "
+        f"runpy.run_path({str(EXAMPLES / f'{name}.py')!r}, run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"{name.rpartition('/')[2]}: ")
+    assert remedy in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(("name", "package"), [("led", "gpiozero"), ("mirror", "pygame")])
 def test_an_example_without_a_camera_is_one_line(name, package):
     pytest.importorskip(package)
