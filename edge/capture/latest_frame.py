@@ -14,9 +14,12 @@ from edge.errors import CameraError
 from edge.types import Frame
 
 CLOSE_TIMEOUT_SECONDS = 0.6  # for the frame that the camera is reading at the end: a run stops within a second
-# Without a frame, after which the camera is considered stuck. Cameras that detect it themselves give up before;
-# OpenCV's V4L2 reader does after 10 s.
+# The loop has waited this long for a frame: the camera is considered stuck. Cameras that detect it themselves give up
+# before; OpenCV's V4L2 reader does after 10 s.
 STUCK_TIMEOUT_SECONDS = 20.0
+# The most that a poll counts as a wait: of a process that was stopped (Ctrl-Z) or a machine that was suspended, the
+# camera's thread was as well.
+MAX_POLL_SECONDS = 5 * POLL_SECONDS
 
 
 class LatestFrame:
@@ -38,7 +41,6 @@ class LatestFrame:
         waiting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._frames, self._stopped, self._waiting = frames, stopped, waiting
-        self._last_sign_of_life = time.monotonic()  # the last frame, or the end of the last known wait
         self._changed = threading.Condition()
         self._frame: Frame | EncodedFrame | None = None
         self._decoder = FrameDecoder()
@@ -74,13 +76,16 @@ class LatestFrame:
 
     def _take(self) -> Frame | EncodedFrame:
         with self._changed:
+            waited, polled = 0.0, time.monotonic()
             while not self._changed.wait_for(lambda: self._frame is not None or self._ended, POLL_SECONDS):
                 if self._stopped():
                     raise StopIteration
                 now = time.monotonic()
+                waited += min(now - polled, MAX_POLL_SECONDS)
+                polled = now
                 if self._waiting():
-                    self._last_sign_of_life = now
-                elif now - self._last_sign_of_life > STUCK_TIMEOUT_SECONDS:
+                    waited = 0.0
+                elif waited > STUCK_TIMEOUT_SECONDS:
                     raise CameraError(
                         f"the camera is stuck: no frame and no error for {STUCK_TIMEOUT_SECONDS:g} s; unplug it and "
                         "plug it in again"
@@ -96,7 +101,7 @@ class LatestFrame:
         try:
             for frame in self._frames:
                 with self._changed:
-                    self._frame, self._last_sign_of_life = frame, time.monotonic()
+                    self._frame = frame
                     self._changed.notify_all()
                 if not self._running:
                     break

@@ -181,7 +181,10 @@ def receive(connection: socket.socket, deadline: float = math.inf) -> bytes | No
     (length,) = _LENGTH.unpack(head)
     if length > MAX_MESSAGE_BYTES:
         raise ConnectionError(f"a message of {length} bytes")
-    return _receive_exactly(connection, length, deadline)
+    content = _receive_exactly(connection, length, deadline)
+    if len(content) < length:
+        raise ConnectionError("half a message")
+    return content
 
 
 def _receive_exactly(connection: socket.socket, length: int, deadline: float) -> bytes:

@@ -4,6 +4,7 @@ import threading
 import time
 from functools import partial
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,6 +182,48 @@ def test_a_stop_ends_the_wait_for_a_silent_camera(camera):
         camera.wait_until_asked()
         stopped.set()
         assert [each.index for each in frames] == [0]  # else it would raise after STUCK_TIMEOUT_SECONDS
+        camera.deliver(END)
+
+
+def test_a_suspended_process_has_no_stuck_camera(camera, monkeypatch):
+    suspended, polls = threading.Event(), count()
+
+    def monotonic():
+        """Return a time that is a minute later at each poll."""
+        poll = next(polls)
+        if poll == 5:
+            suspended.set()
+        return 60.0 * poll
+
+    monkeypatch.setattr(latest_frame, "time", SimpleNamespace(monotonic=monotonic))
+    with LatestFrame(camera.frames()) as frames:
+        taken = []
+        reader = threading.Thread(target=lambda: taken.append(next(frames).index))
+        reader.start()
+        assert suspended.wait(TIMEOUT_SECONDS)
+        camera.deliver(frame(index=1))
+        reader.join(TIMEOUT_SECONDS)
+        assert taken == [1]
+        camera.deliver(END)
+
+
+def test_a_slow_loop_has_no_stuck_camera(camera, monkeypatch):
+    monkeypatch.setattr(latest_frame, "STUCK_TIMEOUT_SECONDS", 0.5)
+    now = [0.0]
+    monkeypatch.setattr(latest_frame, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with LatestFrame(camera.frames()) as frames:
+        camera.deliver(frame(index=0))
+        assert next(frames).index == 0
+        now[0] = 100.0  # the loop was busy; its next poll comes before the next frame
+        polled = threading.Event()
+        frames._stopped = lambda: polled.set() or False
+        taken = []
+        reader = threading.Thread(target=lambda: taken.append(next(frames).index))
+        reader.start()
+        assert polled.wait(TIMEOUT_SECONDS)
+        camera.deliver(frame(index=1))
+        reader.join(TIMEOUT_SECONDS)
+        assert taken == [1]
         camera.deliver(END)
 
 

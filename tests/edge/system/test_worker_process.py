@@ -1,6 +1,8 @@
 """A child process that crashes, hangs, or takes too much is an error of one request, and the next one works."""
 
 import signal
+import socket
+import struct
 import threading
 import time
 from contextlib import closing
@@ -43,6 +45,25 @@ def test_crash_is_an_error_and_the_next_request_works(worker, monkeypatch, reque
     with pytest.raises(WorkerError, match=reason):
         worker.request(request_)
     assert worker.request(b"again") == b"again"
+
+
+@pytest.mark.parametrize("sent", [2, 4, 6])
+def test_half_a_message_is_an_error(sent):
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            theirs.sendall((struct.pack(">I", 3) + b"abc")[:sent])
+        with pytest.raises(ConnectionError, match="half a message"):
+            worker_process.receive(ours)
+
+
+def test_a_closed_connection_and_an_empty_message_differ():
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            worker_process.send(theirs, b"")
+        assert worker_process.receive(ours) == b""
+        assert worker_process.receive(ours) is None
 
 
 def test_deadline_ends_the_process(worker, monkeypatch):
