@@ -16,7 +16,7 @@ PEER = {
     "runtime": ["ai-edge-litert==2.3.0", "numpy==2.4.6", "scikit-image==0.26.0"],
     "labels": ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"],
     "input": "200 x 200, the gray level three times, 0 to 1; run by ai-edge-litert in place of TensorFlow",
-    "training_data": "Not told. It may have learned from any row of FER2013.",
+    "training_data": "Not published. It may have learned from any row of FER2013.",
     "source": "https://pypi.org/project/facex/1.1.0/",
 }
 SHAPE = (200, 200, 3)
