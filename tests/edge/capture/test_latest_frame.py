@@ -216,7 +216,12 @@ def test_a_slow_loop_has_no_stuck_camera(camera, monkeypatch):
         assert next(frames).index == 0
         now[0] = 100.0  # the loop was busy; its next poll comes before the next frame
         polled = threading.Event()
-        frames._stopped = lambda: polled.set() or False
+
+        def stopped():
+            polled.set()
+            return False
+
+        frames._stopped = stopped
         taken = []
         reader = threading.Thread(target=lambda: taken.append(next(frames).index))
         reader.start()
