@@ -81,3 +81,10 @@ def check_harmless(result: subprocess.CompletedProcess[bytes]) -> None:
     shown = _NOT_SHOWN.search(result.stdout.decode(errors="surrogateescape"))
     assert not shown, f"{shown and shown[0]!r} is shown"
     result.stdout.decode()
+
+
+TABLE_TOKENS = (
+    *(b'"', b",", b";", b"\xef\xbb\xbf", b"\r", b"\0", b"\x1b[2J", b"\xc2\x9b2J", b"\xe2\x80\xae"),
+    *(b"\xed\xa0\x80", b"9" * 5000, b"nan"),
+)
+"""What a reader of CSV may meet: delimiters, a byte order mark, terminal codes, a surrogate, numbers that are none."""

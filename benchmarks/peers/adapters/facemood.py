@@ -15,8 +15,7 @@ PEER = {
     "runtime": ["tensorflow-cpu==2.21.0", "keras==3.15.1", "numpy==2.4.6", "pillow==13.0.0"],
     "labels": ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"],
     "input": "170 x 170, the gray level three times, 0 to 1; the package finds no faces and gives it whole frames",
-    "training_data": "Not published. It must have learned from PublicTest: it loses 42 points when the box of a face "
-    "moves by up to 10 %, the others 1 to 7.",
+    "training_data": "Not published. It must have learned from PublicTest: see what it loses when a face's box moves.",
     "source": "https://github.com/emirkaanozdemr/facemood",
 }
 SIDE = 170

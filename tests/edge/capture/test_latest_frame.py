@@ -64,6 +64,14 @@ def camera():
         assert not thread.is_alive()
 
 
+def take_in_thread(frames):
+    """Take the next of `frames` in a thread; return that, and the list that gets the index."""
+    taken = []
+    reader = threading.Thread(target=lambda: taken.append(next(frames).index))
+    reader.start()
+    return reader, taken
+
+
 def test_a_fast_reader_gets_every_frame(camera):
     with LatestFrame(camera.frames()) as frames:
         for index in range(5):
@@ -114,9 +122,7 @@ def test_a_reader_waits_for_a_frame_that_is_not_damaged(camera):
         raise ImageError("damaged")
 
     with LatestFrame(camera.frames()) as frames:
-        taken = []
-        reader = threading.Thread(target=lambda: taken.append(next(frames).index))
-        reader.start()
+        reader, taken = take_in_thread(frames)
         camera.deliver(encoded_frame(0, fail))
         camera.deliver(encoded_frame(1, lambda: np.zeros((48, 64), np.uint8)))
         reader.join(TIMEOUT_SECONDS)
@@ -136,9 +142,7 @@ def test_the_camera_is_read_in_a_thread_that_entering_starts(camera):
 
 def test_a_reader_waits_for_the_next_frame(camera):
     with LatestFrame(camera.frames()) as frames:
-        indices = []
-        reader = threading.Thread(target=lambda: indices.append(next(frames).index))
-        reader.start()
+        reader, indices = take_in_thread(frames)
         camera.wait_until_asked()
         assert indices == []
         camera.deliver(frame(index=7))
@@ -197,9 +201,7 @@ def test_a_suspended_process_has_no_stuck_camera(camera, monkeypatch):
 
     monkeypatch.setattr(latest_frame, "time", SimpleNamespace(monotonic=monotonic))
     with LatestFrame(camera.frames()) as frames:
-        taken = []
-        reader = threading.Thread(target=lambda: taken.append(next(frames).index))
-        reader.start()
+        reader, taken = take_in_thread(frames)
         assert suspended.wait(TIMEOUT_SECONDS)
         camera.deliver(frame(index=1))
         reader.join(TIMEOUT_SECONDS)
@@ -222,9 +224,7 @@ def test_a_slow_loop_has_no_stuck_camera(camera, monkeypatch):
             return False
 
         frames._stopped = stopped
-        taken = []
-        reader = threading.Thread(target=lambda: taken.append(next(frames).index))
-        reader.start()
+        reader, taken = take_in_thread(frames)
         assert polled.wait(TIMEOUT_SECONDS)
         camera.deliver(frame(index=1))
         reader.join(TIMEOUT_SECONDS)

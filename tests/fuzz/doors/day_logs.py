@@ -11,6 +11,7 @@ from edge.diagnostics import summary, summary_text
 from edge.errors import FileError
 from edge.sinks.daily_log import HEADER
 from tests.fuzz.door import Door
+from tests.support.hostile_text import TABLE_TOKENS
 from tests.support.spreadsheet import save_again
 
 WIDTH = 80  # columns of the terminal
@@ -47,20 +48,7 @@ DOOR = Door(
     seeds,
     receive,
     tokens=(
-        *(
-            b'"',
-            b",",
-            b";",
-            b"\xef\xbb\xbf",
-            b"\r",
-            b"\0",
-            b"\x1b[2J",
-            b"\xc2\x9b2J",
-            b"\xe2\x80\xae",
-            b"\xed\xa0\x80",
-            b"9" * 5000,
-            b"nan",
-        ),
+        *TABLE_TOKENS,
         *(
             b"inf",
             b"1e999",

@@ -11,6 +11,7 @@ from edge.diagnostics import recording, recording_plot
 from edge.errors import FileError
 from edge.sinks.csv import COLUMNS
 from tests.fuzz.door import Door
+from tests.support.hostile_text import TABLE_TOKENS
 from tests.support.spreadsheet import save_again
 
 
@@ -53,20 +54,7 @@ DOOR = Door(
     seeds,
     receive,
     tokens=(
-        *(
-            b'"',
-            b",",
-            b";",
-            b"\xef\xbb\xbf",
-            b"\r",
-            b"\0",
-            b"\x1b[2J",
-            b"\xc2\x9b2J",
-            b"\xe2\x80\xae",
-            b"\xed\xa0\x80",
-            b"9" * 5000,
-            b"nan",
-        ),
+        *TABLE_TOKENS,
         *(b"inf", b"1e999", b"-1", b"1e7", b"null", b"{}", b"[[", b"true", b"'", b"=", b"calm" * 1000, b"\n" * 100),
         *(b"\\ud800", b"\\u001b", "\u0663".encode()),
     ),
