@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edge.cli.common import Debug, show
+from edge.cli.common import Debug, check_new_file, show
 from edge.cli.options import Detector, Model, Threads
 from edge.config.models import find_model, packaged_models
 from edge.config.settings import RunSettings
@@ -47,6 +47,7 @@ def benchmark(
     model: Model = None,
     detector: Detector = RunSettings.detector,
     threads: Threads = RunSettings.threads,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --json replace a file.")] = False,
     debug: Debug = False,
 ) -> None:
     """Benchmark the pipeline on this machine.
@@ -64,7 +65,10 @@ def benchmark(
     from edge.system.stop_signals import StopSignals
 
     if as_json:
+        check_new_file("--json", as_json, overwrite)
         check_writable(as_json)
+    elif overwrite:
+        raise typer.BadParameter("--overwrite is for --json FILE")
     # Without idling: frames without a face must not look like a slow machine.
     settings = RunSettings(
         None,

@@ -163,6 +163,8 @@ def test_ctrl_c_ends_the_measurement_with_a_report(tmp_path):
         (("synthetic", "--compare", "nothing.json"), 2, "nothing.json"),
         (("synthetic", "--compare", "notes.txt"), 78, "notes.txt"),
         (("synthetic", "--duration", "0"), 78, "duration is 0.0"),
+        (("synthetic", "--json", "notes.txt"), 2, "--json notes.txt: the file exists"),
+        (("synthetic", "--overwrite"), 2, "--overwrite is for --json FILE"),
     ],
 )
 def test_bad_input_is_one_line_and_its_exit_status(tmp_path, arguments, status, words):
@@ -172,6 +174,16 @@ def test_bad_input_is_one_line_and_its_exit_status(tmp_path, arguments, status, 
     assert result.stderr.count("\n") == 1
     assert words in result.stderr
     assert (result.returncode, result.stdout) == (status, "")
+    assert (tmp_path / "notes.txt").read_text() == "this is a text"
+
+
+def test_a_report_is_replaced_with_overwrite(tmp_path):
+    (tmp_path / "b.json").write_text("old")
+    result = run_edge(
+        "benchmark", "synthetic", "--duration", 0.1, "--quick", "--json", "b.json", "--overwrite", cwd=tmp_path
+    )
+    assert (result.returncode, result.stderr.count("error")) == (0, 0)
+    assert json.loads((tmp_path / "b.json").read_text())["schema"] == SCHEMA
 
 
 def test_without_a_source_one_is_detected_and_nothing_idles(monkeypatch, caplog):

@@ -104,6 +104,12 @@ def test_head_names_pooling_and_dense_layers(head, flattens, units):
     assert (settings.flattens, settings.dense_units) == (flattens, units)
 
 
+@pytest.mark.parametrize("head", ["gap,0", "8193", "256,", "flatten,gap", "1e3", "\u0663"])
+def test_head_of_another_form_is_refused(head):
+    with pytest.raises(TrainingError, match=r"^head is .*, expected gap or flatten, .* 1 to 8192"):
+        TrainingSettings(head=head)
+
+
 def test_flattened_head_has_one_input_size():
     with pytest.raises(TrainingError, match=r"^head is 'flatten', expected one without flatten.*progressive_sizes"):
         TrainingSettings(head="flatten", progressive_sizes="64:2")
