@@ -82,8 +82,8 @@ def compare(
         train(backbone_settings, dataset, run_dir, resume=resume, on_epoch=write_curves)
     rows = compare_runs([*(runs or []), *trained], dataset, _log.info)
     typer.echo(format_table([HEADER, *(row.cells() for row in rows)]))
+    if out:
+        write_comparison(rows, out)
     if len(rows) > 1:
         int8_files = [run_dir / "best.tflite" for run_dir in (*(runs or []), *trained)]
         typer.echo(f"\n{format_pairs(compare_files(int8_files, dataset, _log.debug))}")
-    if out:
-        write_comparison(rows, out)

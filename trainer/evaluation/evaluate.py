@@ -137,7 +137,7 @@ def evaluate(
         dataset: with rows of `split` and all or some of the model's labels. With FER+'s votes a model of FER2013's
             labels is also evaluated against their majority.
         split: one of trainer.data.dataset.SPLITS, or ALL.
-        compare_to: a second model with the same labels, for example the float model of an int8 one.
+        compare_to: a second model with the same labels, in any order, for example the float model of an int8 one.
         corruptions: evaluate both models also on corrupted faces, see trainer.evaluation.corruptions.
         tta: evaluate the first model also with flip test-time augmentation, which the device uses for tracked faces.
         report_progress: gets one line of text before each model.
@@ -149,8 +149,7 @@ def evaluate(
     rows = label_mapping.match_labels(dataset, first.labels, some=True).split(split)
     models = [first]
     if compare_to:
-        models.append(open_model(compare_to, rows))
-        label_mapping.match_labels(rows, models[1].labels)
+        models.append(open_model(compare_to, rows).in_order(first.labels))
     names = [model.path.name for model in models]
     if len(set(names)) < len(names):
         names = [str(model.path) for model in models]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,16 @@ class EvaluatedModel:
     def evaluate(self, dataset: Dataset) -> Metrics:
         """Return the metrics of the predictions for `dataset`, the faces of one split."""
         return compute_metrics(self.predict(dataset), dataset)
+
+    def in_order(self, labels: Sequence[str]) -> EvaluatedModel:
+        """Return the model with its outputs in the order of `labels`. Raises DataError if it has others."""
+        if set(labels) != set(self.labels):
+            raise DataError(
+                f"{self.path}: the model's labels are {', '.join(self.labels)}; those of the model that it is compared "
+                f"to are {', '.join(labels)}"
+            )
+        columns = [self.labels.index(label) for label in labels]
+        return replace(self, labels=tuple(labels), predict=lambda rows: self.predict(rows)[:, columns])
 
 
 def open_model(path: Path, dataset: Dataset) -> EvaluatedModel:

@@ -107,7 +107,8 @@ def compare_files(
 ) -> list[ComparedFile]:
     """Return each of the .keras or .tflite `files` on the same PublicTest faces, against the first one.
 
-    Raises ModelError when a file is no model, DataError when labels differ or the data set lacks the split.
+    The labels of the files may have any order. Raises ModelError when a file is no model, DataError when it has other
+    labels than the first one or the data set lacks the split.
     """
     first = open_model(files[0], dataset)
     rows = label_mapping.match_labels(dataset, first.labels, some=True).split(PUBLIC_TEST)
@@ -115,9 +116,7 @@ def compare_files(
     baseline: NDArray[np.int64] | None = None
     for path in files:
         report_progress(f"evaluating {path} on {len(rows)} {PUBLIC_TEST} faces")
-        model = open_model(path, rows)
-        label_mapping.match_labels(rows, model.labels)
-        probabilities = model.predict(rows)
+        probabilities = open_model(path, rows).in_order(rows.class_names).predict(rows)
         predicted = probabilities.argmax(axis=1)
         baseline = predicted if baseline is None else baseline
         difference = compare_predictions(predicted, baseline, rows.labels)

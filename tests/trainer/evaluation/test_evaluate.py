@@ -124,11 +124,30 @@ def test_a_split_that_the_data_set_lacks_is_refused():
         evaluate(faces.SHIPPED, faces.tiny(training=1, public=0, private=0), PUBLIC_TEST)
 
 
-def test_a_second_model_with_other_labels_is_refused(tmp_path):
+def write_with_labels(path, labels):
+    """Write the shipped model with a card that has other `labels`."""
     model, card = model_file.load(faces.SHIPPED)
-    model_file.attach(model, replace(card, labels=tuple("abcdefg"), class_frequencies={}), tmp_path / "other.tflite")
-    with pytest.raises(DataError, match="the model's labels are a, b, c"):
-        evaluate(faces.SHIPPED, DATA, PUBLIC_TEST, compare_to=tmp_path / "other.tflite")
+    model_file.attach(model, replace(card, labels=tuple(labels), class_frequencies={}), path)
+    return path
+
+
+def test_a_second_model_with_other_labels_is_refused(tmp_path):
+    other = write_with_labels(tmp_path / "other.tflite", "abcdefg")
+    with pytest.raises(DataError, match=r"other\.tflite: the model's labels are a, b, c, .* are angry, "):
+        evaluate(faces.SHIPPED, DATA, PUBLIC_TEST, compare_to=other)
+
+
+def test_a_second_models_labels_may_have_another_order(tmp_path):
+    reverse = write_with_labels(tmp_path / "reverse.tflite", DATA.class_names[::-1])
+    data = faces.tiny(training=0, public=1, private=0)
+    alone = evaluate(reverse, data, PUBLIC_TEST).model.metrics
+    both = evaluate(faces.SHIPPED, data, PUBLIC_TEST, compare_to=reverse, corruptions=True)
+    assert both.compared is not None
+    assert both.compared.metrics.accuracy == alone.accuracy
+    assert both.corruptions["reverse.tflite"]["original"].accuracy == alone.accuracy
+    assert both.agreement < 0.5
+    darkened = evaluate(reverse, apply_corruption(data, darken), PUBLIC_TEST).model.metrics
+    assert both.corruptions["reverse.tflite"]["low light (1/4)"].accuracy == darkened.accuracy
 
 
 # --- JSON and description -------------------------------------------------------------------------------------------

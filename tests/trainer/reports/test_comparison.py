@@ -14,7 +14,7 @@ from tests.support import faces
 from tests.support.small import DATA
 from trainer import cli, keras_file
 from trainer.data.dataset import PUBLIC_TEST
-from trainer.errors import TrainingError
+from trainer.errors import DataError, TrainingError
 from trainer.evaluation.evaluate import evaluate
 from trainer.reports.comparison import HEADER, as_csv, compare_files, compare_runs, measure_latencies, write_comparison
 
@@ -137,6 +137,21 @@ def test_files_are_compared_with_the_first_one_on_the_same_faces(run, worse):
     assert second.difference.difference == pytest.approx(second.metrics.accuracy - first.metrics.accuracy)
     assert second.difference.worse >= 6  # of the eight faces of the exchanged classes
     assert second.difference.p_value < 0.05
+
+
+def test_files_with_labels_in_another_order_are_compared_by_label(run, tmp_path):
+    metadata = keras_file.load_metadata(run / "best.keras")
+    assert metadata
+    reverse, some = tmp_path / "reverse.keras", tmp_path / "some.keras"
+    model = keras_file.load(run / "best.keras")
+    keras_file.save(model, some, replace(metadata, labels=tuple("abcdefg")))
+    head = model.get_layer("probabilities")
+    head.set_weights([weight[..., ::-1] for weight in head.get_weights()])
+    keras_file.save(model, reverse, replace(metadata, labels=metadata.labels[::-1]))
+    _, same = compare_files([run / "best.keras", reverse], DATA)
+    assert (same.difference.better, same.difference.worse) == (0, 0)
+    with pytest.raises(DataError, match=r"some\.keras: the model's labels are a, b"):
+        compare_files([run / "best.keras", some], DATA)
 
 
 def test_command_prints_the_paired_difference_of_files(run, worse, tmp_path, monkeypatch, capsys):
