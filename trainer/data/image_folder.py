@@ -172,6 +172,7 @@ def build_dataset(source: Path, builder: DatasetBuilder, labels: set[str], group
         raise DataError(f"{source}: no image of {', '.join(lost)} is valid ({builder.skipped} invalid ones skipped)")
     builder.labels = [order.index(label) for label in builder.labels]
     side = round(float(np.median([face.shape[0] for face in builder.faces])))
-    builder.faces = [resample(face, effective_resolution=side, size=side) for face in builder.faces]
+    for number, face in enumerate(builder.faces):  # one by one: all of them may fill half of the memory
+        builder.faces[number] = resample(face, effective_resolution=side, size=side)
     builder.hold_out_if_all_training(groups)
     return builder.build(tuple(order), str(source))

@@ -56,8 +56,7 @@ def rotate(faces: Faces) -> Faces:
 
 def darken(faces: Faces) -> Faces:
     """Multiply the light by 0.25, rounded to gray levels as a camera does."""
-    darkened: Faces = np.rint(faces * LIGHT_FRACTION).astype(np.uint8)
-    return darkened
+    return np.stack([np.rint(face * LIGHT_FRACTION).astype(np.uint8) for face in faces])
 
 
 def blur(faces: Faces) -> Faces:
@@ -68,8 +67,9 @@ def blur(faces: Faces) -> Faces:
 
 def add_noise(faces: Faces) -> Faces:
     """Add Gaussian noise of 15 gray levels: a small sensor in the evening."""
-    noise = np.random.default_rng(CORRUPTION_SEED).normal(0, NOISE_SIGMA_GRAY_LEVELS, faces.shape)
-    return np.clip(np.rint(faces + noise), 0, 255).astype(np.uint8)
+    rng = np.random.default_rng(CORRUPTION_SEED)
+    noisy = (np.rint(face + rng.normal(0, NOISE_SIGMA_GRAY_LEVELS, face.shape)) for face in faces)
+    return np.stack([np.clip(face, 0, 255).astype(np.uint8) for face in noisy])
 
 
 def reduce_resolution(faces: Faces, pixels: int = LOW_RESOLUTION_PIXELS) -> Faces:

@@ -67,7 +67,7 @@ def prediction_key(teacher: Path, dataset: Dataset) -> str:
         Path(preprocess.__file__).read_bytes(),
         "\n".join(dataset.class_names).encode(),
         repr(dataset.faces.shape).encode(),
-        np.ascontiguousarray(dataset.faces).tobytes(),
+        np.ascontiguousarray(dataset.faces).data.cast("B"),
     )
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -37,6 +38,19 @@ def test_a_tflite_file_has_the_labels_and_size_of_its_card():
     card = Classifier(faces.SHIPPED).card
     model = open_model(faces.SHIPPED, faces.tiny(class_names=("calm", "cross")))
     assert (model.labels, model.input_size) == (card.labels, card.input_size)
+
+
+def test_the_inputs_of_many_faces_are_not_in_memory_at_once(monkeypatch):
+    calls = []
+
+    def predict(inputs, **_):
+        calls.append(len(inputs))
+        return inputs[:, :2, 0, 0] / 255
+
+    monkeypatch.setattr("trainer.evaluation.prediction.FACES_PER_CALL", 20)
+    probabilities = predict_keras(SimpleNamespace(input_shape=(None, 48, 48, 1), predict=predict), DATA)
+    assert calls == [20, 8]
+    assert np.array_equal(probabilities, (DATA.faces[:, :2, 0] / 255).astype(np.float32))
 
 
 def test_a_tflite_file_needs_neither_keras_nor_tensorflow(tmp_path):
