@@ -17,6 +17,9 @@ UTILIZATION = 0.9  # of the time between two frames that the loop may use: some 
 MIN_FRACTION = 0.25  # of all time that inferences get, even if the rest of the loop leaves none: labels must not stop
 WINDOW_FRAMES = 30  # over which times are averaged
 WINDOW_INFERENCES = 9  # whose median counts: the first one also allocates buffers
+# The most that late inferences are paid back for. Time also passes while a process is stopped (Ctrl-Z) or waits for
+# memory: after a minute of that within an inference, no face would be classified for a minute.
+MAX_DEBT_SECONDS = 0.5
 
 
 class InferenceBudget:
@@ -54,14 +57,14 @@ class InferenceBudget:
         self._started, self._frame, self._spent = now, (frame_time, index), 0.0
         if not self._intervals or not self._inferences:
             return 1
-        return int(self._credit / statistics.median(self._inferences))
+        return max(0, int(self._credit / statistics.median(self._inferences)))
 
     def spend(self, inferences: int, seconds: float) -> None:
         """Pay for inferences of this frame, which took `seconds` in total; with 0 of them, for what else takes time."""
         if inferences:
             self._inferences.append(seconds / inferences)
         self._spent += seconds
-        self._credit -= seconds
+        self._credit = max(self._credit - seconds, -MAX_DEBT_SECONDS)
 
     def inferences_per_second(self, seconds: float) -> float | None:
         """Return how many inferences of `seconds` there is time for in each second; None until times are known."""

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from edge.inference.budget import MIN_FRACTION, InferenceBudget
+from edge.inference.budget import MAX_DEBT_SECONDS, MIN_FRACTION, InferenceBudget
 from tests.support.fakes import FakeClock
 
 FPS = 30
@@ -69,6 +69,29 @@ def test_slow_first_inference_does_not_matter_for_long():
 def test_budget_follows_a_board_that_is_throttled():
     _, fps = run(0.01, 0.005, seconds=20.0, slow=lambda now: 2.0 if now > 5 else 1.0)
     assert fps > 0.97 * FPS
+
+
+def test_inferences_that_were_late_leave_none_for_the_next_frame():
+    clock = FakeClock()
+    budget = InferenceBudget(clock)
+    for index, seconds in enumerate((0.02, 0.02, 0.02, 0.2)):
+        clock.now = index / FPS
+        budget.start_frame(clock.now, index, 0.0)
+        budget.spend(1, seconds)
+    clock.now += seconds
+    assert budget.start_frame(clock.now, 10, 0.0) == 0
+
+
+@pytest.mark.parametrize("stopped", [1.0, 60.0, 3600.0])
+def test_process_that_was_stopped_in_an_inference_goes_on_soon(stopped):
+    clock = FakeClock()
+    budget, counts = InferenceBudget(clock), []
+    for index in range(120):
+        counts.append(min(max(0, budget.start_frame(clock.now, index, 0.01)), 1))
+        seconds = 0.02 * counts[-1] + stopped * (index == 30)
+        budget.spend(counts[-1], seconds)
+        clock.now += max(seconds, 1 / FPS)
+    assert 1 in counts[31 : 31 + math.ceil(MAX_DEBT_SECONDS / MIN_FRACTION * FPS)]
 
 
 def test_lower_frame_rate_leaves_more_time_for_each_frame():
