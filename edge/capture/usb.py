@@ -30,6 +30,10 @@ IMAGE_WIDTH_PIXELS, IMAGE_HEIGHT_PIXELS = 640, 480
 # Motion JPEG lets a USB 2 camera send 30 frames per second. By default OpenCV uses BGR, which its version 4.11 returns
 # as one flat row.
 PREFERRED_FORMATS = ("MJPG", "YUYV")
+# Of the driver: it fills one while the other is read. OpenCV keeps a buffer until it is asked for the next frame, and
+# Linux's driver uvcvideo loses a frame that begins while it has none: with a single one that may be every second frame.
+# A longer queue would deliver older frames after a delay.
+BUFFERS = 2
 # YUYV's luma is 16 (black) to 235 (white), ITU-R BT.601. Stretched to 0 to 255 it is what OpenCV's conversion to color
 # and then to gray gives, within one gray level, but where a saturated color exceeds the range.
 BLACK, WHITE = 16, 235
@@ -106,7 +110,7 @@ def _open(path: str) -> cv2.VideoCapture:
             break
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, IMAGE_WIDTH_PIXELS)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, IMAGE_HEIGHT_PIXELS)
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # of frames: a longer queue delivers old ones
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, BUFFERS)
     if SentFormat.of(capture).name in PREFERRED_FORMATS:
         capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # where that has no effect, color images come
     return capture
