@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from edge.errors import ImageError
 from edge.system.image_header import read_header
 
-JPEG_HEADER_BYTES = 4096  # in which the size of a JPEG image is stated: a camera adds no thumbnail
+HEADER_BYTES = 4096  # in which most cameras state the size of an image
+MAX_HEADER_BYTES = 262_144  # the same of one that precedes it with metadata: a thumbnail, a color profile, its own data
 MAX_PIXELS = 3840 * 2160  # of a camera that has not stated its size: 4K
 
 Image = NDArray[np.uint8]
@@ -24,7 +25,10 @@ def decode_jpeg(content: Image, mode: int, size: tuple[int, int] | None = None) 
 
     Raises ImageError if it is damaged, or not what a camera sends.
     """
-    header = read_header(content[:JPEG_HEADER_BYTES].tobytes())
+    try:
+        header = read_header(content[:HEADER_BYTES].tobytes())
+    except ImageError:
+        header = read_header(content[:MAX_HEADER_BYTES].tobytes())
     found = f"an image of {header.width} x {header.height} pixels"
     if size is not None and (header.width, header.height) != size:
         raise ImageError(f"{found}, expected {size[0]} x {size[1]}")

@@ -178,6 +178,14 @@ def test_a_damaged_image_is_left_out(damaged, connect_camera):
     assert [next(source).index for _ in range(2)] == [1, 3]
 
 
+@pytest.mark.parametrize("sizes", [[5000], [60_000, 60_000]])
+def test_metadata_may_precede_the_size_of_an_image(sizes, connect_camera):
+    jpeg = encode(scene(), "MJPG").tobytes()
+    metadata = b"".join(b"\xff\xe2" + (each + 2).to_bytes(2, "big") + bytes(each) for each in sizes)
+    connect_camera("MJPG", images=[np.frombuffer(jpeg[:2] + metadata + jpeg[2:], np.uint8)[np.newaxis]])
+    assert next(decoded_frames()).gray.shape == (480, 640)
+
+
 def test_a_camera_whose_images_are_all_damaged_is_given_up(connect_camera, monkeypatch):
     clock = FakeClock()
     monkeypatch.setattr(encoded_frame, "time", clock)
@@ -230,12 +238,17 @@ def test_motion_jpeg_is_preferred_then_yuyv(connect_camera, formats, chosen):
     assert capture.settings[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*chosen)
 
 
-def test_the_size_is_requested_with_the_shortest_queue(connect_camera):
+def test_the_size_is_requested(connect_camera):
     capture = connect_camera("MJPG", images=[scene()])
     next(usb.frames(DEVICE))
     assert capture.settings[cv2.CAP_PROP_FRAME_WIDTH] == 640
     assert capture.settings[cv2.CAP_PROP_FRAME_HEIGHT] == 480
-    assert capture.settings[cv2.CAP_PROP_BUFFERSIZE] == 1
+
+
+def test_the_driver_has_a_buffer_while_another_one_is_read(connect_camera):
+    capture = connect_camera("MJPG", images=[scene()])
+    next(usb.frames(DEVICE))
+    assert capture.settings[cv2.CAP_PROP_BUFFERSIZE] == 2
 
 
 def test_the_camera_is_closed_when_the_run_ends_early(connect_camera):
