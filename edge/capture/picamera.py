@@ -114,6 +114,11 @@ def _import_picamera2() -> Any:
             f"picamera2 cannot be loaded ({error}): run 'pip install --ignore-installed --no-deps simplejpeg' in this "
             "venv"
         ) from error
+    except Exception as error:  # the system's packages may not fit each other; a USB camera works all the same
+        raise CameraError(
+            f"picamera2 cannot be loaded ({type(error).__name__}: {error}): 'sudo apt install --reinstall "
+            "python3-picamera2 python3-libcamera'"
+        ) from error
     return picamera2
 
 

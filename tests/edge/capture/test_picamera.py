@@ -313,12 +313,20 @@ def test_without_picamera2_the_error_names_the_package(monkeypatch):
         next(picamera.frames(""))
 
 
-def test_a_picamera2_built_for_another_numpy_is_an_error(monkeypatch, tmp_path):
-    (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("ValueError('numpy.dtype size changed')", r"\(numpy.dtype size changed\).*--no-deps simplejpeg"),
+        ("AttributeError(\"no attribute 'Transform'\")", r"\(AttributeError: no attribute 'Transform'\).*--reinstall"),
+    ],
+)
+def test_a_picamera2_that_cannot_be_loaded_is_an_error(error, expected, monkeypatch, tmp_path):
+    (tmp_path / "picamera2.py").write_text(f"raise {error}")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "picamera2")
-    with pytest.raises(CameraError, match=r"numpy.dtype size changed.*--no-deps simplejpeg"):
+    with pytest.raises(CameraError, match=rf"picamera2 cannot be loaded {expected}"):
         next(picamera.frames(""))
+    assert picamera.detect()[0] is None
 
 
 @pytest.mark.parametrize(
