@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -12,6 +13,7 @@ from edge.capture.reconnecting import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
 from edge.config.settings import setting_specs
 from edge.errors import ModelError, SettingsError, UsageError
 from edge.system.systemd import EXTEND_START_SECONDS, STATUS_SECONDS, WATCHDOG_FRACTION, make_notifier
+from tests.support.markdown import code_blocks
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "systemd"
@@ -76,6 +78,18 @@ def test_the_unit_with_network_has_a_low_exposure(installed):
 def test_systemd_accepts_every_line_of_unit_and_drop_in(installed):
     result = analyze("verify", "--man=no", installed)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@needs_systemd
+@pytest.mark.parametrize("page", ["deployment.md", "sources.md"])
+def test_the_documented_drop_in_limits_the_addresses(installed, page):
+    text = (ROOT / "docs" / page).read_text()
+    (lines,) = [block.text for block in code_blocks(text) if "IPAddressDeny=any" in block.text]
+    assert "restrict.conf" in text  # sorts after network.conf, which clears the list
+    (installed.parent / f"{UNIT.name}.d" / "restrict.conf").write_text(dedent(lines))
+    result = analyze("security", "--offline=yes", installed)
+    (rating,) = [line for line in result.stdout.splitlines() if "IPAddressDeny=" in line]
+    assert "defines IP address allow list" in rating
 
 
 @needs_systemd
