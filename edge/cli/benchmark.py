@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug, check_new_file, show
-from edge.cli.options import Detector, Model, Threads
+from edge.cli.options import Detector, OneModel, Threads
 from edge.config.models import find_model, packaged_models
 from edge.config.settings import RunSettings
 from edge.errors import EmotionEdgeError
@@ -44,7 +44,7 @@ def benchmark(
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure the classifier alone for 2 s instead of 60 s.")
     ] = False,
-    model: Model = None,
+    model: OneModel = None,
     detector: Detector = RunSettings.detector,
     threads: Threads = RunSettings.threads,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --json replace a file.")] = False,

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug, check_new_file, show
-from edge.cli.options import Detector, Model, Threads
+from edge.cli.options import Detector, OneModel, Threads
 from edge.config.models import find_model
 from edge.config.settings import RunSettings
 from edge.errors import UsageError
@@ -24,7 +24,7 @@ def doctor(
         str | None,
         typer.Option(metavar="SOURCE", help="Also read one frame of this source. Otherwise no camera is opened."),
     ] = None,
-    model: Model = None,
+    model: OneModel = None,
     detector: Detector = RunSettings.detector,
     threads: Threads = RunSettings.threads,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

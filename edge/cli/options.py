@@ -24,5 +24,15 @@ def setting_option(name: str, *flags: str, note: str = "") -> Any:
 
 
 Model = Annotated[str | None, setting_option("model")]
+# Of a command that measures or checks one model: auto is chosen while `edge run` reads a camera.
+OneModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Model: a name, such as emotion, or a file (.tflite with its card).",
+        metavar=setting_specs()["model"].metavar,
+        show_default=setting_specs()["model"].unset,
+    ),
+]
 Threads = Annotated[int, setting_option("threads")]
 Detector = Annotated[str, setting_option("detector")]
