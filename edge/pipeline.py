@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -15,6 +15,9 @@ from edge.capture.frame_rate import FrameRateCounter, FrameRateLimiter
 from edge.types import Box, FaceResult, Frame, FrameResult, InferenceRequest, InferenceStats, RunStats, Sink, Track
 
 STAGES = ("capture", "convert", "detect", "crop", "classify", "smooth")  # of a frame, up to its result
+# Track ids that Summary knows, the last ones: a face that is lost keeps its id for two seconds, in which fewer others
+# come, and a camera that runs for months has millions of ids.
+RECENT_IDS = 1000
 
 Image = NDArray[np.uint8]
 
@@ -86,12 +89,13 @@ class Summary:
 
     stats: RunStats = field(default_factory=RunStats)  # at the last frame
     face_results: int = 0  # summed over all frames
-    track_ids: set[int] = field(default_factory=set)
+    faces: int = 0  # with different track ids
     seconds: float = 0.0  # from the first request for a frame to the end
     left_out: int = 0  # files of the source that were not read
     unfinished: int = 0  # files whose results are missing, as several jobs were stopped
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # stage -> seconds, summed
     _sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # label -> summed probabilities
+    _recent_ids: OrderedDict[int, None] = field(default_factory=OrderedDict)  # the one seen last at the end
 
     @property
     def fps(self) -> float:
@@ -111,7 +115,11 @@ class Summary:
         self.stages["sinks"] += sink_seconds
         for face in result.faces:
             self.face_results += 1
-            self.track_ids.add(face.track_id)
+            self.faces += face.track_id not in self._recent_ids
+            self._recent_ids[face.track_id] = None
+            self._recent_ids.move_to_end(face.track_id)
+            if len(self._recent_ids) > RECENT_IDS:
+                self._recent_ids.popitem(last=False)
             for label, probability in face.probabilities.items():
                 self._sums[label] += probability
 

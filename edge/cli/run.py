@@ -98,8 +98,8 @@ def log_summary(summary: Summary) -> None:
         "s" * (stats.frames != 1),
         skipped,
         left_out,
-        len(summary.track_ids),
-        "s" * (len(summary.track_ids) != 1),
+        summary.faces,
+        "s" * (summary.faces != 1),
         summary.fps,
     )
     if summary.face_results:

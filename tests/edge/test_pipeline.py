@@ -1,5 +1,6 @@
 """The loop: stages in their order, limits, timings and the summary; and the real parts together."""
 
+import pickle
 from dataclasses import replace
 
 import cv2
@@ -11,7 +12,7 @@ from edge.capture.frame_rate import FrameRateLimiter
 from edge.detection.haar import HaarDetector
 from edge.inference.schedule import MAX_AGE_SECONDS
 from edge.inference.smoothing import TemporalSmoother
-from edge.pipeline import STAGES, Pipeline, StageTimer, Summary
+from edge.pipeline import RECENT_IDS, STAGES, Pipeline, StageTimer, Summary
 from edge.pipeline import run as run_loop
 from edge.tracking.tracker import Tracker
 from edge.types import Frame, RunStats, Track
@@ -23,7 +24,9 @@ from tests.support.fakes import (
     FakeTracker,
     RecordingSink,
     TickingClock,
+    face_result,
     frame,
+    frame_result,
 )
 from tests.support.images import PORTRAIT_FACE
 
@@ -264,14 +267,24 @@ def test_each_result_has_the_counters_up_to_its_frame(pipeline):
 
 def test_source_without_frames_gives_an_empty_summary(pipeline):
     summary = run_loop(pipeline, iter(()))
-    assert (summary.stats, summary.face_results, summary.track_ids) == (RunStats(), 0, set())
+    assert (summary.stats, summary.face_results, summary.faces) == (RunStats(), 0, 0)
     assert summary.emotions == {}
 
 
 def test_summary_counts_frames_faces_and_mean_probabilities(pipeline):
     summary = run_loop(pipeline, frames(80, 0, 60, 70))
-    assert (summary.stats.frames, summary.face_results, summary.track_ids) == (4, 3, {1})
+    assert (summary.stats.frames, summary.face_results, summary.faces) == (4, 3, 1)
     assert summary.emotions == pytest.approx({"calm": 0.7, "cross": 0.3})
+
+
+def test_summary_does_not_grow_with_the_number_of_faces():
+    summary, sizes = Summary(), []
+    for track_id in range(1, 4 * RECENT_IDS + 1):
+        lost_before = face_result(track_id=max(1, track_id - RECENT_IDS // 4))
+        summary.add(frame_result(face_result(track_id=track_id), lost_before), 0.0)
+        sizes.append(len(pickle.dumps(summary)) if track_id % RECENT_IDS == 0 else 0)
+    assert summary.faces == 4 * RECENT_IDS
+    assert max(sizes) < 1.5 * sizes[RECENT_IDS - 1]
 
 
 def test_frame_rate_of_the_summary_is_of_the_wall_clock(pipeline):
