@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from edge.errors import CameraError, ImageError
 from edge.types import Frame
 
-DAMAGED_TIMEOUT_SECONDS = 5.0  # with damaged images only, after which the camera is given up
+# With damaged images only, after which the camera is given up. As long as for one that is stuck (LatestFrame): a service
+# that ends sooner is restarted so often that systemd stops it for good, and a loose cable may be tightened hours later.
+DAMAGED_TIMEOUT_SECONDS = 20.0
 
 Image = NDArray[np.uint8]
 

@@ -29,7 +29,7 @@ class LatestFrame:
 
     Args:
         frames: of the camera.
-        stopped: asked while no frame comes; ends the iteration if true.
+        stopped: asked while no frame comes, and after a damaged one; ends the iteration if true.
         waiting: asked while no frame comes; true while none can come for a known reason, so that the camera is not
             considered stuck.
     """
@@ -69,9 +69,9 @@ class LatestFrame:
         Raises what the camera raised; CameraError when all its images are damaged, and when it is stuck, which only a
         new process can resolve, as its thread never ends.
         """
-        frame = None
-        while frame is None:
-            frame = self._decoder.decode(self._take())
+        while (frame := self._decoder.decode(self._take())) is None:
+            if self._stopped():
+                raise StopIteration
         return frame
 
     def _take(self) -> Frame | EncodedFrame:

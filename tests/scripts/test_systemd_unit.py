@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from edge.capture.encoded_frame import DAMAGED_TIMEOUT_SECONDS
 from edge.capture.latest_frame import CLOSE_TIMEOUT_SECONDS, STUCK_TIMEOUT_SECONDS
 from edge.capture.reconnecting import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
 from edge.config.settings import setting_specs
@@ -155,14 +156,16 @@ def test_the_lowest_frame_rate_feeds_the_watchdog(monkeypatch):
     assert make_notifier(lambda: None, slowest)
 
 
-def test_a_stuck_camera_is_reported_before_the_watchdog():
-    assert int(value("WatchdogSec")) > STUCK_TIMEOUT_SECONDS + CLOSE_TIMEOUT_SECONDS
+@pytest.mark.parametrize("seconds", [STUCK_TIMEOUT_SECONDS, DAMAGED_TIMEOUT_SECONDS], ids=["stuck", "damaged"])
+def test_a_camera_without_images_is_reported_before_the_watchdog(seconds):
+    assert int(value("WatchdogSec")) > seconds + CLOSE_TIMEOUT_SECONDS
 
 
 def test_slow_faults_restart_forever_and_failing_starts_do_not():
     interval, burst = int(value("StartLimitIntervalSec")), int(value("StartLimitBurst"))
     delay = int(value("RestartSec"))
     assert burst * (STUCK_TIMEOUT_SECONDS + delay) > interval  # hangs
+    assert burst * (DAMAGED_TIMEOUT_SECONDS + delay) > interval  # sends damaged images
     assert burst * (GIVE_UP_SECONDS + delay) > interval  # missing
     assert burst * (delay + 10) < interval  # fails after the ten seconds that loading takes on a small board
 

@@ -130,6 +130,25 @@ def test_a_reader_waits_for_a_frame_that_is_not_damaged(camera):
         camera.deliver(END)
 
 
+def test_a_stop_ends_the_wait_for_an_image_that_is_not_damaged(camera):
+    decoded = threading.Event()
+
+    def fail():
+        decoded.set()
+        raise ImageError("damaged")
+
+    with LatestFrame(camera.frames(), stopped=decoded.is_set) as frames:
+        taken = []
+        reader = threading.Thread(target=lambda: taken.extend(each.index for each in frames))
+        reader.start()
+        camera.deliver(encoded_frame(0, fail))
+        assert decoded.wait(TIMEOUT_SECONDS)
+        camera.deliver(frame(index=1))
+        camera.deliver(END)
+        reader.join(TIMEOUT_SECONDS)
+        assert taken == []
+
+
 def test_the_camera_is_read_in_a_thread_that_entering_starts(camera):
     frames = LatestFrame(camera.frames())
     assert not camera.threads
