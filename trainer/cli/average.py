@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from edge.cli.common import Debug
-from edge.errors import UsageError
 from trainer import keras_backend
-from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load
+from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, check_outputs, load
 from trainer.data import formats
 from trainer.evaluation.prediction import uses_color
 
@@ -37,8 +36,8 @@ def average(
     For the last epochs of a run (train --keep-epochs) or runs from the same weights. Prints the accuracy of each model
     and of the mean on PublicTest.
     """
-    if out.suffix != ".keras":
-        raise UsageError(f"--out {out}: expected a .keras file")
+    best = [path / "best.keras" for path in models]
+    check_outputs(("--out", out, (".keras",)), inputs=(*models, *best, data, ferplus))
     keras_backend.load()
     from trainer.reports.formatting import format_average
     from trainer.training.averaging import average as average_models

@@ -13,7 +13,16 @@ from edge.cli.common import Debug
 from edge.errors import UsageError
 from edge.inference.model_file import RGB
 from trainer import keras_backend
-from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load, split_names, training_options
+from trainer.cli.options import (
+    DataFormat,
+    DataPath,
+    FerPlus,
+    SkipInvalid,
+    check_outputs,
+    load,
+    split_names,
+    training_options,
+)
 from trainer.data import formats
 from trainer.training.settings import TrainingSettings
 
@@ -50,8 +59,7 @@ def compare(
     Columns: accuracy, size and latency of the float and int8 models, and training time. Each int8 model, or model file,
     is compared with the first one on the same PublicTest faces: difference of the accuracy and p by McNemar's test.
     """
-    if out and out.suffix not in (".md", ".csv", ".png"):
-        raise UsageError(f"--out {out}: expected .md, .csv or .png")
+    check_outputs(("--out", out, (".md", ".csv", ".png")), inputs=(data, ferplus))
     names = split_names(backbones)
     if not names and not runs:
         raise UsageError("nothing to compare; name run folders, or backbones by --backbones")

@@ -14,7 +14,17 @@ import typer
 from edge.cli.common import Debug
 from edge.errors import UsageError
 from edge.system.atomic_file import atomic_write
-from trainer.cli.options import CompareTo, DataFormat, DataPath, FerPlus, SkipInvalid, Split, load
+from trainer.cli.options import (
+    PLOT_SUFFIXES,
+    CompareTo,
+    DataFormat,
+    DataPath,
+    FerPlus,
+    SkipInvalid,
+    Split,
+    check_outputs,
+    load,
+)
 from trainer.data import formats
 from trainer.data.dataset import PUBLIC_TEST
 
@@ -86,6 +96,14 @@ def evaluate(
     """
     from trainer.reports.formatting import format_evaluation
 
+    check_outputs(
+        ("--json", json_file, (".json",)),
+        ("--plot", plot, PLOT_SUFFIXES),
+        ("--reliability", reliability, PLOT_SUFFIXES),
+        ("--coverage", coverage, PLOT_SUFFIXES),
+        ("--report", report, (".html",)),
+        inputs=(model, data, ferplus, compare_to),
+    )
     if detect:
         others = {
             "--split": split != PUBLIC_TEST,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from edge.errors import UnknownNameError, UsageError
+from edge.system.atomic_file import check_writable
+from edge.system.paths import display_name
 from trainer.data import formats, label_mapping
 from trainer.data.dataset import SPLITS, Dataset
+from trainer.data.image_folder import is_image
 from trainer.data.loader import load_dataset
 from trainer.training.settings import TrainingSettings, option_name, setting_specs
 
@@ -63,6 +66,8 @@ CompareTo = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Second model to compare to, for example the float one of an int8.")
 ]
 
+PLOT_SUFFIXES = (".png", ".svg", ".pdf", ".jpg")
+
 _METAVARS = {str: "NAME", int: "INT", float: "FLOAT", tuple[Path, ...]: "PATH"}
 
 
@@ -86,6 +91,34 @@ def load(
     if dataset.skipped:
         _log.warning("%s: %d invalid rows or images skipped", data, dataset.skipped)
     return dataset
+
+
+def check_outputs(*outputs: tuple[str, Path | None, tuple[str, ...]], inputs: Iterable[Path | None]) -> None:
+    """Check the files that a command is to write, before the work whose results they are to hold.
+
+    Args:
+        outputs: option, file and possible suffixes of each; None: not asked for.
+        inputs: files and folders that the command reads. An image in such a folder is one of them.
+
+    Raises UsageError for another suffix, a file that is read, too, or one for two results; FileError for a file that
+    cannot be written.
+    """
+    read = [path for path in inputs if path and path.exists()]
+    options: dict[Path, str] = {}
+    for option, path, suffixes in outputs:
+        if path is None:
+            continue
+        name, target = f"{option} {display_name(path)}", path.resolve()
+        if path.suffix.lower() not in suffixes:
+            raise UsageError(f"{name}: expected {' or '.join(filter(None, [', '.join(suffixes[:-1]), suffixes[-1]]))}")
+        if target in options:
+            raise UsageError(f"{name}: is the file of {options[target]}, too; name another one")
+        options[target] = option
+        if path.exists() and any(
+            path.samefile(each) or (is_image(path.name) and target.is_relative_to(each.resolve())) for each in read
+        ):
+            raise UsageError(f"{name}: is read by this command; name another file")
+        check_writable(path)
 
 
 def select_labels(dataset: Dataset, label_set: str, classes: str) -> Dataset:

@@ -10,7 +10,17 @@ import typer
 
 from edge.cli.common import Debug
 from edge.inference.model_file import RGB
-from trainer.cli.options import Augment, DataFormat, DataPath, SkipInvalid, load, log_counts, training_options
+from trainer.cli.options import (
+    PLOT_SUFFIXES,
+    Augment,
+    DataFormat,
+    DataPath,
+    SkipInvalid,
+    check_outputs,
+    load,
+    log_counts,
+    training_options,
+)
 from trainer.data import augmentation_file, formats
 from trainer.data.augmentation import Augmentation
 from trainer.data.dataset import TRAINING
@@ -36,6 +46,7 @@ def preview(
     """
     from trainer.reports.preview import write_preview
 
+    check_outputs(("--out", out, PLOT_SUFFIXES), inputs=(data, augment))
     augmentation = augmentation_file.read(augment) if augment else Augmentation()
     dataset = load(data, data_format=data_format, skip_invalid=skip_invalid, color=settings.color == RGB)
     log_counts(dataset)

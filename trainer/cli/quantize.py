@@ -10,7 +10,7 @@ import typer
 
 from edge.cli.common import Debug
 from edge.config.defaults import MIN_CONFIDENCE
-from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, load, split_names
+from trainer.cli.options import DataFormat, DataPath, FerPlus, SkipInvalid, check_outputs, load, split_names
 from trainer.data import formats
 
 _log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ def quantize(
     from trainer.quantization.quantize import quantize as quantize_model
     from trainer.reports.formatting import format_quantization
 
+    check_outputs(("--out", out, (".tflite",)), inputs=(model, data, ferplus))
     color = uses_color(model)
     dataset = load(data, ferplus, data_format=data_format, skip_invalid=skip_invalid, color=color)
     result = quantize_model(

@@ -52,7 +52,7 @@ def average(
     paths = [model_file(path) for path in members]
     if len(set(paths)) < 2:
         raise TrainingError(f"{len(set(paths))} model to average; name at least two run folders or .keras files")
-    if out in paths:
+    if out.resolve() in {path.resolve() for path in paths}:
         raise TrainingError(f"--out {out}: is one of the models to average; name another file")
     mean, metadata = keras_file.load(paths[0]), keras_file.load_metadata(paths[0])
     if metadata is None:

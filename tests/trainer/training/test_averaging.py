@@ -84,7 +84,9 @@ def test_models_without_a_mean_write_nothing(broken, averaging, run, settings, t
     elif broken == "labels":
         labels = metadata.labels[::-1]
         keras_file.save(build_model(settings, 7), member, replace(metadata, labels=labels))
-    members = {"one": [run, run / "best.keras"], "itself": [run, out]}.get(broken, [run, member])
+    members = {"one": [run, run / "best.keras"], "itself": [run, out.parent / ".." / out.parent.name / out.name]}.get(
+        broken, [run, member]
+    )
     message = {
         "one": "at least two",
         "itself": "name another file",
