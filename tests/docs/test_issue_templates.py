@@ -29,7 +29,7 @@ def test_a_bug_needs_the_report_and_its_command_exists():
     body = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text())["body"]
     (report,) = [element for element in body if element.get("id") == "report"]
     assert report["validations"]["required"]
-    commands = re.findall(r"`(?:sudo )?(edge doctor [^`]+)`", report["attributes"]["description"])
+    commands = re.findall(r"`(?:sudo )?(?:/\S+/)?(edge doctor [^`]+)`", report["attributes"]["description"])
     assert len(commands) == 2
     for command in commands:
         parse(*command.split())
