@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edge.errors import CameraError, ImageError
 from edge.types import Frame
 
-# With damaged images only, after which the camera is given up. As long as for one that is stuck (LatestFrame): systemd
-# does not restart a service any more that ends sooner and sooner again, and a loose cable may be mended hours later.
+# With damaged images only, after which the camera is given up: as long as for one that is stuck (LatestFrame). After
+# 20 shorter runs systemd would not restart the service again, and a loose cable may be mended hours later.
 DAMAGED_TIMEOUT_SECONDS = 20.0
 
 Image = NDArray[np.uint8]

@@ -30,6 +30,9 @@ MIN_SEARCH_WIDTH_PIXELS = 640  # an image that would be narrower when downscaled
 FRAME_DURATION_MICROSECONDS = 33_333  # 30 frames per second
 # To wait for a frame: a camera whose cable comes off delivers nothing and raises nothing.
 FIRST_FRAME_TIMEOUT_SECONDS, FRAME_TIMEOUT_SECONDS = 5.0, 2.0
+# A wait that ends so much later than its timeout: the process was stopped (Ctrl-Z, no memory left), and with it the
+# thread of picamera2 that delivers the frames.
+STOPPED_SECONDS = 0.5
 
 # What libcamera may deliver where YUV420 was requested: a Pi delivers it, cameras of other kinds may know only NV12.
 _TO_BGR = {"YUV420": cv2.COLOR_YUV2BGR_I420, "NV12": cv2.COLOR_YUV2BGR_NV12}
@@ -59,8 +62,14 @@ def frames(argument: str) -> Generator[Frame, None, None]:
             raise CameraError(f"picamera:{number}: delivers {found}; expected {' or '.join(_TO_BGR)}")
         while True:
             timeout = FRAME_TIMEOUT_SECONDS if index else FIRST_FRAME_TIMEOUT_SECONDS
-            # Of each stream (height * 3/2, at least width) uint8: rows of luma, then of chroma.
-            arrays, metadata = camera.capture_arrays(list(streams), wait=timeout)
+            asked = time.monotonic()
+            try:
+                # Of each stream (height * 3/2, at least width) uint8: rows of luma, then of chroma.
+                arrays, metadata = camera.capture_arrays(list(streams), wait=timeout)
+            except TimeoutError:
+                if time.monotonic() - asked < timeout + STOPPED_SECONDS:
+                    raise
+                continue
             seconds = metadata.get("SensorTimestamp", time.monotonic_ns()) / 1e9  # on a Pi of the monotonic clock
             first = seconds if first is None else first
             gray, *small = (_luma(array, stream) for array, stream in zip(arrays, streams.values(), strict=True))

@@ -4,7 +4,8 @@ import logging
 import re
 import sys
 import time
-from types import ModuleType
+from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 
 from edge.capture import picamera
 from edge.errors import CameraError, UsageError
+from tests.support.fakes import FakeClock
 
 LARGE, SMALL = (1280, 960), (640, 480)  # of a 4:3 sensor
 PADDING = 64  # bytes in each row, where the hardware needs longer rows than the image
@@ -235,6 +237,26 @@ def test_a_camera_that_never_delivers_is_an_error(pi):
     pi.delivers = 0
     with pytest.raises(CameraError, match="delivers no images after 0 frames"):
         next(picamera.frames(""))
+
+
+@pytest.mark.parametrize(("waited", "goes_on"), [(60.0, True), (picamera.FRAME_TIMEOUT_SECONDS, False)])
+def test_a_process_that_was_stopped_waits_for_the_next_frame(waited, goes_on, pi, monkeypatch):
+    clock, capture_arrays = FakeClock(), pi.capture_arrays
+
+    def capture_later(camera, names, wait):
+        if clock.now == 0 and len(camera.waits) == 1:
+            clock.now += waited
+            raise TimeoutError
+        return capture_arrays(camera, names, wait)
+
+    monkeypatch.setattr(pi, "capture_arrays", capture_later)
+    monkeypatch.setattr(picamera, "time", SimpleNamespace(monotonic=clock.monotonic, monotonic_ns=time.monotonic_ns))
+    source = picamera.frames("")
+    indices = [next(source).index]
+    with nullcontext() if goes_on else pytest.raises(CameraError, match="stopped delivering after 1 frames"):
+        indices.append(next(source).index)
+    source.close()
+    assert indices == [0, 1][: 1 + goes_on]
 
 
 def test_the_first_frame_has_a_longer_timeout(pi):
