@@ -54,15 +54,14 @@ def source_of(point, ranges, fraction):
     return affine_matrix(48, 48, ranges, constant(fraction)) @ (*point, 1)
 
 
-@pytest.mark.parametrize("size", [48, 96, 192])
+@pytest.mark.parametrize("size", [20, 32, 48, 96, 192])
 def test_without_augmentation_a_face_is_the_devices_input(size):
     assert np.abs(augment(FACE, size, NO_AUGMENTATION, rng()) - device_input(size)).max() <= 1
 
 
-@pytest.mark.parametrize(("size", "levels"), [(32, 5), (100, 0.5)])
-def test_other_sizes_differ_little_from_the_devices_input(size, levels):
-    # To downscale the device averages over areas, the affine map does not; else it rounds to 1/32 px.
-    assert np.abs(augment(FACE, size, NO_AUGMENTATION, rng()) - device_input(size)).mean() < levels
+def test_other_sizes_differ_little_from_the_devices_input():
+    # The affine map rounds to 1/32 px.
+    assert np.abs(augment(FACE, 100, NO_AUGMENTATION, rng()) - device_input(100)).mean() < 0.5
 
 
 # --- affine map -----------------------------------------------------------------------------------------------------
