@@ -137,24 +137,30 @@ class DatasetBuilder:
         self.splits.append(split)
         self.row_numbers.append(self.total - 1)
 
-    def hold_out_if_all_training(self, groups: Sequence[str] = ()) -> None:
+    def hold_out_if_all_training(self, groups: Sequence[str] = (), *, every_class: bool = False) -> None:
         """Where all rows are for training, make a tenth of each class PublicTest, at least one of two rows.
 
         Args:
             groups: of each row, such as the person. Where they are named, a tenth of the groups is held out instead,
                 each with all its rows, at least one of two groups.
+            every_class: do so only if each class is in both splits then.
         """
         if set(self.splits) - {TRAINING}:
             return
         if any(groups):
             names = sorted(set(groups))
             held_out = set(names[1::HOLDOUT_INTERVAL])
-            self.splits = [PUBLIC_TEST if group in held_out else TRAINING for group in groups]
+            splits = [PUBLIC_TEST if group in held_out else TRAINING for group in groups]
+            if not every_class or len(set(zip(self.labels, splits, strict=True))) == 2 * len(set(self.labels)):
+                self.splits = splits
+                self.notes.append(
+                    f"no data for validation: every tenth person or photograph, {len(held_out)} of {len(names)}, is "
+                    f"held out as {PUBLIC_TEST}"
+                )
+                return
             self.notes.append(
-                f"no data for validation: every tenth person or photograph, {len(held_out)} of {len(names)}, is held "
-                f"out as {PUBLIC_TEST}"
+                "the folders in the classes are not kept apart: a class would be missing in one of the splits"
             )
-            return
         counts: dict[int, int] = {}
         for row, label in enumerate(self.labels):
             counts[label] = counts.get(label, 0) + 1

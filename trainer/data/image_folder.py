@@ -104,7 +104,8 @@ def read_images(
 
     Images are cropped to their central square, made gray unless `options.color` is set, and resized to the median of
     their sides, at most `options.max_size` pixels. The classes have FER2013's order if all are FER2013's, else the
-    alphabet's. Where all images are for training, every tenth one of a class is held out.
+    alphabet's. Where all images are for training, every tenth one of a class is held out, or every tenth of the folders
+    in the class folders, such as one for each person.
 
     Args:
         source: folder or archive, for messages.
@@ -123,7 +124,9 @@ def read_images(
     builder.notes += describe_splits(layout, labeled)
     if others:
         builder.notes.append(f"left out, not images: {describe_suffixes(others)}")
-    return build_dataset(source, builder, {layout.label(image.folders) for image in labeled})
+    groups = [layout.group(images[number].folders) for number in builder.row_numbers]
+    labels = {layout.label(image.folders) for image in labeled}
+    return build_dataset(source, builder, labels, groups, every_class=True)
 
 
 def _require_images(source: Path, layout: Layout, images: Sequence[ImageFile], others: Sequence[ImageFile]) -> None:
@@ -157,11 +160,13 @@ def _read_image(
     return face, layout.label(image.folders), layout.split(image.folders, image.parts[-1])
 
 
-def build_dataset(source: Path, builder: DatasetBuilder, labels: set[str], groups: Sequence[str] = ()) -> Dataset:
+def build_dataset(
+    source: Path, builder: DatasetBuilder, labels: set[str], groups: Sequence[str] = (), *, every_class: bool = False
+) -> Dataset:
     """Return the data set of the faces in `builder`, of any sides, each of which has one of `labels`.
 
     Args:
-        groups: of each face, see DatasetBuilder.hold_out_if_all_training.
+        groups, every_class: of the faces, see DatasetBuilder.hold_out_if_all_training.
 
     Raises DataError when there is no face, no valid one of a label, or only one label.
     """
@@ -174,5 +179,5 @@ def build_dataset(source: Path, builder: DatasetBuilder, labels: set[str], group
     side = round(float(np.median([face.shape[0] for face in builder.faces])))
     for number, face in enumerate(builder.faces):  # one by one: all of them may fill half of the memory
         builder.faces[number] = resample(face, effective_resolution=side, size=side)
-    builder.hold_out_if_all_training(groups)
+    builder.hold_out_if_all_training(groups, every_class=every_class)
     return builder.build(tuple(order), str(source))

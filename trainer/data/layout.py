@@ -45,6 +45,11 @@ class Layout:
         depth = self.wrapper + (1 if self.split_level is None else 2)
         return folders[:depth] if len(folders) >= depth else None
 
+    def group(self, folders: Folders) -> str:
+        """Return the name of the folder in the class folder that an image in `folders` is in; empty without one."""
+        class_folder = self.class_folder(folders)
+        return folders[len(class_folder)] if class_folder and len(folders) > len(class_folder) else ""
+
     def label(self, folders: Folders) -> str:
         """Return the class of an image in `folders`, which are in a class folder."""
         name = folders[self.wrapper + (1 if self.split_level == 0 else 0)].lower()

@@ -75,6 +75,26 @@ def test_holdout_is_a_tenth_of_each_class_and_reproducible(tmp_path):
     assert faces.content(first) == faces.content(second)
 
 
+def test_persons_in_folders_of_the_classes_are_held_out(tmp_path):
+    names = two_classes(*(f"CLASS/person-{person:02}/{n}.png" for person in range(12) for n in range(3)))
+    found = load_files(
+        tmp_path, {name: faces.encode(np.full((8, 8), int(name.split("-")[1][:2]), np.uint8)) for name in names}
+    )
+    persons = {split: {int(face[0, 0]) for face in found.split(split).faces} for split in (TRAINING, PUBLIC_TEST)}
+    assert persons == {PUBLIC_TEST: {1, 11}, TRAINING: {0, *range(2, 11)}}
+    assert found.notes == (
+        "no data for validation: every tenth person or photograph, 2 of 12, is held out as PublicTest",
+    )
+
+
+def test_folders_that_leave_a_split_without_a_class_are_not(tmp_path):
+    found = load_files(tmp_path, two_classes(*(f"CLASS/{n}.png" for n in range(20)), classes=("happy/a", "sad/b")))
+    assert [len(found.split(split)) for split in (TRAINING, PUBLIC_TEST)] == [36, 4]
+    assert (
+        found.notes[0] == "the folders in the classes are not kept apart: a class would be missing in one of the splits"
+    )
+
+
 @pytest.mark.parametrize(("images", "held_out"), [(1, 0), (2, 1), (9, 1), (11, 1), (12, 2)])
 def test_class_with_two_images_is_in_both_splits(images, held_out, tmp_path):
     found = load_files(tmp_path, faces.class_files(faces.tiny(training=images, public=0, private=0)))
