@@ -58,6 +58,8 @@ def compare(
 
     Columns: accuracy, size and latency of the float and int8 models, and training time. Each int8 model, or model file,
     is compared with the first one on the same PublicTest faces: difference of the accuracy and p by McNemar's test.
+
+    The options from --weights to --seed are those of 'trainer train', for --backbones.
     """
     check_outputs(("--out", out, (".md", ".csv", ".png")), inputs=(data, ferplus))
     names = split_names(backbones)

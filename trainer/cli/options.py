@@ -41,7 +41,10 @@ DataFormat = Annotated[
 ]
 FerPlus = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="FER+'s fer2013new.csv: ten votes on each row of fer2013.csv."),
+    typer.Option(
+        metavar="FILE",
+        help="FER+'s fer2013new.csv: ten votes on each row of fer2013.csv. --label-set ferplus and its models need it.",
+    ),
 ]
 LabelSet = Annotated[
     Literal["own", "ferplus"],
@@ -79,7 +82,7 @@ def load(
     skip_invalid: bool = False,
     color: bool = False,
 ) -> Dataset:
-    """Return the data set at `data`, gray or in `color`; log how it was read and how many invalid rows were skipped.
+    """Return the data set at `data`, gray or in `color`; log how it was read, and what is invalid or in two splits.
 
     Raises UnknownNameError for another format than trainer.data.formats.NAMES, and DataError.
     """
@@ -88,6 +91,10 @@ def load(
     dataset = load_dataset(data, data_format=data_format, ferplus=ferplus, skip_invalid=skip_invalid, color=color)
     for note in dataset.notes:
         _log.info("%s: %s", data, note)
+    for split in SPLITS[1:]:
+        if seen := dataset.seen_faces(split):
+            n = int((dataset.splits == split).sum())
+            _log.info("%s: %d of %d %s faces are Training faces, too, pixel for pixel", data, seen, n, split)
     if dataset.skipped:
         _log.warning("%s: %d invalid rows or images skipped", data, dataset.skipped)
     return dataset

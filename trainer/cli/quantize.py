@@ -17,7 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 def quantize(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The .keras file of a run.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .keras file: of a run, or of another program with --labels.")
+    ],
     data: DataPath,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The .tflite file to write.")],
     samples: Annotated[
