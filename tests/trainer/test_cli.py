@@ -104,6 +104,14 @@ def test_evaluate_prints_metrics_and_writes_json(trainer, table, tmp_path):
     assert (values["n"], len(values["confusion"]), set(values["per_class"])) == (14, 7, set(FER2013_LABELS))
 
 
+def test_faces_in_two_splits_are_told(trainer, tmp_path):
+    names = ("train/CLASS/1.png", "train/CLASS/2.png", "test/CLASS/1.png")
+    images = {name.replace("CLASS", label): faces.encode(DATA.faces[0]) for name in names for label in ("happy", "sad")}
+    folder = faces.write_folder(tmp_path / "faces", images)
+    status, _, err = trainer("evaluate", faces.SHIPPED, "--data", folder)
+    assert (status, "2 of 2 PublicTest faces are Training faces, too, pixel for pixel" in err) == (0, True)
+
+
 @pytest.mark.parametrize(("split", "n"), [("Training", 7), ("PrivateTest", 7), ("all", 28)])
 def test_evaluate_uses_the_given_split(split, n, trainer, table):
     assert trainer("evaluate", faces.SHIPPED, "--data", table, "--split", split)[1].startswith(f"{split}: {n} faces")

@@ -1,9 +1,11 @@
-"""A data set of hundreds of thousands of faces is in memory once."""
+"""A data set of hundreds of thousands of faces is in memory once; faces in two splits are counted."""
+
+from dataclasses import replace
 
 import numpy as np
 
 from tests.support import faces
-from trainer.data.dataset import PUBLIC_TEST, TRAINING, DatasetBuilder
+from trainer.data.dataset import PRIVATE_TEST, PUBLIC_TEST, TRAINING, DatasetBuilder
 
 DATA = faces.tiny()
 
@@ -21,6 +23,13 @@ def test_rows_in_any_order_are_taken():
     assert np.array_equal(taken.faces, DATA.faces[rows])
     assert taken.labels.tolist() == DATA.labels[rows].tolist()
     assert len(DATA.take(np.empty(0, np.int64))) == 0
+
+
+def test_faces_that_are_in_training_too_are_counted():
+    copies = replace(DATA, faces=DATA.faces.copy())
+    copies.faces[DATA.splits == PUBLIC_TEST] = DATA.faces[DATA.splits == TRAINING][3:17]
+    assert [each.seen_faces(PUBLIC_TEST) for each in (DATA, copies)] == [0, 14]
+    assert copies.seen_faces(PRIVATE_TEST) == 0
 
 
 def test_a_face_does_not_keep_its_photograph():
