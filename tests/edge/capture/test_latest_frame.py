@@ -138,7 +138,7 @@ def test_a_stop_ends_the_wait_for_an_image_that_is_not_damaged(camera):
         raise ImageError("damaged")
 
     with LatestFrame(camera.frames(), stopped=decoded.is_set) as frames:
-        taken = []
+        taken: list[int] = []
         reader = threading.Thread(target=lambda: taken.extend(each.index for each in frames))
         reader.start()
         camera.deliver(encoded_frame(0, fail))
