@@ -127,7 +127,8 @@ def quantize(
     float_probabilities = predict_keras(model, rows, keras_metadata.effective_resolution)
     if not keras_metadata.class_frequencies:
         report_progress(f"{source.name} has no class frequencies: those of the {TRAINING} faces are used")
-    pixels = representative_faces(dataset.split(TRAINING), int(model.input_shape[1]), samples)
+    training, resolution = dataset.split(TRAINING), keras_metadata.effective_resolution
+    pixels = representative_faces(training, int(model.input_shape[1]), samples, resolution)
     content = _quantize_weights(model, source, pixels, report_progress)
     report_progress("evaluating the int8 model with the classifier of the device")
     card = ModelCard(
@@ -195,10 +196,15 @@ def _quantize_weights(
     return content
 
 
-def representative_faces(training: Dataset, size: int, samples: int) -> NDArray[np.float32]:
+def representative_faces(
+    training: Dataset, size: int, samples: int, effective_resolution: int | None = None
+) -> NDArray[np.float32]:
     """Return up to `samples` faces (n, size, size, channels), 0 to 255, in equal numbers per class if possible.
 
     The first one is stretched to 0 to 255: the scale of the input becomes 1, so raw pixels need no conversion.
+
+    Args:
+        effective_resolution: of the model, in pixels a side; None: it was trained on faces as large as these.
     """
     rng = np.random.default_rng(REPRESENTATIVE_SEED)
     classes = len(training.class_names)
@@ -207,7 +213,8 @@ def representative_faces(training: Dataset, size: int, samples: int) -> NDArray[
     for label in range(classes):
         rows = np.flatnonzero(training.labels == label)
         selected.extend(rng.permutation(rows)[:faces_per_class].tolist())
-    faces = [resample(training.faces[row], effective_resolution=training.side, size=size) for row in selected]
+    resolution = effective_resolution or training.side
+    faces = [resample(training.faces[row], effective_resolution=resolution, size=size) for row in selected]
     pixels = as_inputs(faces).astype(np.float32)
     low, high = pixels[0].min(), pixels[0].max()
     pixels[0] = (pixels[0] - low) / max(high - low, 1) * 255

@@ -71,7 +71,8 @@ def average(
     assert sums is not None
     mean.set_weights([(total / len(paths)).astype(np.float32) for total in sums])
     report_progress("computing the statistics of batch normalization again")
-    update_statistics(mean, statistics_inputs(dataset.split(TRAINING), int(mean.input_shape[1])))
+    faces = statistics_inputs(dataset.split(TRAINING), int(mean.input_shape[1]), metadata.effective_resolution)
+    update_statistics(mean, faces)
     with atomic_path(out) as partial:
         keras_file.save(mean, partial, metadata)
     return AverageResult(metrics, compute_metrics(predict_keras(mean, rows, metadata.effective_resolution), rows))

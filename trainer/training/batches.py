@@ -97,12 +97,17 @@ def mix(
     return (weight * batch[rows] + (1 - weight) * batch[partners]).astype(np.float32)
 
 
-def model_inputs(dataset: Dataset, size: int) -> NDArray[np.uint8]:
-    """Return (n, size, size, channels) uint8: each face as the device gives it to the model, without augmentation."""
-    return as_inputs([resample(face, effective_resolution=dataset.side, size=size) for face in dataset.faces])
+def model_inputs(dataset: Dataset, size: int, effective_resolution: int | None = None) -> NDArray[np.uint8]:
+    """Return (n, size, size, channels) uint8: each face as the device gives it to the model, without augmentation.
+
+    Args:
+        effective_resolution: of the model, in pixels a side; None: it is trained on faces of this data set.
+    """
+    resolution = effective_resolution or dataset.side
+    return as_inputs([resample(face, effective_resolution=resolution, size=size) for face in dataset.faces])
 
 
-def statistics_inputs(training: Dataset, size: int) -> NDArray[np.uint8]:
+def statistics_inputs(training: Dataset, size: int, effective_resolution: int | None = None) -> NDArray[np.uint8]:
     """Return (n, size, size, channels) inputs, evenly from `training`, for the statistics of batch normalization."""
     rows = np.linspace(0, len(training) - 1, min(len(training), STATISTICS_FACES), dtype=np.int64)
-    return model_inputs(training.take(rows), size)
+    return model_inputs(training.take(rows), size, effective_resolution)

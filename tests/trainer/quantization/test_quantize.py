@@ -10,6 +10,7 @@ from edge.errors import ModelError
 from edge.inference import model_file
 from edge.inference.classifier import Classifier
 from edge.inference.model_file import ModelCard
+from edge.inference.preprocess import resample
 from edge.system.tflite import runtime
 from tests.support import faces
 from tests.support.small import DATA
@@ -183,6 +184,13 @@ def test_representative_faces_are_class_balanced():
     labels = {face.tobytes(): label for face, label in zip(rows.faces, rows.labels, strict=True)}
     counts = np.bincount([labels[face.astype(np.uint8).tobytes()] for face in selected], minlength=7)
     assert sorted(counts) == [9, *[10] * 6]
+
+
+def test_representative_faces_have_the_resolution_of_the_model():
+    rows = DATA.split(TRAINING)
+    selected = representative_faces(rows, 48, 21, effective_resolution=12)[1:, ..., 0]
+    known = {resample(face, effective_resolution=12, size=48).astype(np.float32).tobytes() for face in rows.faces}
+    assert all(face.tobytes() in known for face in selected)
 
 
 def test_representative_faces_are_float_and_span_0_to_255():

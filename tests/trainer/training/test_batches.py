@@ -176,6 +176,12 @@ def test_model_inputs_equal_the_devices_preprocessing(module):
     assert np.array_equal(inputs[..., 0], expected)
 
 
+def test_faces_for_statistics_have_the_models_resolution(module):
+    large = replace(ROWS, faces=np.repeat(np.repeat(ROWS.faces, 4, axis=1), 4, axis=2))
+    assert np.array_equal(module.statistics_inputs(large, 96, 48), module.model_inputs(ROWS, 96))
+    assert not np.array_equal(module.statistics_inputs(large, 96), module.model_inputs(ROWS, 96))
+
+
 def test_training_images_are_augmented(make_batches, module):
     inputs = {pixels.tobytes() for pixels in module.model_inputs(ROWS, 96)}
     pixels, _ = make_batches(input_size=96)[0]
