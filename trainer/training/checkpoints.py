@@ -17,7 +17,9 @@ from __future__ import annotations
 import csv
 import json
 import platform
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,12 +83,13 @@ class RunDirectory:
     def resume(self, settings: Mapping[str, Any]) -> Progress:
         """Return the progress of the run in the folder, which was started with `settings`, as in settings.json.
 
-        Raises TrainingError when there is none, when an earlier version made it, or when it was started with other
-        settings, naming them.
+        Raises TrainingError when there is none, when it is damaged, when an earlier version made it, or when it was
+        started with other settings, naming them.
         """
         if not self._settings.is_file():
             raise TrainingError(f"{self.folder}: no run to resume (no settings.json); leave out --resume to start one")
-        saved = json.loads(self._settings.read_text())
+        with self._readable(self._settings):
+            saved = dict(json.loads(self._settings.read_text()))
         if not saved.keys() >= set(_FIXED_KEYS):
             raise TrainingError(
                 f"{self.folder}: made by an earlier version; convert it with 'python -m trainer.migrate {self.folder}'"
@@ -102,7 +105,7 @@ class RunDirectory:
             raise TrainingError(f"{self.folder}: cannot resume with other {key}: {difference}")
         if not self._state.is_file():
             return Progress()
-        with np.load(self._state) as state:
+        with self._readable(self._state), self._state.open("rb") as file, np.load(file) as state:
             return Progress(**json.loads(str(state["progress"])))
 
     def save(self, model: keras.Model, progress: Progress) -> None:
@@ -114,12 +117,27 @@ class RunDirectory:
             np.savez(temporary, **arrays)
 
     def restore(self, model: keras.Model, *, optimizer: bool) -> None:
-        """Load the saved weights into `model`, and with `optimizer` the optimizer's state, saved in the same phase."""
-        with np.load(self._state) as state:
+        """Load the saved weights into `model`, and with `optimizer` the optimizer's state, saved in the same phase.
+
+        Raises TrainingError when they are damaged.
+        """
+        with self._readable(self._state), self._state.open("rb") as file, np.load(file) as state:
             for i, variable in enumerate(model.variables):
                 variable.assign(state[f"model{i}"])
             for i, variable in enumerate(model.optimizer.variables if optimizer else []):
                 variable.assign(state[f"optimizer{i}"])
+
+    @contextmanager
+    def _readable(self, file: Path) -> Iterator[None]:
+        """Raise TrainingError where the content of `file` is not what a run writes."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            raise TrainingError(
+                f"{file}: damaged, the run cannot be resumed ({reason}); start one in another --run-dir, from its best "
+                f"epoch by --weights {self.best}"
+            ) from error
 
     def epoch_file(self, epoch: int) -> Path:
         """Return the path of the model of an epoch that is kept; `epoch` counts from 1."""

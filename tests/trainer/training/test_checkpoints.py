@@ -101,6 +101,24 @@ def test_resuming_with_other_settings_names_the_difference(other, difference, ne
         new.resume(SETTINGS | other)
 
 
+@pytest.mark.parametrize("file", ["settings.json", "last.npz"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"PK\3\4"])
+def test_resuming_from_a_damaged_file_names_it(file, content, new):
+    new.save_settings(SETTINGS)
+    (new.folder / file).write_bytes(content)
+    with pytest.raises(TrainingError, match=rf"new/{file}: damaged.*--weights .*new/best\.keras"):
+        new.resume(SETTINGS)
+
+
+def test_weights_that_are_damaged_are_named(new, model, checkpoints):
+    new.save(model, checkpoints.Progress(1))
+    content = bytearray((new.folder / "last.npz").read_bytes())
+    content[200] ^= 255  # in the first array
+    (new.folder / "last.npz").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"new/last\.npz: damaged"):
+        new.restore(model, optimizer=True)
+
+
 def test_resuming_a_run_with_old_keys_names_the_migration(new):
     old = {("detail" if key == "effective_resolution" else key): value for key, value in SETTINGS.items()}
     new.save_settings(old)
