@@ -58,7 +58,8 @@ class ReconnectingCamera:
     def frames(self) -> Frames:
         """Yield frames until the camera ends by itself, or `stopped`.
 
-        Raises CameraError if it may not be opened again, or has been gone for GIVE_UP_SECONDS.
+        Raises CameraError if it has been gone for GIVE_UP_SECONDS, or may not be opened again: when it is lost, or
+        MAX_RETRY_SECONDS after it could not be opened, as systemd restarts a service that ends at once 20 times only.
         """
         while True:
             try:
@@ -70,18 +71,27 @@ class ReconnectingCamera:
                     if now - self._connected_at >= MAX_RETRY_SECONDS:
                         self._backoff.reset()  # not sooner: a camera that is lost often must not fill the journal
                     self._lost_at, self._connected_at = now, None
-                if not self._can_reconnect:
+                if not self._can_reconnect and self._last_frame is not None:
                     raise
                 if now - self._lost_at >= GIVE_UP_SECONDS:
                     raise CameraError(f"{error}; waited {now - self._lost_at:.0f} s for it") from error
                 if str(error) != self._problem:
-                    self._report(f"{error}; waiting for it", True)
+                    outlook = "waiting for it" if self._can_reconnect else f"the run ends in {MAX_RETRY_SECONDS:g} s"
+                    self._report(f"{error}; {outlook}", True)
                 self._problem = str(error)
-            self._wait_ends = time.monotonic() + self._backoff.next()
-            while (left := self._wait_ends - time.monotonic()) > 0:
-                if self._stopped():
+                if not self._wait(self._backoff.next() if self._can_reconnect else MAX_RETRY_SECONDS):
                     return
-                time.sleep(min(left, POLL_SECONDS))
+                if not self._can_reconnect:
+                    raise
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, as `wait_reason` announces; return whether the time is over, False if `stopped`."""
+        self._wait_ends = time.monotonic() + seconds
+        while (left := self._wait_ends - time.monotonic()) > 0:
+            if self._stopped():
+                return False
+            time.sleep(min(left, POLL_SECONDS))
+        return True
 
     def _frames_until_lost(self) -> Frames:
         self._can_reconnect = True  # until something was opened

@@ -308,6 +308,20 @@ def test_a_camera_that_cannot_reconnect_raises_at_once(clock):
         ScriptedCamera(clock, 2, 2, can_reconnect=False).run()
 
 
+def test_a_camera_that_cannot_reconnect_ends_no_run_at_once(clock):
+    camera = ScriptedCamera(clock, CameraError("gone"), can_reconnect=False)
+    with pytest.raises(CameraError, match=r"^gone$"):
+        camera.run()
+    assert clock.now == pytest.approx(100 + reconnecting.MAX_RETRY_SECONDS)
+    assert camera.attempts == [100]
+    assert camera.reports == [("gone; the run ends in 30 s", True)]
+
+
+def test_a_stop_ends_the_wait_of_a_run_that_is_to_end(clock):
+    camera = ScriptedCamera(clock, CameraError("gone"), can_reconnect=False, stopped=lambda: clock.now >= 100.5)
+    assert camera.run() == []
+
+
 def test_ten_minutes_without_a_frame_end_the_run(clock):
     with pytest.raises(CameraError, match=r"^gone"):
         ScriptedCamera(clock, *[CameraError("gone")] * 100).run()

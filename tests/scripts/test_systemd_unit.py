@@ -10,7 +10,7 @@ import pytest
 
 from edge.capture.encoded_frame import DAMAGED_TIMEOUT_SECONDS
 from edge.capture.latest_frame import CLOSE_TIMEOUT_SECONDS, STUCK_TIMEOUT_SECONDS
-from edge.capture.reconnecting import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
+from edge.capture.reconnecting import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS, MAX_RETRY_SECONDS
 from edge.config.settings import setting_specs
 from edge.errors import ModelError, SettingsError, UsageError
 from edge.system.systemd import EXTEND_START_SECONDS, STATUS_SECONDS, WATCHDOG_FRACTION, make_notifier
@@ -167,6 +167,7 @@ def test_slow_faults_restart_forever_and_failing_starts_do_not():
     assert burst * (STUCK_TIMEOUT_SECONDS + delay) > interval  # hangs
     assert burst * (DAMAGED_TIMEOUT_SECONDS + delay) > interval  # sends damaged images
     assert burst * (GIVE_UP_SECONDS + delay) > interval  # missing
+    assert burst * (MAX_RETRY_SECONDS + delay) > interval  # missing, or without images: a camera module
     assert burst * (delay + 10) < interval  # fails after the ten seconds that loading takes on a small board
 
 
