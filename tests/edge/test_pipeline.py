@@ -12,7 +12,7 @@ from edge.capture.frame_rate import FrameRateLimiter
 from edge.detection.haar import HaarDetector
 from edge.inference.schedule import MAX_AGE_SECONDS
 from edge.inference.smoothing import TemporalSmoother
-from edge.pipeline import RECENT_IDS, STAGES, Pipeline, StageTimer, Summary
+from edge.pipeline import STAGES, Pipeline, StageTimer, Summary
 from edge.pipeline import run as run_loop
 from edge.tracking.tracker import Tracker
 from edge.types import Frame, RunStats, Track
@@ -277,14 +277,15 @@ def test_summary_counts_frames_faces_and_mean_probabilities(pipeline):
     assert summary.emotions == pytest.approx({"calm": 0.7, "cross": 0.3})
 
 
-def test_summary_does_not_grow_with_the_number_of_faces():
-    summary, sizes = Summary(), []
-    for track_id in range(1, 4 * RECENT_IDS + 1):
-        lost_before = face_result(track_id=max(1, track_id - RECENT_IDS // 4))
+def test_summary_does_not_grow_with_the_number_of_faces(monkeypatch):
+    monkeypatch.setattr(pipeline_module, "RECENT_IDS", 100)
+    summary, sizes = Summary(), {}
+    for track_id in range(1, 401):
+        lost_before = face_result(track_id=max(1, track_id - 25))
         summary.add(frame_result(face_result(track_id=track_id), lost_before), 0.0)
-        sizes.append(len(pickle.dumps(summary)) if track_id % RECENT_IDS == 0 else 0)
-    assert summary.faces == 4 * RECENT_IDS
-    assert max(sizes) < 1.5 * sizes[RECENT_IDS - 1]
+        sizes[track_id] = len(pickle.dumps(summary))
+    assert summary.faces == 400
+    assert sizes[400] < 1.5 * sizes[100]
 
 
 def test_frame_rate_of_the_summary_is_of_the_wall_clock(pipeline):
