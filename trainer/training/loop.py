@@ -33,6 +33,9 @@ from trainer.training.targets import one_hot, soft_targets
 from trainer.training.teachers import teacher_predictions
 
 SGD_MOMENTUM = 0.9  # Sutskever et al., ICML 2013
+# Of the averaged weights at the end of a phase, how much may come from the weights that it began with. A data set of
+# 420 faces has 48 steps in 8 epochs: a momentum of 0.998 left 91 % of them.
+MAX_INITIAL_FRACTION = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -204,10 +207,11 @@ def compile_model(
         ),
         "adam": (keras.optimizers.Adam, {}),
     }[settings.optimizer]
+    total = steps * max(1, settings.head_epochs if phase == HEAD else settings.epochs)
     optimizer = kind(
         settings.head_learning_rate if phase == HEAD else learning_rate_schedule(settings, steps),
         use_ema=True,
-        ema_momentum=settings.ema_momentum,
+        ema_momentum=min(settings.ema_momentum, MAX_INITIAL_FRACTION ** (1 / total)),
         **options,
     )
     # Weight decay is for kernels; on scales and offsets it works against batch normalization (He et al., CVPR 2019).

@@ -125,7 +125,7 @@ class TrainingSettings:
     weight_decay: float = _setting(1e-2, "Weight decay of the kernels, with adamw and sgd.", low=0)
     ema_momentum: float = _setting(
         0.998,
-        "Momentum of the exponential moving average of the weights, per step.",
+        "Momentum of the exponential moving average of the weights, per step; less for a training of few steps.",
         reason="At 448 steps an epoch it averages over about one epoch.",
         low=0,
         high=1,

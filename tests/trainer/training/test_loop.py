@@ -181,6 +181,16 @@ def test_every_optimizer_averages_the_weights(optimizer, name, model, loop, sett
     assert model.optimizer.ema_momentum == settings.ema_momentum
 
 
+@pytest.mark.parametrize(
+    ("phase", "steps", "epochs", "momentum"),
+    [("fine-tune", 448, 4, 0.998), ("fine-tune", 6, 8, 0.05 ** (1 / 48)), ("head", 6, 8, 0.05 ** (1 / 6))],
+)
+def test_average_of_few_steps_forgets_the_initial_weights(phase, steps, epochs, momentum, model, loop, settings):
+    settings = replace(settings, ema_momentum=0.998, epochs=epochs)
+    loop.compile_model(model, settings, phase, steps)
+    assert model.optimizer.ema_momentum == pytest.approx(momentum)
+
+
 def test_learning_rate_warms_up_and_decays_to_0(loop, settings):
     settings = replace(settings, epochs=10, warmup_epochs=0.5, learning_rate=1e-3)
     schedule = loop.learning_rate_schedule(settings, steps=100)
