@@ -114,6 +114,8 @@ def require_format(path: Path) -> None:
             f"{path}: .h5 is Keras' older format, which may run code when it is loaded; convert a file that you "
             f'trust: python -c \'import keras; keras.saving.load_model("{path}", compile=False).save("NAME.keras")\''
         )
+    if path.suffix == ".tflite":
+        raise ModelError(f"{path}: is converted already; name the .keras file that it was made of")
     if (path / "best.keras").is_file():
         raise ModelError(f"{path}: a run folder; name its model, {path / 'best.keras'}")
     if path.is_dir():

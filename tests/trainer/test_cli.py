@@ -387,6 +387,7 @@ ERRORS = [
     ("quantize NONE --data DATA --out NEW.tflite", 78, ["none.keras: no such file"]),
     ("quantize H5 --data DATA --out NEW.tflite", 78, ["old.h5: .h5 is Keras' older format"]),
     ("quantize NONE --data DATA --out NONE", 2, ["--out ", "none.keras: expected .tflite"]),
+    ("quantize MODEL --data DATA --out NEW.tflite", 78, ["emotion.tflite: is converted already", ".keras"]),
     ("quantize MODEL --data DATA --out MODEL", 2, ["emotion.tflite: is read by this command"]),
     ("evaluate H5 --data DATA", 78, ["old.h5: .h5 is Keras' older format"]),
     ("evaluate H5 --data SCENES --detect", 2, ["old.h5: ", "trainer quantize"]),

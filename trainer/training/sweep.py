@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from edge.errors import EmotionEdgeError, FileError
-from edge.system.file_access import lock_file
+from edge.system.file_access import lock_file, make_folder
 from trainer.data.dataset import PUBLIC_TEST, TRAINING, Dataset
 from trainer.errors import TrainingError
 from trainer.training.checkpoints import RunDirectory
@@ -31,6 +31,7 @@ from trainer.training.loop import train
 from trainer.training.sweep_space import Parameter, SweepSpace
 
 JOURNAL_NAME = "journal.log"
+JOURNAL_START = b'{"op_code":'  # of each line that Optuna writes
 STUDY_NAME = "sweep"
 LOCK_NAME = "lock"
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -49,7 +50,8 @@ class StudyRunner:
         folder: of the study; processes of one machine share it.
         storage: a database URL, or a journal file; empty: JOURNAL_NAME in `folder`.
 
-    Raises TrainingError when the storage cannot be opened, or its study has another space or other data.
+    Raises TrainingError when the storage cannot be opened, or its study has another space or other data; FileError when
+    the folder cannot be made.
     """
 
     def __init__(self, space: SweepSpace, dataset: Dataset, folder: Path, storage: str = "") -> None:
@@ -63,7 +65,10 @@ class StudyRunner:
                 }
             )
         )
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            make_folder(folder)
+        except OSError as error:
+            raise FileError(f"{folder}: cannot be written ({error.strerror})") from error
         with _locked(folder / LOCK_NAME):
             try:
                 self._storage = _open_storage(storage or str(folder / JOURNAL_NAME))
@@ -73,6 +78,8 @@ class StudyRunner:
                 saved = self.study.user_attrs
                 for name in content.keys() - saved.keys():
                     self.study.set_user_attr(name, content[name])
+            except TrainingError:
+                raise
             except Exception as error:  # whatever a driver raises; its message may have the password of the database
                 raise TrainingError(
                     f"the storage of the study cannot be opened ({type(error).__name__}); expected a journal file in "
@@ -193,6 +200,11 @@ class StudyRunner:
 def _open_storage(storage: str) -> optuna.storages.BaseStorage:
     if "://" in storage:
         return optuna.storages.get_storage(storage)
+    if Path(storage).is_file():
+        with Path(storage).open("rb") as file:
+            start = file.read(len(JOURNAL_START))
+        if start not in (b"", JOURNAL_START):
+            raise TrainingError(f"{storage}: not the journal of a study, which would be added to it; name another file")
     return optuna.storages.JournalStorage(JournalFileBackend(storage))
 
 

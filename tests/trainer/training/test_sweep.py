@@ -140,6 +140,14 @@ def test_study_with_another_space_or_data_is_refused(make_sweep):
         make_sweep(data=select_classes(DATA, ["happy", "sad"]))
 
 
+def test_another_file_is_not_made_a_journal(make_sweep, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine\n")
+    with pytest.raises(TrainingError, match=r"notes\.txt: not the journal of a study"):
+        make_sweep(storage=str(notes))
+    assert notes.read_text() == "mine\n"
+
+
 def test_storage_that_cannot_be_opened_hides_the_password(make_sweep):
     with pytest.raises(TrainingError, match="the storage of the study cannot be opened") as caught:
         make_sweep(storage="postgresql://user:secret@localhost:1/study")
