@@ -135,7 +135,7 @@ def evaluate(
     Args:
         path: a .keras file, or a .tflite file, which is run as the device runs it.
         dataset: with rows of `split` and all or some of the model's labels. With FER+'s votes a model of FER2013's
-            labels is also evaluated against their majority.
+            labels is also evaluated against their majority, if a face has one.
         split: one of trainer.data.dataset.SPLITS, or ALL.
         compare_to: a second model with the same labels, in any order, for example the float model of an int8 one.
         corruptions: evaluate both models also on corrupted faces, see trainer.evaluation.corruptions.
@@ -168,7 +168,8 @@ def evaluate(
         mean = (results[0].probabilities + first.predict(flipped)) / 2
         flip_tta = compute_metrics(mean.astype(np.float32), rows)
     if dataset.ferplus_votes is not None and first.labels == dataset.class_names == FER2013_LABELS:
-        ferplus = first.evaluate(label_mapping.ferplus_majority_as_fer2013(dataset.split(split)))
+        voted = label_mapping.ferplus_majority_as_fer2013(dataset.split(split))
+        ferplus = first.evaluate(voted) if len(voted) else None
     min_confidence = model_file.load(path)[1].min_confidence if path.suffix == ".tflite" else MIN_CONFIDENCE
     return Evaluation(rows, tuple(results), min_confidence, by_model, ferplus, flip_tta)
 

@@ -55,6 +55,11 @@ def test_only_what_was_asked_for_is_measured(evaluation):
     assert (evaluation.compared, len(evaluation.models), evaluation.agreement) == (None, 1, 1.0)
 
 
+def test_votes_without_a_majority_are_not_evaluated():
+    data = replace(DATA, ferplus_votes=np.zeros((len(DATA), 10), np.uint8))
+    assert evaluate(faces.SHIPPED, data, PUBLIC_TEST).ferplus is None
+
+
 @pytest.mark.parametrize(("split", "n"), [(TRAINING, 21), (PUBLIC_TEST, 14)])
 def test_the_named_split_is_evaluated(split, n):
     metrics = evaluate(faces.SHIPPED, DATA, split).model.metrics

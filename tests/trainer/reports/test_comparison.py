@@ -139,7 +139,7 @@ def test_files_are_compared_with_the_first_one_on_the_same_faces(run, worse):
     assert second.difference.p_value < 0.05
 
 
-def test_files_with_labels_in_another_order_are_compared_by_label(run, tmp_path):
+def test_labels_in_another_order_are_compared_by_name(run, tmp_path):
     metadata = keras_file.load_metadata(run / "best.keras")
     assert metadata
     reverse, some = tmp_path / "reverse.keras", tmp_path / "some.keras"
