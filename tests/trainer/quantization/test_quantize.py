@@ -24,6 +24,8 @@ from trainer.quantization.quantize import convert_to_int8, find_float_ops, quant
 
 pytestmark = pytest.mark.keras
 pytest_plugins = ["tests.support.trained"]
+# 8 Training faces a class: too few for random outputs to be certain to fit another order of the labels.
+FEW = DATA.take(np.r_[0:56, 112 : len(DATA)])
 
 ROWS = DATA.split(PUBLIC_TEST)
 
@@ -96,8 +98,7 @@ def test_the_card_has_the_class_frequencies_of_the_run(run, quantized):
 def test_class_frequencies_of_a_foreign_model_are_of_the_data(save_custom, tmp_path):
     import keras
 
-    few = DATA.take(np.r_[0:56, 112 : len(DATA)])  # 8 Training faces a class: too few to find another order of labels
-    twice = few.take(np.r_[np.arange(len(few)), np.flatnonzero((few.labels == 3) & (few.splits == TRAINING))])
+    twice = FEW.take(np.r_[np.arange(len(FEW)), np.flatnonzero((FEW.labels == 3) & (FEW.splits == TRAINING))])
     source = save_custom(keras.layers.Flatten())
     quantize(source, twice, tmp_path / "custom.tflite", samples=14, adapted_temperature=0.7)
     card = model_file.load(tmp_path / "custom.tflite")[1]
@@ -254,7 +255,7 @@ def test_an_op_without_int8_is_named_and_nothing_is_written(save_custom, tmp_pat
 
     out = tmp_path / "out.tflite"
     with pytest.raises(QuantizeError, match=r"custom\.keras: not full int8, .*ELU \("):
-        quantize(save_custom(keras.ops.elu), DATA, out)
+        quantize(save_custom(keras.ops.elu), FEW, out)
     assert not out.exists()
 
 
@@ -262,7 +263,7 @@ def test_an_op_that_cannot_be_converted_is_refused_in_one_line(save_custom, tmp_
     import keras
 
     with pytest.raises(QuantizeError, match=r"^TensorFlow cannot convert custom: [^\n]*Sinh[^\n]*$"):
-        quantize(save_custom(keras.ops.sinh), DATA, tmp_path / "out.tflite")
+        quantize(save_custom(keras.ops.sinh), FEW, tmp_path / "out.tflite")
     assert not (tmp_path / "out.tflite").exists()
 
 
