@@ -143,7 +143,9 @@ def test_described_keys_are_required_but_for_few():
             "version",
             "color",
         },
-        "trainer_evaluate.json": {"scenes", "corruptions", "ferplus_majority", "flip_tta", "compare_to"},
+        "trainer_evaluate.json": {
+            *("scenes", "corruptions", "ferplus_majority", "flip_tta", "unseen", "compare_to"),
+        },
     }
     for name, schema in published_schemas().items():
         for each in objects(schema):
@@ -315,6 +317,7 @@ def test_evaluate(tmp_path):
     from trainer import cli as trainer_cli
 
     data = faces.tiny(training=1, public=1, private=0)
+    data.faces[data.splits.tolist().index("PublicTest")] = data.faces[data.splits.tolist().index("Training")]
     table_file = faces.write_csv(tmp_path / "fer2013.csv", data)
     votes = faces.write_lines(tmp_path / "fer2013new.csv", faces.ferplus_lines(data))
     other = tmp_path / "other.tflite"
@@ -328,6 +331,7 @@ def test_evaluate(tmp_path):
     )
     reports = [json.loads(path.read_text()) for path in (short, full)]
     assert set(reports[1]) - set(reports[0]) == {"corruptions", "ferplus_majority", "flip_tta", "compare_to"}
+    assert reports[0]["unseen"]["n"] == reports[0]["n"] - 1
     check("trainer_evaluate.json", *reports)
 
 

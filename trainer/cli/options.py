@@ -92,9 +92,11 @@ def load(
     for note in dataset.notes:
         _log.info("%s: %s", data, note)
     for split in SPLITS[1:]:
-        if seen := dataset.seen_faces(split):
-            n = int((dataset.splits == split).sum())
-            _log.info("%s: %d of %d %s faces are Training faces, too, pixel for pixel", data, seen, n, split)
+        seen = dataset.seen_faces(split)
+        if seen.any():
+            _log.info(
+                "%s: %d of %d %s faces are Training faces, too, pixel for pixel", data, seen.sum(), len(seen), split
+            )
     if dataset.skipped:
         _log.warning("%s: %d invalid rows or images skipped", data, dataset.skipped)
     return dataset

@@ -95,14 +95,14 @@ class Dataset:
             ferplus_votes=None if self.ferplus_votes is None else self.ferplus_votes[selected],
         )
 
-    def seen_faces(self, split: str) -> int:
-        """Return how many faces of `split` are Training faces, too, pixel for pixel."""
+    def seen_faces(self, split: str) -> NDArray[np.bool_]:
+        """Return (n,) which of the n faces of `split` are Training faces, too, pixel for pixel."""
 
         def hashes(name: str) -> Iterator[bytes]:
             return (hashlib.blake2b(self.faces[row].tobytes()).digest() for row in np.flatnonzero(self.splits == name))
 
         training = set(hashes(TRAINING))
-        return sum(each in training for each in hashes(split))
+        return np.array([each in training for each in hashes(split)], bool)
 
     def counts(self) -> dict[str, int]:
         """Return class name -> number of faces."""

@@ -16,7 +16,7 @@ from edge.inference import model_file
 from edge.inference.preprocess import flip_crop
 from edge.inference.prior import TRAINING
 from trainer.data import label_mapping
-from trainer.data.dataset import FER2013_LABELS, Dataset
+from trainer.data.dataset import FER2013_LABELS, PRIVATE_TEST, PUBLIC_TEST, Dataset
 from trainer.evaluation.calibration import coverage_curve, cross_fit, fit_temperature, reliability_diagram
 from trainer.evaluation.corruptions import CORRUPTIONS, apply_corruption
 from trainer.evaluation.metrics import Metrics, SceneMetrics, compute_metrics
@@ -48,6 +48,7 @@ class Evaluation:
     corruptions: dict[str, dict[str, Metrics]] = field(default_factory=dict)  # model -> original and corruptions
     ferplus: Metrics | None = None  # of the first model against the majority of FER+'s votes
     flip_tta: Metrics | None = None  # of the first model with flip test-time augmentation
+    unseen: Metrics | None = None  # of the first model without the faces that are in Training, too; None: none is
     scenes: SceneMetrics | None = None  # of the device's detection and classification, see trainer.evaluation.scenes
     prior: str = TRAINING  # to which the probabilities are adapted, see edge.inference.prior
 
@@ -87,8 +88,8 @@ class Evaluation:
         """Return JSON values: those of Metrics.as_json for the first model, and what else was measured.
 
         Always there are prior, expected_calibration_error, cross_fitted_calibration_error, fitted_temperature,
-        min_confidence, coverage and selective_accuracy. scenes, corruptions, ferplus_majority, flip_tta and compare_to
-        are there only where they were measured.
+        min_confidence, coverage and selective_accuracy. scenes, corruptions, ferplus_majority, flip_tta, compare_to and
+        unseen are there only where they were measured.
         """
         coverage, selective_accuracy = self.coverage(self.model)
         values = self.model.metrics.as_json() | {
@@ -111,6 +112,8 @@ class Evaluation:
             values["ferplus_majority"] = self.ferplus.as_json()
         if self.flip_tta:
             values["flip_tta"] = _summary(self.flip_tta)
+        if self.unseen:
+            values["unseen"] = {"n": self.unseen.n, **_summary(self.unseen)}
         if self.compared:
             values["compare_to"] = {"model": self.compared.name, **self.compared.metrics.as_json()}
         return values
@@ -146,7 +149,8 @@ def evaluate(
         ModelError: a file is not a model. DataError: the labels do not match, or the data set lacks the split.
     """
     first = open_model(path, dataset)
-    rows = label_mapping.match_labels(dataset, first.labels, some=True).split(split)
+    matched = label_mapping.match_labels(dataset, first.labels, some=True)
+    rows = matched.split(split)
     models = [first]
     if compare_to:
         models.append(open_model(compare_to, rows).in_order(first.labels))
@@ -162,7 +166,11 @@ def evaluate(
             by_model[name] = {"original": results[-1].metrics} | {
                 key: model.evaluate(apply_corruption(rows, corruption)) for key, corruption in CORRUPTIONS.items()
             }
-    flip_tta = ferplus = None
+    flip_tta = ferplus = unseen = None
+    if split in (PUBLIC_TEST, PRIVATE_TEST):
+        seen = matched.seen_faces(split)
+        if seen.any() and not seen.all():
+            unseen = compute_metrics(results[0].probabilities[~seen], rows.take(np.flatnonzero(~seen)))
     if tta:
         flipped = apply_corruption(rows, lambda faces: np.stack([flip_crop(face) for face in faces]))
         mean = (results[0].probabilities + first.predict(flipped)) / 2
@@ -171,7 +179,7 @@ def evaluate(
         voted = label_mapping.ferplus_majority_as_fer2013(dataset.split(split))
         ferplus = first.evaluate(voted) if len(voted) else None
     min_confidence = model_file.load(path)[1].min_confidence if path.suffix == ".tflite" else MIN_CONFIDENCE
-    return Evaluation(rows, tuple(results), min_confidence, by_model, ferplus, flip_tta)
+    return Evaluation(rows, tuple(results), min_confidence, by_model, ferplus, flip_tta, unseen=unseen)
 
 
 def describe_model(path: Path) -> dict[str, str]:

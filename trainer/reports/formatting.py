@@ -64,6 +64,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
         format_metrics(model.metrics),
         f"prior: {evaluation.prior}\n{calibration}; {selective}",
     ]
+    if evaluation.unseen:
+        parts.append(f"on the {evaluation.unseen.n} faces that are not in Training: {_summary(evaluation.unseen)}")
     if evaluation.compared:
         agreement = f"agreement {100 * evaluation.agreement:.1f} %"
         parts.append(f"{evaluation.compared.name}: {_summary(evaluation.compared.metrics)}; {agreement}")

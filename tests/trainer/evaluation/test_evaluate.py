@@ -103,6 +103,25 @@ def test_two_files_of_one_name_are_shown_with_their_folders(tmp_path):
     assert names == [str(faces.SHIPPED), str(other)]
 
 
+def test_unseen_faces_are_evaluated_where_others_are_training_faces():
+    copies = replace(DATA, faces=DATA.faces.copy())
+    rows = np.flatnonzero(DATA.splits == PUBLIC_TEST)
+    copies.faces[rows[:5]] = DATA.faces[DATA.splits == TRAINING][:5]
+    found = evaluate(faces.SHIPPED, copies, PUBLIC_TEST)
+    others = copies.take(rows[5:])
+    assert (
+        found.unseen.as_json() == compute_metrics(predict_tflite(Classifier(faces.SHIPPED), others), others).as_json()
+    )
+    accuracy, macro_f1 = found.unseen.accuracy, found.unseen.macro_f1
+    assert found.as_json()["unseen"] == {"n": 9, "accuracy": accuracy, "macro_f1": macro_f1}
+
+
+def test_unseen_is_not_measured_where_all_are_alike(evaluation):
+    copies = replace(DATA, faces=DATA.faces.copy())
+    copies.faces[DATA.splits == PUBLIC_TEST] = DATA.faces[0]
+    assert [evaluation.unseen, evaluate(faces.SHIPPED, copies, PUBLIC_TEST).unseen] == [None, None]
+
+
 def test_flip_tta_averages_the_face_and_its_tighter_mirror_image(full):
     assert ROWS.side == 48
     flipped = np.ascontiguousarray(ROWS.faces[:, 2:47, 2:47][:, :, ::-1])  # 3 % less on each side

@@ -93,10 +93,12 @@ def test_an_evaluation_has_only_the_parts_that_were_measured(evaluation):
         corruptions={"a.tflite": {"original": GOOD}},
         ferplus=WORSE,
         flip_tta=GOOD,
+        unseen=Metrics("PublicTest", ("angry", "happy"), np.array([[4, 1], [0, 10]]), 0.4),
     )
     few, all_parts = (formatting.format_evaluation(each).split("\n\n") for each in (evaluation, full))
     assert all_parts[: len(few)] == few
-    compared, tta, ferplus, corruptions = all_parts[len(few) :]
+    unseen, compared, tta, ferplus, corruptions = all_parts[len(few) :]
+    assert unseen == "on the 15 faces that are not in Training: accuracy 0.9333, macro-F1 0.9206"
     assert compared == "b.keras: accuracy 0.9000, macro-F1 0.8990; agreement 100.0 %"
     assert tta == "flip TTA: accuracy 0.9000, macro-F1 0.8990"
     assert ferplus == "FER+ majority: 20 faces, accuracy 0.8500, macro-F1 0.8465"
