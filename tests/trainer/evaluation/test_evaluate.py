@@ -103,7 +103,7 @@ def test_two_files_of_one_name_are_shown_with_their_folders(tmp_path):
     assert names == [str(faces.SHIPPED), str(other)]
 
 
-def test_unseen_faces_are_evaluated_where_others_are_training_faces():
+def test_faces_that_are_not_in_training_are_evaluated_alone():
     copies = replace(DATA, faces=DATA.faces.copy())
     rows = np.flatnonzero(DATA.splits == PUBLIC_TEST)
     copies.faces[rows[:5]] = DATA.faces[DATA.splits == TRAINING][:5]
