@@ -47,7 +47,7 @@ class ImageAnalyzer:
         min_face_size: side of the smallest face to detect, 16 to 640 pixels of an image 640 pixels wide.
         min_confidence: probability below which a face gets no label, 0 to 1; None: that of the model's card.
         model: name or path, as of `edge run --model`; None: the default one.
-        prior: expected frequencies of the emotions, as of `edge run --prior`; None: those of everyday life.
+        prior: expected frequencies of the emotions, as of `edge run --prior`; None: the default of the model's card.
         crops: each image is a face crop as the model was trained on: its largest centered square is the box, without
             detection and without the card's padding, which is for a detector's boxes.
 

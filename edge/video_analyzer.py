@@ -47,7 +47,7 @@ def analyze_video(
         source: as of `edge run`: the path of a video, an image, a folder or a pattern; or a camera, such as "usb:0" or
             "synthetic"; None: the first camera found, else the synthetic one.
         model: name or path, as of `edge run --model`; None: the default one.
-        prior: expected frequencies of the emotions, as of `edge run --prior`; None: those of everyday life.
+        prior: expected frequencies of the emotions, as of `edge run --prior`; None: the default of the model's card.
         detector: as of `edge run --detector`.
         min_face_size: side of the smallest face to detect, 16 to 640 pixels of an image 640 pixels wide.
         min_confidence: probability below which a face gets no label, 0 to 1; None: that of the model's card.

@@ -137,6 +137,7 @@ def test_described_keys_are_required_but_for_few():
             "temperature",
             "class_frequencies",
             "adapted_temperature",
+            "default_prior",
             "min_confidence",
             "metrics",
             "data",

@@ -140,7 +140,7 @@ class RunSettings:
             "NAME=FRACTION,... or a .toml file with NAME = FRACTION.",
             "PRIOR",
             reason="Emotions that are not named share the rest. Details: docs/prior.md.",
-            unset="everyday; training for a model whose card has no class frequencies",
+            unset="the default_prior of the model's card, else everyday; training for a card without class frequencies",
             example="training",
         ),
     )

@@ -37,6 +37,7 @@ MAX_METRICS_DEPTH = 4
 GRAY, RGB = "gray", "rgb"  # colors of the input
 JOINERS = "\u200c\u200d"  # invisible, but spelling needs them, in Persian for example
 MIN_FREQUENCY = 1e-6  # of a class: probabilities are divided by it
+DEFAULT_PRIORS = ("everyday", "training")  # of those that edge.inference.prior knows: they fit any model
 FREQUENCY_TOLERANCE = 1e-3  # of the sum of all: they may be rounded
 
 
@@ -53,6 +54,7 @@ class ModelCard:
     temperature: float = 1.0  # probabilities are raised to 1/temperature and normalized (Guo et al., ICML 2017)
     class_frequencies: Mapping[str, float] = field(default_factory=dict)  # label -> fraction in training; {}: unknown
     adapted_temperature: float = 1.0  # likewise, of probabilities adapted to a prior, see edge.inference.prior
+    default_prior: str | None = None  # of DEFAULT_PRIORS, to use if the user names none; None: everyday
     min_confidence: float = MIN_CONFIDENCE  # calibrated probability below which a face gets no label, 0 to 1
     metrics: Mapping[str, Any] = field(default_factory=dict)  # measured on this model, e.g. {"PublicTest": {...}}
     data: str = ""  # that it was trained on
@@ -91,6 +93,8 @@ class ModelCard:
                 frequencies,
                 f"a fraction of at least {MIN_FREQUENCY:g} for each label, with a sum of 1",
             )
+        prior = self.default_prior
+        _require(prior is None or prior in DEFAULT_PRIORS, "default_prior", prior, " or ".join(DEFAULT_PRIORS))
         splits = self.metrics.values() if isinstance(self.metrics, Mapping) else [None]
         _require(all(isinstance(each, Mapping) for each in splits), "metrics", self.metrics, "an object for each split")
         _require(_is_plain(self.metrics), "metrics", self.metrics, "numbers and short printable text")
@@ -199,7 +203,8 @@ def attach(model: bytes, card: ModelCard, path: Path) -> ModelCard:
     The same model and card give the same bytes. Raises FileError if the file cannot be written.
     """
     hashed = replace(card, sha256=hashlib.sha256(model).hexdigest())
-    text = json.dumps({"format": CARD_FORMAT, **asdict(hashed)}, indent=1, ensure_ascii=False)
+    values = {key: value for key, value in asdict(hashed).items() if value is not None}
+    text = json.dumps({"format": CARD_FORMAT, **values}, indent=1, ensure_ascii=False)
     buffer = io.BytesIO(model)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(CARD_MEMBER, (2000, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)

@@ -84,15 +84,17 @@ def expected_frequencies(prior: str | None, card: ModelCard) -> dict[str, float]
     frequencies.
 
     Args:
-        prior: as for `parse`; None: everyday if the card has class frequencies for it, else training.
+        prior: as for `parse`; None: the card's default_prior, else everyday, or training without class frequencies.
         card: of the model.
 
     Raises SettingsError: the model has no class frequencies or lacks a label of the prior, or nothing is left for a
     label.
     """
-    if prior == TRAINING or (prior is None and not card.class_frequencies):
+    if prior is None and card.class_frequencies:
+        prior = card.default_prior or EVERYDAY
+    if prior is None or prior == TRAINING:
         return None
-    parsed = parse(EVERYDAY if prior is None else prior)
+    parsed = parse(prior)
     if not card.class_frequencies:
         raise SettingsError(
             f"prior is {prior!r}, but the model's card has no class frequencies: leave out the prior, or make the "

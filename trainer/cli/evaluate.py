@@ -66,7 +66,7 @@ def evaluate(
             metavar="PRIOR",
             help="With --detect: how frequent each emotion is expected to be, as for 'edge run'. Without it the "
             "prior is training.",
-            show_default="everyday",
+            show_default="the default_prior of the model's card, else everyday",
         ),
     ] = None,
     json_file: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,6 +59,10 @@ def quantize(
             help="Of probabilities that are adapted to a prior; 'trainer evaluate --detect' prints the one that fits.",
         ),
     ] = 1.0,
+    default_prior: Annotated[
+        Literal["everyday", "training"] | None,
+        typer.Option(help="Prior of 'edge run' for this model, if the user names none.", show_default="everyday"),
+    ] = None,
     labels: Annotated[
         str,
         typer.Option(
@@ -94,6 +98,7 @@ def quantize(
         min_confidence=min_confidence,
         selective_accuracy=selective_accuracy,
         adapted_temperature=adapted_temperature,
+        default_prior=default_prior,
         labels=split_names(labels),
         logits=logits,
         report_progress=_log.info,

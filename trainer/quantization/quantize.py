@@ -95,6 +95,7 @@ def quantize(
     min_confidence: float = MIN_CONFIDENCE,
     selective_accuracy: float | None = None,
     adapted_temperature: float = 1.0,
+    default_prior: str | None = None,
     labels: Sequence[str] = (),
     logits: bool = False,
     report_progress: Callable[[str], None] = lambda _: None,
@@ -111,6 +112,7 @@ def quantize(
         min_confidence: of the card: calibrated confidence below which the device gives no label, 0 to 1.
         selective_accuracy: fit min_confidence so that this fraction of the labels is correct, 0 to 1.
         adapted_temperature: of the card: temperature of probabilities that were adapted to a prior, 0.01 to 100.
+        default_prior: of the card: everyday or training, for users who name none; None: everyday.
         labels, logits: of a model of others, see trainer.quantization.foreign_model.
         report_progress: gets one line of text before each step; all of them take about half a minute.
 
@@ -140,6 +142,7 @@ def quantize(
         crop_padding=crop_padding,
         class_frequencies=_class_frequencies(keras_metadata, dataset),
         adapted_temperature=adapted_temperature,
+        default_prior=default_prior,
         min_confidence=min_confidence,
         data=f"{display_name(Path(dataset.source).name)}: {len(dataset.split(TRAINING))} {TRAINING} faces",
         version=__version__,

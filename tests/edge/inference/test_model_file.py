@@ -27,6 +27,7 @@ CARD = ModelCard(
     temperature=1.5,
     class_frequencies={"calm": 0.5, "cross": 0.3, "müde": 0.2},
     adapted_temperature=0.8,
+    default_prior="training",
     min_confidence=0.55,
     metrics={"PublicTest": {"n": 2, "accuracy": 0.5}},
     data="two faces",
@@ -140,7 +141,7 @@ def test_damaged_archive_is_refused_or_read_correctly(path, valid):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"mood": 1}, ("'mood'", "crop_padding, data, effective_resolution")),
+        ({"mood": 1}, ("'mood'", "crop_padding, data, default_prior, effective_resolution")),
         ({"labels": None}, ("'labels'", "missing")),
         ({"effective_resolution": None}, ("'effective_resolution'", "missing")),
         ({"format": None}, ("format None", f"reads 2 and {model_file.CARD_FORMAT}")),
@@ -179,6 +180,8 @@ def test_damaged_archive_is_refused_or_read_correctly(path, valid):
         ({"temperature": float("inf")}, ("temperature is inf",)),
         ({"temperature": 10**400}, ("temperature is 1000",)),
         ({"adapted_temperature": 0}, ("adapted_temperature is 0",)),
+        ({"default_prior": "shop"}, ("default_prior is 'shop'", "everyday or training")),
+        ({"default_prior": ["training"]}, ("default_prior is ['training']",)),
         ({"class_frequencies": [1]}, ("class_frequencies is [1]", "an object")),
         ({"class_frequencies": {"calm": 0.5, "cross": 0.5}}, ("class_frequencies", "for each label")),
         ({"class_frequencies": {"calm": 0.5, "cross": 0.3, "müde": 0.3}}, ("class_frequencies", "a sum of 1")),

@@ -141,6 +141,14 @@ def test_everyday_is_the_default(everyday: Path) -> None:
     assert expected_frequencies(None, CARD) == pytest.approx(frequencies)
 
 
+def test_card_may_name_the_default(everyday: Path) -> None:
+    everyday.write_text("calm = 0.4\ncross = 0.3\nglad = 0.2\nodd = 0.1\n")
+    cautious = replace(CARD, default_prior=TRAINING)
+    assert expected_frequencies(None, cautious) is None
+    assert expected_frequencies(EVERYDAY, cautious) == expected_frequencies(None, replace(CARD, default_prior=EVERYDAY))
+    assert expected_frequencies(None, replace(CARD, default_prior=EVERYDAY, class_frequencies={})) is None
+
+
 def test_everyday_applies_to_the_labels_that_both_know(everyday: Path) -> None:
     """A label that only the model knows keeps its frequency; one that only the table knows is left out."""
     everyday.write_text("calm = 0.3\nglad = 0.1\nsulky = 0.6\n")

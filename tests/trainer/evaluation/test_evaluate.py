@@ -109,6 +109,7 @@ def test_faces_that_are_not_in_training_are_evaluated_alone():
     copies.faces[rows[:5]] = DATA.faces[DATA.splits == TRAINING][:5]
     found = evaluate(faces.SHIPPED, copies, PUBLIC_TEST)
     others = copies.take(rows[5:])
+    assert found.unseen
     assert (
         found.unseen.as_json() == compute_metrics(predict_tflite(Classifier(faces.SHIPPED), others), others).as_json()
     )

@@ -100,10 +100,10 @@ def test_class_frequencies_of_a_foreign_model_are_of_the_data(save_custom, tmp_p
 
     twice = FEW.take(np.r_[np.arange(len(FEW)), np.flatnonzero((FEW.labels == 3) & (FEW.splits == TRAINING))])
     source = save_custom(keras.layers.Flatten())
-    quantize(source, twice, tmp_path / "custom.tflite", samples=14, adapted_temperature=0.7)
+    quantize(source, twice, tmp_path / "custom.tflite", samples=14, adapted_temperature=0.7, default_prior="training")
     card = model_file.load(tmp_path / "custom.tflite")[1]
     assert card.class_frequencies[DATA.class_names[3]] == pytest.approx(2 / 8)
-    assert card.adapted_temperature == 0.7
+    assert (card.adapted_temperature, card.default_prior) == (0.7, "training")
 
 
 def test_the_metrics_of_the_card_are_json_values(quantized):
