@@ -5,7 +5,7 @@ training frequencies, and those of everyday with other fractions of its most fre
 keep their proportions. A missed face is wrong. The temperature of the adapted probabilities is fitted on each half of a
 folder's faces and evaluated on the other half. Takes a minute or two. Needs .venv-test.
 
-With --search also the table that models/everyday.toml follows: of all rounded ones (FREQUENT_PERCENT for the two most
+With --search also the best table by the rule of docs/prior.md: of all rounded ones (FREQUENT_PERCENT for the two most
 frequent classes, OTHER_PERCENT for the others) whose macro recall is in no FOLDER below the training prior's, the one
 with the highest accuracy, averaged over the folders.
 """
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measured.append((plain, labels, images))
     if options.search:
         best = search_table(card, list(priors["as named"].values()), measured)
-        print("\nbest table:", ", ".join(f"{label} {frequency:g}" for label, frequency in best.items()))
+        table = ", ".join(f"{label} {frequency:g}" for label, frequency in best.items())
+        print("\nbest table:", table or "none keeps the macro recall of the training prior in each folder")
 
 
 def make_priors(card: ModelCard, expected: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -79,7 +80,7 @@ def search_table(
     expected: Sequence[float],
     measured: Sequence[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]],
 ) -> dict[str, float]:
-    """Return the best table, see above.
+    """Return the best table, see above; empty if none keeps the macro recall of the training prior in each folder.
 
     Args:
         expected: frequency of each label: which two are the most frequent ones.
@@ -94,7 +95,7 @@ def search_table(
             yield len(correct) / images.sum(), recall[images > 0].mean()
 
     least = [recall for _, recall in scores(np.array([card.class_frequencies[label] for label in card.labels]))]
-    best, best_table = 0.0, np.array(expected)
+    best, best_table = 0.0, dict[str, float]()
     for percent in product(*FREQUENT_PERCENT, *(OTHER_PERCENT,) * len(others)):
         if sum(percent) != 100:
             continue
@@ -103,8 +104,8 @@ def search_table(
         of_folders = list(scores(table))
         accuracy = float(np.mean([accuracy for accuracy, _ in of_folders]))
         if accuracy > best and all(recall >= low for (_, recall), low in zip(of_folders, least, strict=True)):
-            best, best_table = accuracy, table
-    return dict(zip(card.labels, best_table.tolist(), strict=True))
+            best, best_table = accuracy, dict(zip(card.labels, table.tolist(), strict=True))
+    return best_table
 
 
 def adapt(card: ModelCard, probabilities: NDArray[np.float32], frequencies: dict[str, float]) -> NDArray[np.float32]:

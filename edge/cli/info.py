@@ -13,7 +13,7 @@ from edge.cli.common import Debug, show
 from edge.config.models import find_model, packaged_models
 from edge.config.settings import setting_specs
 from edge.inference import model_file
-from edge.inference.prior import EVERYDAY
+from edge.inference.prior import default_prior
 from edge.system.bounded_read import read_at_most
 from edge.system.paths import display_name
 
@@ -62,7 +62,7 @@ def info(
         + " in training"
         if card.class_frequencies
         else "unknown: no prior is applied",
-        "prior": f"{card.default_prior or EVERYDAY}, if none is named",
+        "prior": f"{default_prior(card)}, if none is named",
         "adapted": f"{card.adapted_temperature:.3f}: temperature of probabilities adapted to a prior",
         "confidence": f"{card.min_confidence:.0%}: below this, a face gets no label",
         "data": card.data,

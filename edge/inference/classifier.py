@@ -12,7 +12,7 @@ from edge.errors import ModelError
 from edge.inference import model_file
 from edge.inference.model_file import RGB
 from edge.inference.preprocess import as_rgb, model_input
-from edge.inference.prior import EVERYDAY, TRAINING, expected_frequencies
+from edge.inference.prior import TRAINING, default_prior, expected_frequencies
 from edge.system.tflite import make_interpreter
 from edge.types import Box
 
@@ -43,7 +43,7 @@ class Classifier:
         self._output = _single(self._interpreter.get_output_details(), f"{path}: output")
         _check_tensors(path, self.card, self._input, self._output)
         self.expected_frequencies = expected_frequencies(prior, self.card)
-        self.prior = (prior or EVERYDAY) if self.expected_frequencies else TRAINING
+        self.prior = (prior or default_prior(self.card)) if self.expected_frequencies else TRAINING
         self._frequency_ratios: NDArray[np.float32] | None = None
         if self.expected_frequencies:
             trained = self.card.class_frequencies

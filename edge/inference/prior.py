@@ -76,6 +76,11 @@ def parse(text: str) -> Prior:
     return Prior(text, fractions)
 
 
+def default_prior(card: ModelCard) -> str:
+    """Return the prior to use if the user names none: the card's, else everyday; training without class frequencies."""
+    return (card.default_prior or EVERYDAY) if card.class_frequencies else TRAINING
+
+
 def expected_frequencies(prior: str | None, card: ModelCard) -> dict[str, float] | None:
     """Return the expected frequency of each label of the model, with a sum of 1; None: the training frequencies.
 
@@ -84,15 +89,14 @@ def expected_frequencies(prior: str | None, card: ModelCard) -> dict[str, float]
     frequencies.
 
     Args:
-        prior: as for `parse`; None: the card's default_prior, else everyday, or training without class frequencies.
+        prior: as for `parse`; None: default_prior(card).
         card: of the model.
 
     Raises SettingsError: the model has no class frequencies or lacks a label of the prior, or nothing is left for a
     label.
     """
-    if prior is None and card.class_frequencies:
-        prior = card.default_prior or EVERYDAY
-    if prior is None or prior == TRAINING:
+    prior = default_prior(card) if prior is None else prior
+    if prior == TRAINING:
         return None
     parsed = parse(prior)
     if not card.class_frequencies:

@@ -91,12 +91,11 @@ def load(
     dataset = load_dataset(data, data_format=data_format, ferplus=ferplus, skip_invalid=skip_invalid, color=color)
     for note in dataset.notes:
         _log.info("%s: %s", data, note)
+    seen = dataset.seen_faces()
     for split in SPLITS[1:]:
-        seen = dataset.seen_faces(split)
-        if seen.any():
-            _log.info(
-                "%s: %d of %d %s faces are Training faces, too, pixel for pixel", data, seen.sum(), len(seen), split
-            )
+        rows = dataset.splits == split
+        if n := int(seen[rows].sum()):
+            _log.info("%s: %d of %d %s faces are Training faces, too, pixel for pixel", data, n, rows.sum(), split)
     if dataset.skipped:
         _log.warning("%s: %d invalid rows or images skipped", data, dataset.skipped)
     return dataset

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -95,14 +96,12 @@ class Dataset:
             ferplus_votes=None if self.ferplus_votes is None else self.ferplus_votes[selected],
         )
 
-    def seen_faces(self, split: str) -> NDArray[np.bool_]:
-        """Return (n,) which of the n faces of `split` are Training faces, too, pixel for pixel."""
-
-        def hashes(name: str) -> Iterator[bytes]:
-            return (hashlib.blake2b(self.faces[row].tobytes()).digest() for row in np.flatnonzero(self.splits == name))
-
-        training = set(hashes(TRAINING))
-        return np.array([each in training for each in hashes(split)], bool)
+    def seen_faces(self) -> NDArray[np.bool_]:
+        """Return (n,) which faces of other splits are Training faces, too, pixel for pixel."""
+        hashes = [hashlib.blake2b(face.tobytes()).digest() for face in self.faces]
+        is_training = self.splits == TRAINING
+        training = set(compress(hashes, is_training))
+        return np.array([each in training for each in hashes], bool) & ~is_training
 
     def counts(self) -> dict[str, int]:
         """Return class name -> number of faces."""

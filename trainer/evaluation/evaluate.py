@@ -168,7 +168,7 @@ def evaluate(
             }
     flip_tta = ferplus = unseen = None
     if split in (PUBLIC_TEST, PRIVATE_TEST):
-        seen = matched.seen_faces(split)
+        seen = matched.seen_faces()[matched.splits == split]
         if seen.any() and not seen.all():
             unseen = compute_metrics(results[0].probabilities[~seen], rows.take(np.flatnonzero(~seen)))
     if tta:
