@@ -99,7 +99,7 @@ class Dataset:
     def seen_faces(self) -> NDArray[np.bool_]:
         """Return (n,) which faces of other splits are Training faces, too, pixel for pixel."""
         hashes = [hashlib.blake2b(face.tobytes()).digest() for face in self.faces]
-        is_training = self.splits == TRAINING
+        is_training: NDArray[np.bool_] = self.splits == TRAINING
         training = set(compress(hashes, is_training))
         return np.array([each in training for each in hashes], bool) & ~is_training
 
