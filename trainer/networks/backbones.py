@@ -15,6 +15,7 @@ import keras
 
 from trainer.errors import TrainingError
 from trainer.networks.efficientnet_lite import efficientnet_lite
+from trainer.networks.fused_batch_norm import fuse
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def build(name: str, size: int, alpha: float, weights: str, momentum: float) -> 
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
+            fuse(layer)
     return model
 
 

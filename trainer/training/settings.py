@@ -174,7 +174,7 @@ class TrainingSettings:
     )
     precision: Precision = _setting(  # noqa: RUF009
         "float32",
-        "Mixed precision for GPUs; weights stay float32. On a CPU measure it: python -m benchmarks.training_precision.",
+        "Mixed precision for GPUs; weights stay float32. On a CPU measure it: python -m benchmarks.training_step.",
     )
     seed: int = _setting(1, "Random seed.", low=0, high=2**32 - 1)
 

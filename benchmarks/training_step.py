@@ -1,25 +1,26 @@
-"""Measure seconds per training step in float32 and in mixed_bfloat16, interleaved, so that both see the same load.
+"""Measure seconds per training step in float32, in mixed_bfloat16, and with Keras' own batch normalization.
 
-The batch is constant: the input pipeline is not part of the measurement. Needs .venv-test, which scripts/test.sh makes.
+The variants run in turn, so that all see the same load. The batch is constant: the input pipeline is not part of the
+measurement. Needs .venv-test, which scripts/test.sh makes.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import get_args
 
 import numpy as np
 
 from benchmarks.common import make_parser
 from trainer import keras_backend
-from trainer.training.settings import FINE_TUNE, Precision, TrainingSettings
+from trainer.training.settings import FINE_TUNE, TrainingSettings
 
 CLASSES = 7
+FLOAT32 = "float32"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = make_parser("training_precision", __doc__)
+    parser = make_parser("training_step", __doc__)
     parser.add_argument("--backbone", default="mobilenet_v2", metavar="NAME", help="as of trainer train")
     parser.add_argument("--input-size", type=int, default=96, metavar="INT", help="as of trainer train (default: 96)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="INT", help="as of trainer train (default: 64)")
@@ -39,19 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         weights="none",
         ferplus_weight=0.0,
     )
-    precisions = get_args(Precision)
-    functions = [make_steps(settings, precision, options.steps) for precision in precisions]
+    variants = {
+        FLOAT32: make_steps(settings, FLOAT32, options.steps),
+        "mixed_bfloat16": make_steps(settings, "mixed_bfloat16", options.steps),
+        "float32, Keras' batch normalization": make_steps(settings, FLOAT32, options.steps, fused=False),
+    }
     clock = time.process_time if options.processor_time else time.perf_counter
-    for function in functions:
-        function()  # traces the step
-    seconds = [total / options.steps for total in time_interleaved(*functions, rounds=options.rounds, clock=clock)]
-    for precision, one in zip(precisions, seconds, strict=True):
-        print(f"{precision}: {one:.3f} s a step (median of {options.rounds} rounds)")
-    print(f"{precisions[1]} / {precisions[0]}: {seconds[1] / seconds[0]:.2f}")
+    for train in variants.values():
+        train()  # traces the step
+    medians = time_interleaved(*variants.values(), rounds=options.rounds, clock=clock)
+    for variant, seconds in zip(variants, medians, strict=True):
+        print(f"{variant}: {seconds / options.steps:.3f} s a step, {seconds / medians[0]:.2f} times as long as float32")
+    print(f"(medians of {options.rounds} rounds)")
 
 
-def make_steps(settings: TrainingSettings, precision: str, steps: int) -> Callable[[], None]:
-    """Return a function that trains a network of `settings` for `steps` steps on one constant batch."""
+def make_steps(settings: TrainingSettings, precision: str, steps: int, *, fused: bool = True) -> Callable[[], None]:
+    """Return a function that trains a network of `settings` for `steps` steps on one constant batch.
+
+    Args:
+        fused: batch normalization as trainer.networks.fused_batch_norm computes it; False: as Keras does.
+    """
     import keras
 
     from trainer.training.loop import build_model, compile_model
@@ -59,6 +67,9 @@ def make_steps(settings: TrainingSettings, precision: str, steps: int) -> Callab
     keras.mixed_precision.set_global_policy(precision)
     try:
         model = build_model(settings, CLASSES)
+        if not fused:
+            for layer in model.get_layer("backbone").layers:
+                vars(layer).pop("call", None)
         compile_model(model, settings, FINE_TUNE, steps)
     finally:
         keras.mixed_precision.set_global_policy("float32")
