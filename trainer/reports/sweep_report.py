@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from edge.system.atomic_file import atomic_write
 from trainer.reports import plots
+from trainer.training.sweep import SECONDS
 
 STATES = {
     TrialState.COMPLETE: "completed",
@@ -27,14 +28,14 @@ def sweep_rows(trials: Sequence[FrozenTrial], metric: str) -> list[tuple[str, ..
     for trial in order:
         value = best_value(trial)
         values = {name: f"{x:.4g}" if isinstance(x, float) else str(x) for name, x in trial.params.items()}
-        minutes = f"{trial.duration.total_seconds() / 60:.1f}" if trial.duration else ""
+        seconds = trial.user_attrs.get(SECONDS)
         rows.append(
             (
                 str(trial.number),
                 STATES[trial.state],
                 f"{value:.4f}" if value >= 0 else "",
                 str(max(trial.intermediate_values, default=0)),
-                minutes,
+                "" if seconds is None else f"{seconds / 60:.1f}",
                 *(values.get(name, "") for name in names),
             )
         )

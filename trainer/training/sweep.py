@@ -34,6 +34,7 @@ JOURNAL_NAME = "journal.log"
 JOURNAL_START = b'{"op_code":'  # of each line that Optuna writes
 STUDY_NAME = "sweep"
 LOCK_NAME = "lock"
+SECONDS = "seconds"  # attribute of a trial: of training and validation, without the time in which it was stopped
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 MAX_ATTEMPTS = 5  # to train a trial, before it fails: each of them was killed, perhaps for too little memory
 MAX_FAILED = 10  # trials in a row
@@ -169,6 +170,7 @@ class StudyRunner:
             epoch, value = read_metric(run, metric)[-1]
             if epoch not in reported:  # a continued trial repeats the epoch in which its process was killed
                 trial.report(value, epoch)
+            trial.set_user_attr(SECONDS, float(_history(run)[-1]["seconds"]))
             if trial.should_prune():
                 raise optuna.TrialPruned
 
@@ -220,8 +222,12 @@ def _suggest(trial: Trial, name: str, parameter: Parameter) -> None:
 
 def read_metric(run: RunDirectory, metric: str) -> list[tuple[int, float]]:
     """Return each epoch of `run` with its `metric` of PublicTest."""
+    return [(int(row["epoch"]), float(row[f"val_{metric}"])) for row in _history(run)]
+
+
+def _history(run: RunDirectory) -> list[dict[str, str]]:
     with run.history.open(newline="") as file:
-        return [(int(row["epoch"]), float(row[f"val_{metric}"])) for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
 
 
 def _try_lock(path: Path) -> IO[bytes] | None:

@@ -19,6 +19,7 @@ def make_trial(state, values, rate, backbone):
         intermediate_values=dict(enumerate(values, start=1)),
         params={"learning-rate": rate, "backbone": backbone},
         distributions=DISTRIBUTIONS,
+        user_attrs={"seconds": 45.0 * len(values)} if values else {},
     )
 
 
@@ -38,10 +39,10 @@ def test_table_has_the_best_trial_first(trials):
 
     header, *rows = sweep_rows(trials, "accuracy")
     assert header == ("trial", "state", "accuracy", "epochs", "minutes", "backbone", "learning-rate")
-    assert [row[1:4] for row in rows] == [
-        ("completed", "0.6000", "3"),
-        ("stopped early", "0.3000", "1"),
-        ("running", "", "0"),
+    assert [row[1:5] for row in rows] == [
+        ("completed", "0.6000", "3", "2.2"),
+        ("stopped early", "0.3000", "1", "0.8"),
+        ("running", "", "0", ""),
     ]
     assert rows[0][5:] == ("a", "0.1")
 
@@ -52,5 +53,5 @@ def test_report_is_a_table_and_plots(trials, tmp_path):
     write_sweep_report(trials[:1], "accuracy", tmp_path)
     assert not (tmp_path / "trials.png").exists()
     write_sweep_report(trials, "accuracy", tmp_path)
-    assert (tmp_path / "trials.md").read_text().splitlines()[2].endswith("| completed | 0.6000 | 3 |  | a | 0.1 |")
+    assert (tmp_path / "trials.md").read_text().splitlines()[2].endswith("| completed | 0.6000 | 3 | 2.2 | a | 0.1 |")
     assert cv2.imread(str(tmp_path / "trials.png")) is not None

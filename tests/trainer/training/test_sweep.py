@@ -105,6 +105,7 @@ def test_trials_are_run_folders_and_counted_once(make_sweep, tmp_path):
         values = [float(row["val_accuracy"]) for row in history(run)]
         assert list(trial.intermediate_values.values()) == values
         assert trial.state.name == "PRUNED" or trial.value == max(values)
+        assert trial.user_attrs["seconds"] == float(history(run)[-1]["seconds"])
         assert (run / "best.keras").is_file()
 
 
