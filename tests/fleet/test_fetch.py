@@ -176,6 +176,28 @@ def test_an_interrupted_download_is_resumed(board, server):
     assert server.requests[-1].endswith("bytes=1000-")
 
 
+def test_an_interrupted_unpacking_begins_anew(board, server):
+    whole = board.publish("2")
+    shutil.copy(whole, board.state / f"{whole.name}.part")
+    (board.state / "unpacked.part" / whole.stem).mkdir(parents=True)
+    result = board.fetch()
+    assert (result.returncode, board.runs) == (0, "2"), result.stdout
+    assert [path.name for path in board.state.iterdir()] == ["release.part"]
+
+
+def test_a_damaged_download_is_not_kept(board, server):
+    whole = board.publish("2")
+    content = whole.read_bytes()
+    whole.write_bytes(bytes(10_000))
+    result = board.fetch()
+    assert (result.returncode, board.runs) == (1, "1")
+    assert "2-" in result.stdout
+    assert "is not a whole bundle; it is downloaded again" in result.stdout
+    whole.write_bytes(content)
+    result = board.fetch()
+    assert (result.returncode, board.runs) == (0, "2"), result.stdout
+
+
 @pytest.mark.parametrize("text", ["", "../../etc\n", "2; reboot\n", "a b\n"])
 def test_a_file_that_names_no_release_is_refused(board, server, text):
     (server.folder / "shops" / "release").write_text(text)
