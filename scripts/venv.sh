@@ -30,6 +30,11 @@ make_venv() {
         shift
     done
     shift
+    # A call that was killed has left its half of an environment, and beside it the last one that worked.
+    if [ -d "$folder.before" ] && [ ! -e "$folder/.stamp" ]; then
+        rm -rf "$folder"
+        mv "$folder.before" "$folder"
+    fi
     stamp=$(cat pyproject.toml scripts/constraints.txt <(echo "$PWD" "$python" "${options[@]}" "$@"; printf '%s' "$pinned") | sha256sum)
     [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
     echo "setting up $folder with $("$python" --version) (once; some minutes on a slow line)" >&2

@@ -152,3 +152,38 @@ def test_a_package_with_another_hash_is_not_installed(tmp_path):
     assert result.returncode == 1
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in result.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+# `python -m venv` of a fake Python makes an environment with itself; its pip does as `$PIP` says.
+FAKE_PYTHON = """#!/bin/sh
+for last; do :; done
+case "$*" in
+*"-m venv"*) mkdir -p "$last/bin" && cp "$0" "$last/bin/python" ;;
+*"-m pip"*) eval "$PIP" ;;
+--version) ;;
+*) exit 1 ;;
+esac
+"""
+
+
+def test_a_killed_setup_loses_no_environment_that_worked(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "venv.sh", tmp_path / "scripts")
+    (tmp_path / "scripts" / "constraints.txt").touch()
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "python").write_text(FAKE_PYTHON)
+    (tmp_path / "python").chmod(0o755)
+
+    def set_up(package: str, pip: str) -> int:
+        script = f". scripts/venv.sh && make_venv .venv {tmp_path / 'python'} -- {package}"
+        return subprocess.run(
+            ["bash", "-euc", script], env={**os.environ, "PIP": pip}, cwd=tmp_path, check=False
+        ).returncode
+
+    assert set_up("old", "touch .venv/works") == 0
+    assert set_up("new", "kill -9 $PPID") < 0
+    assert set_up("new", "exit 1") == 1  # and there is no network now
+    assert (tmp_path / ".venv" / "works").exists()
+    assert set_up("new", "kill -9 $PPID") < 0
+    assert set_up("old", "exit 1") == 0, "what was set up with the same arguments is set up again"
+    assert sorted(path.name for path in tmp_path.glob(".venv*")) == [".venv"]
