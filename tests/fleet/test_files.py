@@ -106,6 +106,17 @@ def test_an_interrupted_change_is_taken_back_to_its_beginning(tmp_path):
     assert (first.read_text(), second.read_text()) == ("before", "before, too")
 
 
+def test_a_copy_of_a_secret_is_never_readable_by_others(tmp_path):
+    """As it is when the copy was interrupted before it had the mode of its original."""
+    secret = tmp_path / "secret"
+    secret.write_text("word")
+    program = "import runpy, shutil, sys; shutil.copystat = lambda *_, **__: None; del sys.argv[0]; runpy.run_path(sys.argv[0])"
+    for arguments in (["save", tmp_path / "kept", secret], ["restore", tmp_path / "kept"]):
+        secret.chmod(0o644)
+        subprocess.run([sys.executable, "-c", program, ROLE / "files" / "keep_files.py", *arguments], check=True)
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("playbook", ["deploy", "status", "rollback", "configure", "model", "fetch", "monitoring"])
 def test_every_playbook_checks_that_there_are_boards(playbook):
     text = (PLAYBOOKS / f"{playbook}.yml").read_text()

@@ -51,6 +51,7 @@ def restore(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+os.umask(0o077)  # a copy of a secret is nobody else's before it has its mode, either
 if sys.argv[1] == "save":
     save(Path(sys.argv[2]), sys.argv[3:])
 else:
