@@ -110,7 +110,8 @@ def test_a_copy_of_a_secret_is_never_readable_by_others(tmp_path):
     """As it is when the copy was interrupted before it had the mode of its original."""
     secret = tmp_path / "secret"
     secret.write_text("word")
-    program = "import runpy, shutil, sys; shutil.copystat = lambda *_, **__: None; del sys.argv[0]; runpy.run_path(sys.argv[0])"
+    program = "import runpy, shutil, sys; shutil.copystat = lambda *_, **__: None; "
+    program += "del sys.argv[0]; runpy.run_path(sys.argv[0])"
     for arguments in (["save", tmp_path / "kept", secret], ["restore", tmp_path / "kept"]):
         secret.chmod(0o644)
         subprocess.run([sys.executable, "-c", program, ROLE / "files" / "keep_files.py", *arguments], check=True)
