@@ -29,6 +29,7 @@ def _call(layer: Any, inputs: Any, training: bool | None = None, mask: Any = Non
     import tensorflow as tf
 
     is_supported = len(inputs.shape) == 4 and layer.axis in (-1, 3) and mask is None
+    is_supported = is_supported and layer.variable_dtype == "float32"  # TensorFlow has no operation for other weights
     if not (training and layer.trainable and is_supported) or layer.renorm or layer.synchronized:
         return type(layer).call(layer, inputs, training=training, mask=mask)
     x = ops.cast(inputs, "float32")  # as Keras does: the statistics of bfloat16 are too coarse

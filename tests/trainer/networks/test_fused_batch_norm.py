@@ -40,11 +40,11 @@ def make_layers(keras):
     return make
 
 
-def step(layer, **options):
+def step(layer, shape=SHAPE, **options):
     """Return what a call of `layer` gives: outputs, gradients, and the moving statistics after it."""
     import tensorflow as tf
 
-    x = tf.constant(np.random.default_rng(2).normal(3, 2, SHAPE), tf.float32)
+    x = tf.constant(np.random.default_rng(2).normal(3, 2, shape), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(x)
         outputs = layer(x, **options)
@@ -61,7 +61,17 @@ def is_fused(layer):
     return any(operation.type == "FusedBatchNormV3" for operation in graph.get_operations())
 
 
-@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"axis": 3}, {"dtype": "mixed_bfloat16"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scale": False},
+        {"center": False},
+        {"axis": 3},
+        {"dtype": "mixed_bfloat16"},
+        {"dtype": "mixed_float16"},
+    ],
+)
 def test_training_step_is_that_of_keras(make_layers, options):
     plain, fused = make_layers(**options)
     assert is_fused(fused)
@@ -76,11 +86,41 @@ def test_training_step_is_that_of_keras(make_layers, options):
         np.testing.assert_allclose(one, other, tolerance, tolerance * np.abs(other).max())
 
 
-@pytest.mark.parametrize("options", [{"axis": 1}, {"synchronized": True}, {"renorm": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"axis": 1},
+        {"synchronized": True},
+        {"renorm": True},
+        {"dtype": "float16"},
+        {"dtype": "bfloat16"},
+        {"dtype": "float64"},
+    ],
+)
 def test_layer_that_cannot_be_fused_is_that_of_keras(make_layers, options):
     expected, found = (step(layer, training=True) for layer in make_layers(**options))
     for one, other in zip(found.values, expected.values, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 3), (1, 5, 4, 3), (2, 1, 1, 3)], ids=["one value", "one face", "one pixel"]
+)
+def test_small_batch_has_the_numbers_of_keras(make_layers, shape):
+    expected, found = (step(layer, shape=shape, training=True) for layer in make_layers())
+    np.testing.assert_allclose(found.outputs, expected.outputs, 1e-4, 1e-4)
+    for one, other in zip(found.values, expected.values, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_allclose(one, other, 1e-4, 1e-4 * max(1, np.abs(other).max()))
+
+
+def test_other_backends_keep_the_layer_of_keras(keras, monkeypatch):
+    from trainer.networks.fused_batch_norm import fuse
+
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    layer = keras.layers.BatchNormalization()
+    fuse(layer)
+    assert not is_fused_in_place(layer)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
