@@ -51,7 +51,7 @@ declare -A fact_forms=(
     [python]='^(3\.[0-9]{1,2} (32|64))?$'
     [rsync]='^(yes)?$'
     [free]=$number_form
-    [releases]="^(${name_form:1:-1}( ${name_form:1:-1}){0,30})?$"
+    [releases]="^(${name_form:1:-1}:${target_form:1:-1}( ${name_form:1:-1}:${target_form:1:-1}){0,30})?$"
     [installer]='^(yes)?$'
     [root]='^(yes|sudo|ask)$'
 )
@@ -84,7 +84,9 @@ read_facts() {
         echo "rsync=$(command -v rsync >/dev/null && echo yes)"
         echo "free=$(df --output=avail -B1 . | tail -n 1 | tr -d " ")"
         home=${EMOTION_EDGE_ROOT:-}/opt/emotion-edge
-        echo "releases=$(cd "$home/releases" && dirname -- */.complete | paste -sd " ")"
+        echo "releases=$(cd "$home/releases" && for each in */.complete; do
+            [ ! -e "$each" ] || echo "${each%/*}:$(sed -n "s/^target=//p" "${each%/*}/manifest")"
+        done | paste -sd " ")"
         echo "installer=$([ -e "$home/current/install.sh" ] && echo yes)"
         if [ "$(id -u)" = 0 ]; then echo root=yes; elif sudo -n true; then echo root=sudo; else echo root=ask; fi
         ') || status=$?
@@ -208,12 +210,12 @@ transfer() {
     fi
 }
 
-# deploy_bundle HOST: a release that is installed already is not sent. An installer that is there checks the bundle before
-# anything of it runs.
+# deploy_bundle HOST: a release that is installed already is not sent, unless it is of the Python that the board had before
+# an upgrade. An installer that is there checks the bundle before anything of it runs.
 deploy_bundle() {
     local status=0 installer=$installed
     choose_bundle || return
-    if [[ " ${facts[releases]} " == *" $release "* ]]; then
+    if [[ " ${facts[releases]} " == *" $release:$bundle_target "* ]]; then
         run_installer "$1" "$remote_home/releases/$release/install.sh" "use $release"
         return
     fi

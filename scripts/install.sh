@@ -45,6 +45,7 @@ max_model_bytes=67108864
 trial_seconds=600       # for each run of a model that is tried; an emulated board takes minutes
 trial_bytes=1610612736  # of addresses; the shipped model runs with 700 MB. The unit limits memory further
 incomplete=             # the folder to remove if this process ends now
+created=                # the release that this process has made
 switching=              # not empty while an end would leave a release that has not passed its health check
 handed_over=            # not empty if another installer has checked the bundle in `incoming` and started this one
 signer=                 # who has signed what is being installed
@@ -306,7 +307,7 @@ create_model_release() {
 # begin_release NAME
 begin_release() {
     [[ $1 =~ $name_form ]] || fail "'$1' is no name of a release; nothing was changed"
-    incomplete=$releases/$1
+    incomplete=$releases/$1 created=$1
     mkdir -p "$incomplete/tmp"
     log "creating $1"
 }
@@ -630,13 +631,13 @@ install_model() {
     run_release "$name"
 }
 
-# run_release NAME: a release that runs already is only checked.
+# run_release NAME: a release that runs already is only checked, unless what runs is the one that was made anew.
 run_release() {
     local name=$1
     check_config "$name"
     write_default_config "$name"
     read_state
-    if [ "$(current)" = "$name" ] && [ "${state[ActiveState]}" = active ] && has_units_of "$name"; then
+    if [ "$(current)" = "$name" ] && [ "$created" != "$name" ] && [ "${state[ActiveState]}" = active ] && has_units_of "$name"; then
         log "$name is installed already; checking its health for $health_seconds s"
         if is_healthy; then
             accept "$name"
@@ -651,14 +652,21 @@ run_release() {
 
 use_release() {
     is_complete "$1" || fail 2 "no release $1 on this board; there are: $(cd "$releases" && echo *)"
-    [ "$(manifest_value "$releases/$1" target)" = "$(board_target)" ] || fail "$1 was made for another Python than this board's"
+    check_target "$1"
     run_release "$1"
+}
+
+# check_target NAME: the system may have been upgraded since.
+check_target() {
+    [ "$(manifest_value "$releases/$1" target)" = "$(board_target)" ] ||
+        fail "$1 was made for another Python than this board's; nothing was changed. Deploy a bundle for $(board_target)"
 }
 
 roll_back() {
     local name
     name=$(last_working_except "$(current)")
     [ -n "$name" ] || fail "no earlier release has worked on this board; there is nothing to roll back to"
+    check_target "$name"
     check_config "$name"
     switch_to "$name"
 }

@@ -24,9 +24,10 @@ def read_board(board):
 def test_the_playbooks_read_what_the_installer_has_written(tmp_path):
     board = boards.Board(tmp_path, tmp_path / "tools")
     assert read_board(board) == {"target": boards.TARGET, "current": "", "complete": []}
-    for name in ("1", "2", "3"):
+    for name, target in (("1", boards.TARGET), ("2", boards.TARGET), ("3", boards.TARGET), ("4", "arm64-py3.9")):
         (board.home / "releases" / name).mkdir(parents=True)
-    for name in ("1", "2"):
+        (board.home / "releases" / name / "manifest").write_text(f"release={name}\ntarget={target}\n")
+    for name in ("1", "2", "4"):
         (board.home / "releases" / name / ".complete").touch()
     (board.home / "current").symlink_to("releases/2")
     assert read_board(board) == {"target": boards.TARGET, "current": "2", "complete": ["1", "2"]}

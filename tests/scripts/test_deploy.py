@@ -490,6 +490,36 @@ def test_an_installed_release_is_not_sent_again(kiosks, release):
     assert kiosks["one"].starts == ["1"]
 
 
+def test_a_first_deployment_that_failed_is_repeated(kiosks, release):
+    assert kiosks.deploy("--bundle", packed(release("1", "blind")), "one").returncode == 78
+    result = kiosks.deploy("--bundle", packed(release("2")), "one")
+    assert (result.returncode, kiosks["one"].runs) == (0, "2"), result.stdout
+
+
+def test_after_an_upgrade_of_python_the_same_release_is_sent(kiosks, release):
+    file = packed(release("1"))
+    assert kiosks.deploy("--bundle", file, "one").returncode == 0
+    manifest = kiosks["one"].home / "releases" / "1" / "manifest"
+    manifest.write_text(manifest.read_text().replace(boards.TARGET, "arm64-py3.9"))
+    result = kiosks.deploy("--bundle", file, "one")
+    assert (result.returncode, kiosks["one"].starts) == (0, ["1", "1"]), result.stdout
+    assert boards.TARGET in manifest.read_text()
+
+
+def test_a_release_of_another_python_is_not_rolled_back_to(running, release):
+    assert running.install(release("2")).returncode == 0
+    manifest = running.home / "releases" / "1" / "manifest"
+    manifest.write_text(manifest.read_text().replace(boards.TARGET, "arm64-py3.9"))
+    for command in (["rollback"], ["use", "1"]):
+        result = running.installer(*command)
+        assert result.returncode == 1
+        assert (
+            f"made for another Python than this board's; nothing was changed. Deploy a bundle for {boards.TARGET}"
+            in (result.stdout)
+        )
+    assert running.starts == ["1", "2"]
+
+
 def test_a_bundle_for_other_boards_is_not_sent(kiosks, release):
     result = kiosks.deploy("--bundle", packed(release("1", target="sparc-py3.13")), "one")
     assert result.returncode == 1

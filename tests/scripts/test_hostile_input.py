@@ -77,9 +77,10 @@ def test_free_space_is_a_number(answers, free):
     assert f"not understood, free='{free}'" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["../1", "..", "-1", "a;b", ".hidden", "a/b"])
+@pytest.mark.parametrize("name", ["../1", "..", "-1", "a;b", ".hidden", "a/b", "a b"])
 def test_names_of_releases_are_plain(answers, name):
-    assert "not understood, releases=" in answers(answer(releases=f"1 {name}")).stdout
+    for known in (f"{name}:{TARGET}", f"1:{TARGET} {name}:{TARGET}", f"1:{name}"):
+        assert "not understood, releases=" in answers(answer(releases=known)).stdout
 
 
 def test_a_greeting_of_the_board_is_ignored(answers):

@@ -18,7 +18,7 @@ ANSWER = f"""machine={platform.machine()}
 python={TARGET.rpartition("py")[2]} 64
 rsync=
 free=9000000000
-releases=0.1.0+g1a2b3c4 1
+releases=0.1.0+g1a2b3c4:arm64-py3.13 1:{TARGET}
 installer=yes
 root=yes
 """
