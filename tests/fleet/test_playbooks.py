@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from tests.support.board import executable
 from tests.support.fleet import is_whole
 
 pytestmark = [pytest.mark.scripts, pytest.mark.slow, pytest.mark.timeout(900)]  # a busy machine takes long
@@ -127,6 +128,19 @@ def test_what_does_not_work_is_taken_back_completely(fleet, key, restarts, befor
     assert board.starts == starts[board.root] + ["1"] * restarts
     assert fleet["kiosk002"].starts == starts[fleet["kiosk002"].root]
     assert not list((board.root / "root").iterdir())
+
+
+def test_relative_paths_are_those_of_the_service(fleet):
+    board = fleet["kiosk001"]
+    fleet.variables["emotion_edge_config"] = {"prior": "prior.toml"}
+    executable(board.home / "current" / "venv" / "bin" / "edge", '#!/bin/sh\necho "in $PWD"; [ -e prior.toml ]\n')
+    played = fleet.play("configure.yml", "--limit", "kiosk001")
+    assert (played.status, "in /\n" in played.output) == (2, True), played.output
+    state = board.root / "var" / "lib" / "emotion-edge"
+    state.mkdir(parents=True)
+    (state / "prior.toml").touch()
+    played = fleet.play("configure.yml", "--limit", "kiosk001")
+    assert (played.status, played.changed) == (0, ["kiosk001"]), played.output
 
 
 def test_check_mode_asks_the_release_for_its_opinion(fleet):
