@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from edge.config.defaults import HALF_LIFE_SECONDS
 from edge.inference.schedule import INFERENCE_INTERVAL_SECONDS, MAX_AGE_SECONDS
 from edge.inference.smoothing import (
     CUSUM_THRESHOLD,
@@ -79,6 +80,7 @@ def infer_planned(smoother, probabilities, now):
         ([probable(0.39, 0.31, 0.3)], True),  # no label
         ([CALM, probable(0.1, 0.9, 0)], True),  # evidence for another one
         ([CALM, probable(0.5, 0.3, 0.2)], True),  # only the last inference is weak
+        ([probable(0.42, 0.3, 0.28), probable(0.63, 0.2, 0.17)], True),  # only the average is weak
     ],
 )
 def test_face_in_doubt_is_due_sooner(inferences, in_doubt):
@@ -181,11 +183,11 @@ def test_faces_are_independent_of_one_another():
 
 @pytest.mark.parametrize(("away", "expected"), [(STATE_BUFFER_SECONDS - 0.1, 1.0), (STATE_BUFFER_SECONDS + 0.1, 0.0)])
 def test_probabilities_of_a_lost_face_are_kept_for_a_while(away, expected):
-    smoother = make_smoother(half_life=60)
-    infer(smoother, CALM, 0)
+    smoother, seen = make_smoother(half_life=60), 100.0
+    infer(smoother, CALM, seen)
     for seconds in (0.1, away):
-        assert smoother.update([], {}, seconds) == ()
-    assert values(infer(smoother, CROSS, away))[0] == pytest.approx(expected, abs=0.03)
+        assert smoother.update([], {}, seen + seconds) == ()
+    assert values(infer(smoother, CROSS, seen + away))[0] == pytest.approx(expected, abs=0.03)
 
 
 def test_source_that_restarts_forgets_all_faces():
@@ -195,6 +197,14 @@ def test_source_that_restarts_forgets_all_faces():
         smoother.update([], {}, 0.0)
     for track_id in range(1, 20):
         assert values(infer(smoother, CROSS, 60.0, track_id)) == CROSS.tolist()
+
+
+def test_time_that_goes_back_gives_probabilities_nevertheless():
+    smoother = make_smoother()
+    infer(smoother, probable(0.7, 0.2, 0.1), 60.0)
+    found = values(infer(smoother, probable(0.1, 0.2, 0.7), 0.0))
+    assert sum(found) == pytest.approx(1)
+    assert min(found) >= 0
 
 
 def test_face_that_stays_is_kept_without_any_inference():
@@ -289,9 +299,20 @@ def test_one_opposing_inference_only_delays_a_change():
     assert found[10:] == ["calm"] * 4 + ["cross"]
 
 
-def test_average_starts_again_where_the_evidence_began():
+@pytest.mark.parametrize("calm", [[], [CALM], [CALM] * 20])
+def test_evidence_that_was_refuted_counts_no_longer(calm):
+    # Neither for the other label, which would change too soon, nor against it: the change would be late.
+    change = [cross_with(0.7, 0.25)] * 5
+    refuted = [cross_with(0.6, 0.3), cross_with(0.1, 0.8)]
+    found = labels(make_smoother(half_life=60), [CALM] * 10 + refuted + calm + change)
+    assert found == ["calm"] * (len(found) - 2) + ["cross"] * 2
+    assert math.ceil(CUSUM_THRESHOLD / math.log(0.7 / 0.25)) == 4
+
+
+@pytest.mark.parametrize("half_life", [HALF_LIFE_SECONDS, 60])
+def test_average_starts_again_where_the_evidence_began(half_life):
     inferences = [CALM] * 10 + [cross_with(0.8, 0.15), cross_with(0.7, 0.25), cross_with(0.8, 0.15)]
-    faces = infer_all(make_smoother(half_life=60), inferences)
+    faces = infer_all(make_smoother(half_life=half_life), inferences)
     assert [face.label for face in faces[-2:]] == ["calm", "cross"]
     assert values(faces[-1]) == pytest.approx(np.mean(inferences[10:], axis=0), abs=1e-6)
 
