@@ -46,6 +46,7 @@ trial_seconds=600       # for each run of a model that is tried; an emulated boa
 trial_bytes=1610612736  # of addresses; the shipped model runs with 700 MB. The unit limits memory further
 incomplete=             # the folder to remove if this process ends now
 created=                # the release that this process has made
+recovered=              # the release to which this process has gone back from an interrupted deployment
 switching=              # not empty while an end would leave a release that has not passed its health check
 handed_over=            # not empty if another installer has checked the bundle in `incoming` and started this one
 signer=                 # who has signed what is being installed
@@ -489,6 +490,7 @@ recover() {
     if [ -n "$before" ] && is_complete "$before"; then
         log "a deployment was interrupted before its release had passed the health check; rolling back to $before"
         activate "$before"
+        recovered=$before
     elif [ -n "$(current)" ]; then
         activate "$(current)"
     fi
@@ -664,6 +666,10 @@ check_target() {
 
 roll_back() {
     local name
+    if [ -n "$recovered" ]; then # that was the way back; another step would go past the release that worked
+        run_release "$recovered"
+        return
+    fi
     name=$(last_working_except "$(current)")
     [ -n "$name" ] || fail "no earlier release has worked on this board; there is nothing to roll back to"
     check_target "$name"

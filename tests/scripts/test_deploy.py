@@ -506,6 +506,18 @@ def test_after_an_upgrade_of_python_the_same_release_is_sent(kiosks, release):
     assert boards.TARGET in manifest.read_text()
 
 
+def test_a_rollback_of_an_interrupted_deployment_is_one_step(running, release):
+    for name in ("2", "3"):
+        assert running.install(release(name)).returncode == 0
+    (running.home / "history").write_text("1\n2\n")
+    (running.home / "pending").write_text("2\n")
+    result = running.installer("rollback")
+    assert (result.returncode, running.current, running.runs, running.pending) == (0, "2", "2", False), result.stdout
+    assert "running: 2" in result.stdout
+    assert running.installer("rollback").returncode == 0
+    assert running.runs == "1"
+
+
 def test_a_release_of_another_python_is_not_rolled_back_to(running, release):
     assert running.install(release("2")).returncode == 0
     manifest = running.home / "releases" / "1" / "manifest"
