@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 
-from edge.inference.budget import MAX_DEBT_SECONDS, MIN_FRACTION, InferenceBudget
+from edge.inference.budget import MAX_DEBT_SECONDS, MIN_FRACTION, UTILIZATION, InferenceBudget
 from tests.support.fakes import FakeClock
 
 FPS = 30
@@ -100,12 +101,35 @@ def test_lower_frame_rate_leaves_more_time_for_each_frame():
     assert rate > 1.3 * run(0.022, 0.02, wanted=3)[0]
 
 
-def test_one_inference_at_first():
-    budget = InferenceBudget(FakeClock())
-    assert budget.start_frame(0.0, 0, 0.0) == 1
+@pytest.mark.parametrize("frames", [1, 30])
+def test_one_inference_until_one_was_measured(frames):
+    clock = FakeClock()
+    budget = InferenceBudget(clock)
+    for index in range(frames):  # without a face
+        clock.now = index / FPS
+        assert budget.start_frame(clock.now, index, 0.02) == 1
+        budget.spend(0, 0.0)
 
 
-def test_source_that_restarts_gives_no_interval():
-    budget = InferenceBudget(FakeClock())
-    for time, index in ((5.0, 10), (0.0, 0), (0.0, 1), (0.0, 1)):
+def test_time_or_index_that_stands_still_or_goes_back_gives_no_interval():
+    clock = FakeClock()
+    budget = InferenceBudget(clock)
+    for time, index in ((5.0, 10), (0.0, 0), (0.0, 1), (0.1, 1), (0.2, 0), (0.1, 5)):
         assert budget.start_frame(time, index, 0.0) == 1
+        budget.spend(1, 0.01)
+        clock.now += 0.05
+    assert budget.inferences_per_second(0.01) is None
+
+
+def test_camera_that_slows_down_leaves_more_time_for_each_frame():
+    # As a camera does in the dark: no index is left out.
+    clock, counts, captured = FakeClock(), [], 0.0
+    budget = InferenceBudget(clock)
+    for index in range(240):
+        requested, clock.now = clock.now, max(clock.now, captured)
+        counts.append(budget.start_frame(captured, index, clock.now - requested))
+        budget.spend(counts[-1], counts[-1] * 0.004)
+        clock.now += counts[-1] * 0.004 + 0.004
+        captured += (1 if index < 120 else 2) / FPS
+    assert statistics.mean(counts[60:120]) == pytest.approx((UTILIZATION / FPS - 0.004) / 0.004, abs=0.7)
+    assert statistics.mean(counts[180:]) == pytest.approx((UTILIZATION * 2 / FPS - 0.004) / 0.004, abs=0.7)
