@@ -1,6 +1,7 @@
 """The fleet's files agree with the installer, with each other and with docs/fleet.md."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -74,6 +75,16 @@ def test_the_timer_has_the_vault_password_of_all_commands():
     assert f"echo 'export {setting}' >>.venv-fleet/bin/activate\n" in PAGE
     for page in (ROOT / "docs").glob("*.md"):
         assert "--ask-vault-pass" not in page.read_text(), "commands without it could not read the inventory any more"
+
+
+def test_a_second_installation_keeps_the_vault_password(tmp_path):
+    (line,) = re.findall(r"^ +(.*>~/\.emotion-edge-vault\))$", PAGE, re.MULTILINE)
+    passwords = []
+    for _ in range(2):
+        subprocess.run(["bash", "-euc", line], env={**os.environ, "HOME": str(tmp_path)}, check=True)
+        passwords.append((tmp_path / ".emotion-edge-vault").read_text())
+    assert len(passwords[0]) > 30
+    assert passwords[0] == passwords[1], "what was encrypted with the first one could not be read any more"
 
 
 def keep_files(*arguments):

@@ -124,6 +124,19 @@ def test_there_are_five_queries():
     assert len(QUERIES) == 5
 
 
+def test_a_second_copy_replaces_the_files_of_the_first(tmp_path):
+    """As an update does; `cp -r FOLDER PLACE` would put the folder into the place that is there."""
+    (line,) = re.findall(r"^    (.*cp -r fleet/history.*)$", PAGE, re.MULTILINE)
+    for folder in ("fleet/history/queries", "opt"):
+        (tmp_path / folder).mkdir(parents=True)
+    for text in ("old", "new"):
+        (tmp_path / "fleet/history/schema.sql").write_text(text)
+        line = line.replace("sudo ", "").replace(" /opt", " opt")
+        subprocess.run(["bash", "-euc", line], cwd=tmp_path, check=True)
+    assert (tmp_path / "opt/emotion-edge-history/schema.sql").read_text() == "new"
+    assert not (tmp_path / "opt/emotion-edge-history/history").exists()
+
+
 def test_the_page_keeps_readings_as_long_as_the_unit():
     unit = (HISTORY / "systemd" / "emotion-edge-history-maintain.service").read_text()
     (days,) = re.findall(r"^Environment=KEEP_DAYS=(\d+)$", unit, re.MULTILINE)
