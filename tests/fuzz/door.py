@@ -1,4 +1,4 @@
-"""A door: one function at which something from outside enters the program, and valid inputs to start from.
+"""A door: one function at which something from outside enters the program, and inputs to start from.
 
 To add a door, add a module to tests/fuzz/doors with a constant DOOR. Its file name is its name on the command line.
 """
@@ -21,7 +21,8 @@ class Door:
     """What the fuzzer needs to know about a door.
 
     Args:
-        seeds: returns valid inputs, always the same ones; each input that is tried is a mutation of one of them.
+        seeds: returns inputs that get far into the program, most of them valid, always the same ones; each input that
+            is tried is one of them or a mutation.
         receive: hands one input to the program. It returns if the input is accepted, raises one of `refusals` if it is
             refused, and any other exception is a failure. It runs in a process of its own, in which it may keep state,
             such as a server, from one input to the next.

@@ -1,4 +1,4 @@
-"""Each door accepts its seeds, and refuses mutations of them in an orderly way; `python -m tests.fuzz` tries more."""
+"""Each door accepts some inputs and refuses others in an orderly way; `python -m tests.fuzz` tries more."""
 
 from __future__ import annotations
 

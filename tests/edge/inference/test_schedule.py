@@ -73,6 +73,14 @@ def test_doubt_about_a_face_that_does_not_change_ends():
     assert count_per_second(seconds, doubt=True) * seconds == pytest.approx(expected, abs=3)
 
 
+def test_face_that_changes_again_may_be_in_doubt_again():
+    scheduler, seconds = InferenceScheduler(), 2 * DOUBT_SECONDS
+    times = [number / FPS for number in range(round((seconds + 1) * FPS))]
+    classified = [now for now in times if plan(scheduler, now, CALM if now < seconds else CHANGED, doubt=True)]
+    assert sum(now >= seconds for now in classified) == pytest.approx(1 / INFERENCE_INTERVAL_SECONDS, abs=1)
+    assert sum(seconds - 1 <= now < seconds for now in classified) == pytest.approx(1 / MAX_AGE_SECONDS, abs=1)
+
+
 def test_every_second_inference_in_doubt_is_flipped():
     scheduler = InferenceScheduler(interval=0.1)
     flips = []

@@ -48,6 +48,11 @@ def test_the_most_frequent_mistake_of_a_class(metrics):
     assert [metrics.most_frequent_mistake(label) for label in range(3)] == [("b", 0.25), ("a", 0.5), ("a", 0)]
 
 
+def test_a_class_without_faces_is_mistaken_for_none():
+    metrics = compute_metrics(probabilities([0, 1]), dataset([0, 1]))
+    assert metrics.most_frequent_mistake(2)[1] == 0
+
+
 def test_macro_f1_weights_all_classes_equally(metrics):
     assert metrics.macro_f1 == pytest.approx((4 / 7 + 1 / 2 + 2 / 3) / 3)
 
