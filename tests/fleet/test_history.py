@@ -1,6 +1,7 @@
 """fleet/history: the files agree with each other and the contract; PostgreSQL stores, counts, keeps, deletes."""
 
 import json
+import os
 import random
 import re
 import shutil
@@ -395,6 +396,33 @@ def test_days_are_dropped_when_they_are_too_old(database):
     database.run_file(HISTORY / "maintain.sql", "-v", "keep_days=30")
     assert partitions(database)[0] == f"readings_{today - timedelta(1):%Y%m%d}"
     assert database.run("SELECT count(*) FROM emotion_edge.visits") == [["1"]]
+
+
+@needs_postgres
+@pytest.mark.slow
+def test_a_long_query_keeps_no_day_from_being_added(database, tmp_path):
+    today = NOON.date()
+    database.run(f"CALL emotion_edge.add_day('{today}'::date - 366)")
+    database.run(f"DROP TABLE emotion_edge.readings_{today + timedelta(14):%Y%m%d}")
+    impatient = tmp_path / "maintain.sql"
+    impatient.write_text((HISTORY / "maintain.sql").read_text().replace("'1min'", "'1ms'"))
+    reader = subprocess.Popen(
+        ["psql", "-X", "-q", "-A", "-t"],
+        env={**os.environ, **database.environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with reader:
+        assert reader.stdin
+        assert reader.stdout
+        reader.stdin.write("BEGIN; SELECT count(*) FROM emotion_edge.readings;\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline() == "0\n"
+        with pytest.raises(PostgresError, match="lock timeout"):
+            database.run_file(impatient)
+        reader.stdin.close()
+    assert f"readings_{today + timedelta(14):%Y%m%d}" in partitions(database)
 
 
 @needs_postgres
