@@ -5,6 +5,7 @@ root file system of a new Debian.
 """
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -14,6 +15,7 @@ from tests.support import containerfile
 from tests.support.paths import ROOT
 
 INSTRUCTIONS = containerfile.parse((ROOT / "Containerfile").read_text())
+PAGE = (ROOT / "docs/container.md").read_text()
 RELEASE = "trixie"
 ENGINE = next((name for name in ("podman", "docker") if shutil.which(name)), "")
 HAS_ENGINE = bool(ENGINE) and subprocess.run([ENGINE, "info"], capture_output=True, check=False).returncode == 0
@@ -58,6 +60,18 @@ def test_the_default_run_opens_nothing_to_other_machines():
     assert "web" in command  # which the health check asks
 
 
+def test_the_documented_build_keeps_the_health_check():
+    """Podman leaves HEALTHCHECK out of its default format, OCI (podman-build(1), --format)."""
+    assert values("HEALTHCHECK")
+    assert build_command("podman")[:4] == ["podman", "build", "--format", "docker"]
+    assert "--format" not in build_command("docker")
+
+
+def build_command(engine):
+    (line,) = re.findall(r"^    podman (build .+)$", PAGE, re.MULTILINE)
+    return [engine, *(line if engine == "podman" else line.replace("--format docker ", "")).split()]
+
+
 def test_parsing_joins_continued_lines():
     text = '# a\nFROM x AS b\nRUN one && \\\n  # between\n    two\nCMD ["a", "b"]\n'
     parsed = containerfile.parse(text)
@@ -70,9 +84,8 @@ def test_parsing_joins_continued_lines():
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(not HAS_ENGINE, reason="no container engine runs here")
 def test_an_engine_builds_it_and_edge_runs():
-    subprocess.run(
-        [ENGINE, "build", "--file", "Containerfile", "--tag", "emotion-edge:test", "."], cwd=ROOT, check=True
-    )
+    command = [f"{word}:test" if word == "emotion-edge" else word for word in build_command(ENGINE)]
+    subprocess.run(command, cwd=ROOT, check=True)
     command = [ENGINE, "run", "--rm", "--no-healthcheck", "emotion-edge:test"]
     result = subprocess.run(
         [*command, "run", "synthetic:fast", "--max-frames", "5", "--sink", "jsonl"], capture_output=True, check=True
