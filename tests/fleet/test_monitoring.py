@@ -82,6 +82,18 @@ def test_each_alert_is_expected_and_its_absence_is_tested():
     assert (expected, absent) == (alerts, alerts)
 
 
+def test_the_disk_alert_fires_while_a_release_still_fits():
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    ((bundle, installed),) = re.findall(r"\| bundle for arm64, Python 3.13 \| (\d+) MB, installed (\d+) MB:", page)
+    (reserved,) = re.findall(r"^reserved_bytes=(\d+)", (ROOT / "scripts" / "install.sh").read_text(), re.MULTILINE)
+    needed = 2 * int(bundle) + int(installed) + int(reserved) / 1e6  # as it was sent, and root's copy
+    rules = (MONITORING / "prometheus" / "rules" / "boards.yml").read_text()
+    (limit,) = re.findall(r"emotion_edge_disk_free_bytes\) < (\d+)e6\n", rules)
+    assert needed < int(limit) < 1.1 * needed
+    assert f"needs {needed:.0f} MB while" in page
+    assert rules.count(f"needs about {needed:.0f} MB") == 2
+
+
 @pytest.mark.parametrize("path", [*RULES, *DASHBOARDS], ids=lambda path: path.stem)
 def test_a_board_is_known_by_its_site_and_name(path):
     groupings = re.findall(r"(?:by|on|ignoring) \(([^)]*)\)", path.read_text())
