@@ -64,6 +64,14 @@ def test_scripts_of_workflows_exist(workflow):
         assert (ROOT / name).is_file(), name
 
 
+def test_no_test_is_skipped_in_ci_for_a_missing_program():
+    wanted = " ".join(re.findall(r"^programs\+?=\((.*)\)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)).split()
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    installed = workflow.partition("--no-install-recommends")[2].partition("- run:")[0].split()
+    assert wanted
+    assert sorted({*wanted} - {"chromium"}) == sorted(installed)  # the runner has a browser
+
+
 def test_only_the_publishing_job_may_publish():
     build, publish = (ROOT / ".github/workflows/release.yml").read_text().split("  publish:\n")
     assert "id-token" not in build
