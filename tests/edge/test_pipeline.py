@@ -20,6 +20,7 @@ from tests.support.fakes import (
     FACE_BOX,
     FAKE_LABELS,
     FakeClassifier,
+    FakeClock,
     FakeSmoother,
     FakeTracker,
     RecordingSink,
@@ -288,9 +289,22 @@ def test_summary_does_not_grow_with_the_number_of_faces(monkeypatch):
     assert sizes[400] < 1.5 * sizes[100]
 
 
-def test_frame_rate_of_the_summary_is_of_the_wall_clock(pipeline):
-    summary = run_loop(pipeline, frames(80, 80))
-    assert summary.fps == pytest.approx(2 / summary.seconds)
+def test_summary_has_the_wall_time_of_capture_and_sinks_as_well(pipeline, monkeypatch):
+    clock = FakeClock(100.0)
+    monkeypatch.setattr(pipeline_module, "time", clock)
+
+    class SlowSink(RecordingSink):
+        def write(self, result):  # noqa: ARG002 (the signature of a sink)
+            clock.now += 0.5
+
+    def source():
+        for each in frames(80, 80):
+            clock.now += 1.5
+            yield each
+
+    summary = run_loop(pipeline, source(), [SlowSink()])
+    assert (summary.seconds, summary.fps) == (4.0, 0.5)
+    assert {stage: seconds for stage, seconds in summary.stages.items() if seconds} == {"capture": 3.0, "sinks": 1.0}
     assert Summary().fps == 0
 
 
