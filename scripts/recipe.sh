@@ -7,10 +7,15 @@
 # Takes two to three hours on two CPU cores. It may be stopped at any time: the same command resumes after the last
 # completed epoch. On a GPU, set KERAS_BACKEND=jax for the two trainings (with JAX installed); conversion uses TensorFlow.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 [ $# -ge 2 ] || { echo "usage: scripts/recipe.sh fer2013.csv fer2013new.csv [IMAGENET_WEIGHTS.h5]" >&2; exit 2; }
-data=$1 ferplus=$2 weights=${3:-imagenet}
-trainer=${TRAINER:-.venv-trainer/bin/trainer}
+
+# caller_path PATH: a path on the command line is relative to the caller's folder.
+caller_path() { if [[ $1 != /* && -e $here/$1 ]]; then echo "$here/$1"; else echo "$1"; fi; }
+
+data=$(caller_path "$1") ferplus=$(caller_path "$2") weights=$(caller_path "${3:-imagenet}")
+trainer=$(caller_path "${TRAINER:-.venv-trainer/bin/trainer}")
 command -v "$trainer" >/dev/null || {
     echo "recipe.sh: $trainer not found; install it as README.md says ('Train it'), or name another: TRAINER=path $0 ..." >&2
     exit 1
