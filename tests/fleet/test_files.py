@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.support.paths import ROOT
 
 ROLE = PLAYBOOKS / "roles" / "emotion_edge"
 PAGE = (ROOT / "docs" / "fleet.md").read_text()
+DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
 
 
 def read_board(board):
@@ -85,6 +87,19 @@ def test_a_second_installation_keeps_the_vault_password(tmp_path):
         passwords.append((tmp_path / ".emotion-edge-vault").read_text())
     assert len(passwords[0]) > 30
     assert passwords[0] == passwords[1], "what was encrypted with the first one could not be read any more"
+
+
+def test_the_page_removes_what_the_fetching_role_has_installed():
+    role = PLAYBOOKS / "roles" / "emotion_edge_fetch"
+    written = re.findall(r'dest: "{{ emotion_edge_fetch_root }}(/.+)"', (role / "tasks" / "main.yml").read_text())
+    names = [path.name.removesuffix(".j2") for part in ("files", "templates") for path in (role / part).iterdir()]
+    states = re.findall(r"StateDirectory=(.+)", "".join(path.read_text() for path in role.glob("templates/*")))
+    paths = [path for path in written if "{{" not in path]
+    paths += [path.replace("{{ item }}", name) for path in written for name in names if "{{" in path]
+    paths += [f"/var/lib/{state}" for state in states]
+    removed = re.findall(r" (/\S+)", "".join(re.findall(r"^    sudo rm -rf.*\n", DEPLOYMENT, re.MULTILINE)))
+    assert len(paths) == 1 + 2 * len(names) + 2
+    assert [path for path in paths if not any(fnmatch(path, f"{each}*") for each in removed)] == []
 
 
 def keep_files(*arguments):
