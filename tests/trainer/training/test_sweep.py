@@ -29,7 +29,7 @@ dropout = { choices = [0.0, 0.3] }
 startup-trials = 1
 warmup-epochs = 0
 """
-# Runs trials in a process of its own; each completed epoch is a line of its output.
+# Runs trials in a process of its own; each completed epoch is a line of its output, after which it waits for a line.
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -38,7 +38,10 @@ add_tiny_backbone()
 from trainer.training import sweep_space
 from trainer.training.sweep import StudyRunner
 space, folder, trials = sweep_space.read(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
-StudyRunner(space, DATA, folder).run(trials, on_epoch=lambda run: print("epoch of", run.folder.name, flush=True))
+def report(run):
+    print("epoch of", run.folder.name, flush=True)
+    sys.stdin.readline()
+StudyRunner(space, DATA, folder).run(trials, on_epoch=report)
 """
 
 
@@ -70,10 +73,10 @@ def start(space_file, tmp_path):
     """Return a function that runs trials of the study in another process."""
     processes = []
 
-    def start(trials):
+    def start(trials, stdin=subprocess.DEVNULL):
         command = [sys.executable, "-c", PROGRAM, str(space_file), str(tmp_path / "study"), str(trials)]
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
         processes.append(process)
         return process
 
@@ -83,6 +86,8 @@ def start(space_file, tmp_path):
         process.wait()
         assert process.stdout
         process.stdout.close()
+        if process.stdin:
+            process.stdin.close()
 
 
 def history(folder):
@@ -173,8 +178,10 @@ def test_two_processes_share_a_study(make_sweep, start):
 
 
 def test_trial_of_a_killed_process_is_continued(make_sweep, start, tmp_path):
-    process = start(1)
+    process = start(1, subprocess.PIPE)
     line = next(line for line in process.stdout if line.startswith("epoch of"))
+    process.stdin.write("go on\n")
+    process.stdin.flush()
     next(line for line in process.stdout if line.startswith("epoch of"))  # so that the first is saved
     process.kill()
     process.wait()
