@@ -203,7 +203,7 @@ send_bundle() {
 
 transfer() {
     if [ -n "${facts[rsync]}" ] && command -v rsync >/dev/null; then
-        [ -d "$work/$folder" ] || tar -xf "$bundle" -C "$work"
+        [ -d "$work/$folder" ] || tar -xf "$bundle" -C "$work" || return
         rsync --archive --partial --delete --rsh="${ssh[*]}" "$work/$folder/" "$1:$incoming/$folder/" 2>&1 | show "$1"
     else
         "${ssh[@]}" "$1" "tar -xf - -C $incoming" <"$bundle" 2>&1 | show "$1"

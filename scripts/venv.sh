@@ -53,10 +53,12 @@ make_venv() {
     rm -rf "$folder.before"
 }
 
-# take_back FOLDER MESSAGE: end, with the environment that was there before.
+# take_back FOLDER MESSAGE: end, with the environment that was there before in place of a half-made one.
 take_back() {
-    rm -rf "$1"
-    [ -d "$1.before" ] && mv "$1.before" "$1"
+    if [ ! -e "$1/.stamp" ]; then
+        rm -rf "$1"
+        [ -d "$1.before" ] && mv "$1.before" "$1"
+    fi
     fail "$2"
 }
 

@@ -166,7 +166,9 @@ esac
 """
 
 
-def test_a_killed_setup_loses_no_environment_that_worked(tmp_path):
+@pytest.fixture
+def venv_sh(tmp_path):
+    """Run bash code after scripts/venv.sh, and return its exit status: venv_sh(CODE, what pip does)."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "venv.sh", tmp_path / "scripts")
     (tmp_path / "scripts" / "constraints.txt").touch()
@@ -174,11 +176,17 @@ def test_a_killed_setup_loses_no_environment_that_worked(tmp_path):
     (tmp_path / "python").write_text(FAKE_PYTHON)
     (tmp_path / "python").chmod(0o755)
 
+    def call(code: str, pip: str) -> int:
+        command = ["bash", "-euc", f". scripts/venv.sh; {code}"]
+        return subprocess.run(command, env={**os.environ, "PIP": pip}, cwd=tmp_path, check=False).returncode
+
+    return call
+
+
+def test_a_killed_setup_loses_no_environment_that_worked(venv_sh, tmp_path):
+
     def set_up(package: str, pip: str) -> int:
-        script = f". scripts/venv.sh && make_venv .venv {tmp_path / 'python'} -- {package}"
-        return subprocess.run(
-            ["bash", "-euc", script], env={**os.environ, "PIP": pip}, cwd=tmp_path, check=False
-        ).returncode
+        return venv_sh(f"make_venv .venv {tmp_path}/python -- {package}", pip)
 
     assert set_up("old", "touch .venv/works") == 0
     assert set_up("new", "kill -9 $PPID") < 0
@@ -187,3 +195,9 @@ def test_a_killed_setup_loses_no_environment_that_worked(tmp_path):
     assert set_up("new", "kill -9 $PPID") < 0
     assert set_up("old", "exit 1") == 0, "what was set up with the same arguments is set up again"
     assert sorted(path.name for path in tmp_path.glob(".venv*")) == [".venv"]
+
+
+def test_a_package_that_is_missing_later_costs_no_environment(venv_sh, tmp_path):
+    assert venv_sh(f"make_venv .venv {tmp_path}/python -- package", "touch .venv/works") == 0
+    assert venv_sh("pip_install .venv another", "exit 1") == 1
+    assert (tmp_path / ".venv" / "works").exists()
