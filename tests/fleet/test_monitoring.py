@@ -94,6 +94,14 @@ def test_the_disk_alert_fires_while_a_release_still_fits():
     assert rules.count(f"needs about {needed:.0f} MB") == 2
 
 
+@pytest.mark.parametrize("page", ["fleet", "monitoring"])
+def test_a_user_is_deleted_from_both_files(page):
+    """From one alone, the broker keeps it, or the next merge of the files brings it back."""
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    deleted = set(re.findall(r"mosquitto_passwd -D (\S+)", text))
+    assert deleted == {"out/emotion-edge.passwd", "/etc/mosquitto/emotion-edge.passwd"} or "both files of users" in text
+
+
 @pytest.mark.parametrize("path", [*RULES, *DASHBOARDS], ids=lambda path: path.stem)
 def test_a_board_is_known_by_its_site_and_name(path):
     groupings = re.findall(r"(?:by|on|ignoring) \(([^)]*)\)", path.read_text())
