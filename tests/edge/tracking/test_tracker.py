@@ -1,5 +1,7 @@
 """The tracker: faces are detected in time, keep their identity and are forgotten, by seconds and not by frames."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from edge.tracking.tracker import (
     REDETECT_SECONDS_STEADY,
     REIDENTIFY_RADIUS,
     SIZE_HALF_LIFE_SECONDS,
+    SIZE_HALF_LIFE_SECONDS_STEADY,
     TRACK_BUFFER_SECONDS,
     Tracker,
 )
@@ -276,6 +279,24 @@ def test_head_in_profile_starts_no_track():
     assert all(not tracks for _, tracks in play(fake_tracker(detector), 2, static(("happy", RIGHT))))
 
 
+class TurnedDetector(FakeDetector):
+    """Detects its faces in searches for heads that are tilted by TILT only."""
+
+    rolls = (TILT, -TILT)
+
+    def detect(self, gray, area=None, min_size=0.0, max_size=None, window=WINDOW_PIXELS, roll=0.0):
+        found = super().detect(gray, area, min_size, max_size, window) if roll == TILT else []
+        return [replace(each, roll=roll) for each in found]
+
+
+@pytest.mark.parametrize(("score", "expected"), [(CONFIRM_SCORE - 1, []), (CONFIRM_SCORE, [1])])
+def test_weak_detection_of_a_tilted_head_starts_no_track(score, expected):
+    tracker = fake_tracker(TurnedDetector((RIGHT, score)))
+    played = play(tracker, 1, static(("happy", RIGHT)))
+    assert ids(played[-1][1]) == expected
+    assert tracker.candidates == ()
+
+
 # --- at the border ------------------------------------------------------------------------------------------------
 
 CUT = [Box(-22, 150, 110, 110), Box(552, 150, 110, 110), Box(250, 392, 110, 110)]  # a fifth of it is outside
@@ -428,6 +449,14 @@ def changing_around_face(number):
     return image
 
 
+def test_detection_near_a_track_starts_no_other_track():
+    detector, image = FakeDetector((RIGHT, CONFIRM_SCORE)), static(("happy", RIGHT))
+    tracker = fake_tracker(detector)
+    tracker.update(image(0), 0.0)
+    detector.faces.append((moved(RIGHT, -50, -50), CONFIRM_SCORE))  # where nothing moved: no tile is searched there
+    assert [ids(tracks) for _, tracks in play(tracker, 1, image, 1 / FPS)] == [[1]] * FPS
+
+
 def test_room_without_a_face_has_no_tracks(tracker):
     assert all(not tracks for _, tracks in play(tracker, MAX_TILE_AGE_SECONDS + 1, static()))
 
@@ -525,6 +554,18 @@ def test_size_is_averaged_over_time_independently_of_the_fps(seconds, weight):
     (track,) = tracker.update(image, seconds)
     assert track.box.width == round(RIGHT.width ** (1 - weight) * larger.width**weight)
     assert track.box.x + track.box.width / 2 == pytest.approx(RIGHT.x + RIGHT.width / 2, abs=1)
+
+
+def test_size_of_a_steady_face_is_averaged_over_a_longer_time():
+    larger = Box(RIGHT.x - 10, RIGHT.y - 10, RIGHT.width + 20, RIGHT.height + 20)
+    detector, image = FakeDetector((RIGHT, CONFIRM_SCORE)), static(("happy", RIGHT))
+    tracker = fake_tracker(detector)
+    play(tracker, 1, image)
+    detector.faces = [(larger, CONFIRM_SCORE)]
+    widths = [tracks[0].box.width for _, tracks in play(tracker, 2 * REDETECT_SECONDS_STEADY, image, 1.0)]
+    weight = 0.5 ** (REDETECT_SECONDS_STEADY / SIZE_HALF_LIFE_SECONDS_STEADY)
+    expected = RIGHT.width**weight * larger.width ** (1 - weight)
+    assert next(width for width in widths if width != RIGHT.width) == pytest.approx(expected, abs=2)
 
 
 # --- another scene ------------------------------------------------------------------------------------------------
