@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from itertools import count
 
 from edge.errors import SettingsError
@@ -12,6 +13,7 @@ calls = count()
 
 
 def receive(content: bytes) -> None:
+    tempfile.mkdtemp()  # as most doors do; the process ends by a signal
     match os.environ["FAULT"] if next(calls) else "none":
         case "refuse":
             raise SettingsError("refused")

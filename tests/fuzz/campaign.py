@@ -8,12 +8,15 @@ the commits at which they were tried. Door, seed and number are enough to make a
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -118,8 +121,9 @@ class Campaign:
     def _run_worker(self, name: str, seed: int, tally: Tally, last: float, end: float) -> None:
         """Collect outcomes of one process until a limit is reached, or it has ended."""
         command = [sys.executable, "-m", "tests.fuzz.worker", name, str(seed), str(tally.next_number)]
-        with tempfile.TemporaryFile() as errors:
-            worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT)
+        with tempfile.TemporaryFile() as errors, _temporary_folder() as folder:
+            environment = {**os.environ, "TMPDIR": folder}
+            worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT, env=environment)
             assert worker.stdout
             tried = False
             try:
@@ -141,6 +145,17 @@ class Campaign:
             finally:
                 worker.kill()
                 worker.communicate()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """Give a folder for what a worker leaves behind, which ends by a signal."""
+    folder = tempfile.mkdtemp(prefix="fuzz-")
+    try:
+        yield folder
+    finally:
+        # Not by shutil: a door of file names may leave more folders in each other than Python can recurse.
+        subprocess.run(["rm", "-rf", "--", folder], check=True)
 
 
 def _commit() -> str:

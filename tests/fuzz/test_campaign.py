@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,14 @@ def test_expected_errors_and_returns_are_no_failures(monkeypatch):
         monkeypatch.setenv("FAULT", fault)
         tally = Campaign().run(BROKEN, seed=1, inputs=3)
         assert (tally.accepted, tally.refused, tally.failed) == (accepted, refused, 0)
+
+
+@pytest.mark.parametrize("fault", ["none", "crash"])
+def test_worker_leaves_no_temporary_files(monkeypatch, tmp_path, fault):
+    monkeypatch.setenv("FAULT", fault)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert Campaign().run(BROKEN, seed=1, inputs=2).tried == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_campaign_goes_on_after_crash_and_interruption(monkeypatch, tmp_path):
