@@ -49,7 +49,7 @@ class Browser:
             stdout=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
-            env={**os.environ, "HOME": self._folder.name},
+            env={**os.environ, "HOME": self._folder.name, "TMPDIR": self._folder.name},
         )
         assert self._process.stderr
         output = ""
