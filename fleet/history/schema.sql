@@ -149,19 +149,22 @@ GROUP BY board_id, track_id, number;
 CREATE INDEX ON emotion_edge.visits (began);
 
 -- The days (in `zone`) of each site in figures, for comparisons: visits of a second or more, their median dwell time, and the
--- percentage of each label among the samples. A day without readings has no row.
+-- percentage of each label among the samples. A day without readings has no row, nor has today, which is not over: its visits are
+-- those until the last nightly run.
 CREATE FUNCTION emotion_edge.days(zone text, first_day date, day_after date)
 RETURNS TABLE (site text, day date, figure text, value double precision)
 LANGUAGE sql STABLE AS $$
     WITH visits AS (
         SELECT boards.site, (began AT TIME ZONE zone)::date AS day, extract(epoch FROM ended - began) AS seconds
         FROM emotion_edge.visits JOIN emotion_edge.boards USING (board_id)
-        WHERE began >= first_day::timestamp AT TIME ZONE zone AND began < day_after::timestamp AT TIME ZONE zone
+        WHERE began >= first_day::timestamp AT TIME ZONE zone
+            AND began < least(day_after, (now() AT TIME ZONE zone)::date)::timestamp AT TIME ZONE zone
             AND ended - began >= interval '1 second'
     ), labels AS (
         SELECT board_id, (time AT TIME ZONE zone)::date AS day, coalesce(label, '(uncertain)') AS label, count(*) AS samples
         FROM emotion_edge.readings
-        WHERE time >= first_day::timestamp AT TIME ZONE zone AND time < day_after::timestamp AT TIME ZONE zone AND NOT changed
+        WHERE time >= first_day::timestamp AT TIME ZONE zone
+            AND time < least(day_after, (now() AT TIME ZONE zone)::date)::timestamp AT TIME ZONE zone AND NOT changed
         GROUP BY 1, 2, 3
     ), counted AS (
         SELECT sites.site, labels.day, label, sum(samples) AS samples

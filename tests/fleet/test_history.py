@@ -332,16 +332,17 @@ def test_a_visit_ends_with_a_gap_of_more_than_ten_seconds(database):
 
 
 def store_days(database, site, days):
-    """Store one visit a day: {day from today on: (seconds, label)}."""
+    """Store one visit a day: {days from today on: (seconds, label)}."""
     for number, (seconds, label) in days.items():
+        database.run(f"CALL emotion_edge.add_day('{NOON.date() + timedelta(number)}')")
         store(database, f"emotion-edge/{site}/kiosk/results", *stay(86400 * number, seconds, label=label))
 
 
 @needs_postgres
 @pytest.mark.slow
 def test_sites_are_compared_by_their_days(database):
-    store_days(database, "shop", {0: (4, "happy"), 1: (8, "sad")})
-    store_days(database, "fair", {0: (10, "happy")})
+    store_days(database, "shop", {-2: (4, "happy"), -1: (8, "sad"), 0: (99, "angry")})  # today is not over
+    store_days(database, "fair", {-2: (10, "happy")})
     rows = {
         (figure, site): values
         for figure, site, *values in query(database, "site_against_site", end=NOON.date() + timedelta(3))
@@ -361,9 +362,11 @@ def test_sites_are_compared_by_their_days(database):
 @needs_postgres
 @pytest.mark.slow
 def test_days_before_and_after_a_date_are_compared(database):
-    store_days(database, "shop", {0: (4, "happy"), 1: (8, "happy"), 2: (20, "happy"), 3: (24, "sad"), 4: (99, "sad")})
-    store_days(database, "fair", {0: (4, "happy")})  # no day after
-    rows = query(database, "before_and_after", date=NOON.date() + timedelta(2), days=2)
+    shop = {-5: (99, "sad"), -4: (4, "happy"), -3: (8, "happy"), -2: (20, "happy"), -1: (24, "sad"), 0: (99, "sad")}
+    store_days(database, "shop", shop)
+    store_days(database, "fair", {-4: (4, "happy")})  # no day after
+    rows = query(database, "before_and_after", date=NOON.date() - timedelta(2), days=2)
+    assert query(database, "before_and_after", date=NOON.date(), days=2) == []
     assert rows == [
         ["shop", "% happy", "100.00", "50.00", "-50.00", "50.00"],
         ["shop", "% sad", "0.00", "50.00", "50.00", "50.00"],
@@ -384,6 +387,7 @@ def partitions(database):
 @pytest.mark.slow
 def test_days_are_dropped_when_they_are_too_old(database):
     today = NOON.date()
+    database.run(f"CALL emotion_edge.drop_days_before('{today}')")
     for age in (366, 365, 364):
         database.run(f"CALL emotion_edge.add_day('{today}'::date - {age})")
     store(database, "emotion-edge/shop/kiosk1/results", *(message(-86400 * age, face()) for age in (366, 365, 364, 0)))
