@@ -178,7 +178,8 @@ def venv_sh(tmp_path):
 
     def call(code: str, pip: str) -> int:
         command = ["bash", "-euc", f". scripts/venv.sh; {code}"]
-        return subprocess.run(command, env={**os.environ, "PIP": pip}, cwd=tmp_path, check=False).returncode
+        result = subprocess.run(command, env={**os.environ, "PIP": pip}, cwd=tmp_path, check=False)
+        return int(result.returncode)
 
     return call
 
