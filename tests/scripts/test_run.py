@@ -178,15 +178,13 @@ def venv_sh(tmp_path):
 
     def call(code: str, pip: str) -> int:
         command = ["bash", "-euc", f". scripts/venv.sh; {code}"]
-        result = subprocess.run(command, env={**os.environ, "PIP": pip}, cwd=tmp_path, check=False)
-        return int(result.returncode)
+        return subprocess.run(command, env={**os.environ, "PIP": pip}, cwd=tmp_path, check=False).returncode
 
     return call
 
 
 def test_a_killed_setup_loses_no_environment_that_worked(venv_sh, tmp_path):
-
-    def set_up(package: str, pip: str) -> int:
+    def set_up(package, pip):
         return venv_sh(f"make_venv .venv {tmp_path}/python -- {package}", pip)
 
     assert set_up("old", "touch .venv/works") == 0
