@@ -271,37 +271,57 @@ def _write(figure: Figure, target: Path | IO[bytes], file_format: str) -> None:
         figure.savefig(target, format=file_format, dpi=DOTS_PER_INCH, **no_date)
 
 
-def sweep(trials: Sequence[tuple[float, Mapping[str, Any]]], metric: str) -> Figure:
-    """Plot the `metric` of the trials (value, options) of a study in their order, and over each option."""
-    names = sorted({name for _, options in trials for name in options})
+def sweep(trials: Sequence[tuple[float, bool, Mapping[str, Any]]], metric: str) -> Figure:
+    """Plot the `metric` of the trials of a study in their order, and over each option.
+
+    Args:
+        trials: the metric, whether the trial was completed, and its options: name -> value.
+        metric: its name.
+    """
+    names = sorted({name for _, _, options in trials for name in options})
     columns = min(3, len(names) + 1)
     rows = -(-(len(names) + 1) // columns)
     figure = _new_figure(3.4 * columns, 2.8 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    values = np.array([value for value, _ in trials])
-    axes[0].plot(values, "o", ms=4, color=BLUE)
-    axes[0].plot(np.maximum.accumulate(values), color=ORANGE, label="best so far")
+    order = [(number, value, completed) for number, (value, completed, _) in enumerate(trials)]
+    _plot_trials(axes[0], order)
+    axes[0].plot(np.maximum.accumulate([value for _, value, _ in order]), color=ORANGE, label="best so far")
     axes[0].set(xlabel="trial", ylabel=f"PublicTest {metric}")
-    axes[0].legend()
+    axes[0].xaxis.get_major_locator().set_params(integer=True)
+    axes[0].legend(fontsize="small")
     for axis, name in zip(axes[1:], names, strict=False):
-        points = [(options[name], value) for value, options in trials if name in options]
-        numbers = [x for x, _ in points if isinstance(x, int | float) and not isinstance(x, bool)]
-        are_numbers = len(numbers) == len(points)
-        axis.plot(
-            numbers if are_numbers else [str(x) for x, _ in points],
-            [value for _, value in points],
-            "o",
-            ms=4,
-            color=BLUE,
-        )
-        if are_numbers and min(numbers) > 0 and max(numbers) >= 20 * min(numbers):
+        points = [(options[name], value, completed) for value, completed, options in trials if name in options]
+        numbers = [x for x, _, _ in points if isinstance(x, int | float) and not isinstance(x, bool)]
+        if len(numbers) < len(points):
+            points = [(str(x), value, completed) for x, value, completed in points]
+        elif min(numbers) > 0 and max(numbers) >= 10 * min(numbers):
             axis.set_xscale("log")
+        _plot_trials(axis, points)
+        if axis.get_xscale() == "log":
+            axis.xaxis.get_major_locator().set_params(subs=(1.0,) if max(numbers) > 100 * min(numbers) else (1.0, 3.0))
+            axis.xaxis.set_major_formatter("{x:g}")  # without mathematical notation, which `save` turns off
+            axis.xaxis.set_minor_formatter("")
         axis.set(xlabel=name)
     for axis in axes:
         axis.grid(alpha=0.3)
     for axis in axes[len(names) + 1 :]:
         axis.remove()
     return figure
+
+
+def _plot_trials(axis: Any, points: Sequence[tuple[Any, float, bool]]) -> None:
+    """Draw `points` (x, value, completed); a trial that was not completed is a ring."""
+    axis.plot(
+        [x for x, _, _ in points],
+        [value for _, value, _ in points],
+        "o",
+        ms=4,
+        color=BLUE,
+        mfc="white",
+        label="stopped early",
+    )
+    done = [(x, value) for x, value, completed in points if completed]
+    axis.plot([x for x, _ in done], [value for _, value in done], "o", ms=4, color=BLUE, label="completed")
 
 
 def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:

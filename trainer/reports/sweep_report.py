@@ -54,4 +54,5 @@ def write_sweep_report(trials: Sequence[FrozenTrial], metric: str, folder: Path)
     atomic_write(folder / "trials.md", "".join(f"| {' | '.join(line)} |\n" for line in lines).encode())
     started = [trial for trial in trials if trial.intermediate_values]
     if started:
-        plots.save(plots.sweep([(best_value(trial), trial.params) for trial in started], metric), folder / "trials.png")
+        points = [(best_value(trial), trial.state == TrialState.COMPLETE, trial.params) for trial in started]
+        plots.save(plots.sweep(points, metric), folder / "trials.png")

@@ -55,3 +55,22 @@ def test_report_is_a_table_and_plots(trials, tmp_path):
     write_sweep_report(trials, "accuracy", tmp_path)
     assert (tmp_path / "trials.md").read_text().splitlines()[2].endswith("| completed | 0.6000 | 3 | 2.2 | a | 0.1 |")
     assert cv2.imread(str(tmp_path / "trials.png")) is not None
+
+
+def test_logarithmic_axes_have_plain_numbers(tmp_path):
+    from trainer.reports import plots
+
+    figure = plots.sweep([(0.4, True, {"rate": 1e-4}), (0.5, False, {"rate": 1e-1})], "accuracy")
+    plots.save(figure, tmp_path / "trials.png")
+    axis = figure.axes[1]
+    assert axis.get_xscale() == "log"
+    assert {"0.0001", "0.1"} <= {label.get_text() for label in axis.get_xticklabels(which="both")}
+    assert not any("$" in label.get_text() for label in axis.get_xticklabels(which="both"))
+
+
+def test_trial_that_was_stopped_early_is_a_ring():
+    from trainer.reports import plots
+
+    axis = plots.sweep([(0.4, True, {"rate": 1}), (0.5, False, {"rate": 2})], "accuracy").axes[1]
+    drawn = [(line.get_markerfacecolor(), list(line.get_xdata())) for line in axis.lines]
+    assert drawn == [("white", [1, 2]), (plots.BLUE, [1])]
