@@ -88,7 +88,7 @@ class LatestFrame:
                 elif waited > STUCK_TIMEOUT_SECONDS:
                     raise CameraError(
                         f"the camera is stuck: no frame and no error for {STUCK_TIMEOUT_SECONDS:g} s; unplug it and "
-                        "plug it in again"
+                        "plug it in again; if it is on the network, check that and the name server"
                     )
             frame, self._frame = self._frame, None
             if frame is not None:
