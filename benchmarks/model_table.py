@@ -1,10 +1,10 @@
 """Train MobileNetV2 of several widths and input sizes alike, and write the accuracy of each to docs/model-costs.json.
 
-Each width is trained once from random weights at 64 pixels, --epochs long, by distillation from --teacher. Each row of
-the table starts from the weights of its width, is trained for --row-epochs at its own input size, and is quantized. Its
-accuracy is that of the int8 file on PublicTest. Everything else is as `trainer train` has it by default. So the rows
-compare networks that had the same short training, not what each can reach: the shipped models were trained for longer,
-and from ImageNet weights.
+Each width starts from the most important channels of --teacher (trainer.networks.narrowing) and is trained once at 64
+pixels, --epochs long, by distillation from it. Each row of the table starts from the weights of its width, is trained
+for --row-epochs at its own input size, and is quantized. Its accuracy is that of the int8 file on PublicTest.
+Everything else is as `trainer train` has it by default. So the rows compare what a short training makes of one model,
+not what each network can reach.
 
 A run that was stopped goes on after its last complete step: give the command again. At the end the command fails if a
 row is both cheaper and more accurate than a shipped model. Needs .venv-test, which scripts/test.sh makes; takes hours.
@@ -42,7 +42,9 @@ Row = dict[str, Any]  # of docs/model-costs.json, "models"
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser("model_table", __doc__)
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="fer2013.csv, or as of trainer train")
-    parser.add_argument("--teacher", type=Path, default=ROOT / "models/emotion.keras", metavar="FILE", help="a .keras")
+    parser.add_argument(
+        "--teacher", type=Path, default=ROOT / "models/emotion.keras", metavar="FILE", help="a .keras file"
+    )
     parser.add_argument("--epochs", type=int, default=8, metavar="INT", help="of each width (default: 8)")
     parser.add_argument("--row-epochs", type=int, default=1, metavar="INT", help="of each row (default: 1)")
     parser.add_argument("--backbone", default="mobilenet_v2", metavar="NAME", help="as of trainer train")
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = TrainingSettings(
         data=options.data.name,
         backbone=options.backbone,
-        weights="none",
+        weights=str(options.teacher),
         input_size=START_SIZE,
         head_epochs=0,
         epochs=options.epochs,
@@ -119,9 +121,10 @@ class TableTrainer:
         name = f"width-{width:g}-{size}px"
         row = replace(start, weights=str(weights), input_size=size, epochs=epochs, ema_momentum=ROW_EMA_MOMENTUM)
         best = self._train(row, name)
+        start_text = f"{Path(start.weights).name}, {start.epochs} epochs at {start.input_size} px"
         return {
             "public_test_accuracy": self._int8_accuracy(best, self._folder / f"{name}.tflite"),
-            "trained_from": f"random weights, {start.epochs} epochs at {start.input_size} px, {epochs} at {size}",
+            "trained_from": f"{start_text}, {epochs} at {size}",
             "epochs": start.epochs + epochs,
         }
 

@@ -69,11 +69,17 @@ def test_the_table_is_trained_step_by_step(tmp_path, monkeypatch, capsys):
     command += ["--epochs", "2"]
     monkeypatch.setattr(model_table, "shipped_models", lambda _: [])
 
+    load_weights = network.load_weights
+
+    def load_once(*arguments):
+        load_weights(*arguments)
+        stopped.setattr(network, "load_weights", fail)
+
     def fail(*_):
         raise TrainingError("stopped")
 
     with monkeypatch.context() as stopped:  # after the width, before the first row
-        stopped.setattr(network, "load_weights", fail)
+        stopped.setattr(network, "load_weights", load_once)
         with pytest.raises(SystemExit, match=r"^model_table: error: stopped; give the same command again to go on$"):
             model_table.main(command)
     assert {path.name for path in folder.iterdir()} == {"teacher", "width-0.25"}
@@ -84,8 +90,8 @@ def test_the_table_is_trained_step_by_step(tmp_path, monkeypatch, capsys):
     } == first  # neither the predictions nor the width were made again
     rows = json.loads((docs / model_table.COSTS).read_text())["models"]
     assert [each["trained_from"] for each in rows] == [
-        "random weights, 2 epochs at 64 px, 1 at 64",
-        "random weights, 2 epochs at 64 px, 1 at 32",
+        "teacher.keras, 2 epochs at 64 px, 1 at 64",
+        "teacher.keras, 2 epochs at 64 px, 1 at 32",
     ]
     assert all(0 <= each["public_test_accuracy"] <= 1 and each["epochs"] == 3 for each in rows)
     assert (docs / model_table.DOCUMENT).read_text() == f"Before.\n\n{tables.models({'models': rows})}\n\nAfter.\n"

@@ -14,7 +14,7 @@ import keras
 
 from trainer import keras_file
 from trainer.errors import TrainingError
-from trainer.networks import backbones
+from trainer.networks import backbones, narrowing
 
 
 def build(
@@ -117,16 +117,20 @@ def unfreeze(model: Any, last: int | None) -> None:
 def load_weights(model: Any, path: Path) -> None:
     """Copy the weights of the model in the .keras file `path` into `model`; their input sizes may differ.
 
-    The head is copied if its layers have the same shapes, and so the same number of labels. Raises TrainingError when
-    there is no such file or its backbone is another one, ModelError when it is not a Keras model.
+    A model that is narrower gets the most important channels, see trainer.networks.narrowing. The head is copied if its
+    layers have the same shapes, and so the same number of labels. Raises TrainingError when there is no such file or
+    its backbone is another one or narrower, ModelError when it is not a Keras model.
     """
     if not path.is_file():
         raise backbones.missing_weights(str(path))
     source = keras_file.load(path)
     try:
-        model.get_layer("backbone").set_weights(source.get_layer("backbone").get_weights())
+        narrowing.copy_weights(source.get_layer("backbone"), model.get_layer("backbone"))
     except ValueError as error:
-        raise TrainingError(f"{path}: not a {model.name} of the same width; name a model made with the same") from error
+        raise TrainingError(
+            f"{path}: not a {model.name} of the same width or a wider one; name a model made with the same backbone "
+            "and at least this alpha"
+        ) from error
     ours, theirs = ([x for x in each.layers if x.name != "backbone" and x.weights] for each in (model, source))
     shapes = [[weight.shape for layer in layers for weight in layer.weights] for layers in (ours, theirs)]
     if shapes[0] == shapes[1]:

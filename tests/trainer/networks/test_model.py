@@ -231,9 +231,19 @@ def test_weights_are_copied_whatever_the_input_size(classes, copies_head, earlie
     assert np.array_equal(*kernels) == copies_head
 
 
-def test_weights_of_another_width_are_an_error(earlier, build_small_cnn, network):
-    with pytest.raises(TrainingError, match=r"best\.keras: not a small_cnn of the same width"):
+def test_weights_of_a_narrower_network_are_an_error(earlier, build_small_cnn, network):
+    with pytest.raises(TrainingError, match=r"best\.keras: not a small_cnn of the same width or a wider one"):
         network.load_weights(build_small_cnn(32, 5, alpha=0.5), earlier[1])
+
+
+def test_narrower_network_gets_the_most_important_channels(build_small_cnn, network, tmp_path):
+    wide = build_small_cnn(32, 5, alpha=0.5)
+    wide.get_layer("backbone").get_layer("block1_norm").gamma.assign([1, 9, 2, 8, 3, 7, 4, 6, 5, 9, 9, 9, 9, 1, 1, 1])
+    wide.save(tmp_path / "wide.keras")
+    model = build_small_cnn(32, 5, alpha=0.25)
+    network.load_weights(model, tmp_path / "wide.keras")
+    scales = np.asarray(model.get_layer("backbone").get_layer("block1_norm").gamma)
+    assert scales.tolist() == [9, 8, 7, 6, 9, 9, 9, 9]
 
 
 def test_missing_file_is_an_error_in_one_line(model, network, tmp_path):
