@@ -1,12 +1,12 @@
 """The weights of a trained network for a narrower one of the same kind: those of its most important channels.
 
 How important a channel is shows in the scale of its batch normalization (Liu et al., ICCV 2017). The narrower network
-needs training, but less than from random weights.
+has to be trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -60,20 +60,14 @@ def _channel_groups(network: keras.Model) -> Mapping[int, int]:
     """Return id of a tensor of `network` -> number of its group: tensors of a group have to keep the same channels."""
     groups: dict[int, int] = {}
     for number, layer in enumerate(network.layers):
-        inputs = list(_inputs(layer))
         groups[id(layer.output)] = number
         if isinstance(layer, CHANNELWISE):
+            inputs = layer.input if isinstance(layer.input, list) else [layer.input]
             joined = {groups[id(tensor)] for tensor in inputs}
             groups = {tensor: number if group in joined else group for tensor, group in groups.items()}
         elif not isinstance(layer, keras.layers.InputLayer | keras.layers.Conv2D):
             raise ValueError(f"layer {layer.name} cannot be made narrower")
     return groups
-
-
-def _inputs(layer: Any) -> Iterator[Any]:
-    """Yield the symbolic tensors that go into `layer`."""
-    if not isinstance(layer, keras.layers.InputLayer):
-        yield from layer.input if isinstance(layer.input, list) else [layer.input]
 
 
 def _important_channels(layers: list[tuple[Any, Any]], groups: Mapping[int, int]) -> Mapping[int, Channels]:

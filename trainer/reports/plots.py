@@ -318,7 +318,7 @@ def _plot_trials(axis: Any, points: Sequence[tuple[Any, float, bool]]) -> None:
         ms=4,
         color=BLUE,
         mfc="white",
-        label="stopped early",
+        label="not completed",
     )
     done = [(x, value) for x, value, completed in points if completed]
     axis.plot([x for x, _ in done], [value for _, value in done], "o", ms=4, color=BLUE, label="completed")
