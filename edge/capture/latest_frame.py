@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import closing
 from types import TracebackType
 from typing import Self
 
@@ -99,16 +100,16 @@ class LatestFrame:
 
     def _read(self) -> None:
         try:
-            for frame in self._frames:
-                with self._changed:
-                    self._frame = frame
-                    self._changed.notify_all()
-                if not self._running:
-                    break
-        except BaseException as error:  # noqa: BLE001 (raised by __next__)
+            with closing(self._frames) as frames:
+                for frame in frames:
+                    with self._changed:
+                        self._frame = frame
+                        self._changed.notify_all()
+                    if not self._running:
+                        break
+        except BaseException as error:  # noqa: BLE001 (raised by __next__; nobody asks for one of closing the camera)
             self._error = error
         finally:
-            self._frames.close()
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()

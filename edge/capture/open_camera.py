@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
+from threading import Event
 
 from edge.capture import registry
 from edge.capture.latest_frame import LatestFrame
@@ -31,10 +32,19 @@ def open_camera(
     if not reconnect:
         return LatestFrame(registry.undecoded_frames(source), stopped)
 
+    return _reconnecting(source, stopped, report_wait)
+
+
+@contextmanager
+def _reconnecting(
+    source: str, stopped: Callable[[], bool], report_wait: Callable[[str], object]
+) -> Iterator[LatestFrame]:
+    left = Event()  # a run may end without `stopped`: the thread that waits for the camera ends all the same
+
     def log_change(message: str, is_problem: bool) -> None:
         _log.log(logging.WARNING if is_problem else logging.INFO, "edge: %s", message)
 
-    camera = ReconnectingCamera(CameraOpener(source), log_change, stopped)
+    camera = ReconnectingCamera(CameraOpener(source), log_change, lambda: left.is_set() or stopped())
 
     def is_waiting() -> bool:
         reason = camera.wait_reason
@@ -42,7 +52,11 @@ def open_camera(
             report_wait(reason)
         return reason is not None
 
-    return LatestFrame(camera.frames(), stopped, is_waiting)
+    with LatestFrame(camera.frames(), stopped, is_waiting) as frames:
+        try:
+            yield frames
+        finally:
+            left.set()
 
 
 class CameraOpener:

@@ -1,5 +1,6 @@
 """A network camera with HTTP delivers Motion JPEG or a video, verified and with a login, until it stops."""
 
+import threading
 from contextlib import closing
 from itertools import islice
 
@@ -140,13 +141,14 @@ def test_a_certificate_is_verified_with_its_name(camera_certificate):
 
 def test_a_camera_that_was_killed_is_opened_again(monkeypatch):
     monkeypatch.setattr(reconnecting, "FIRST_RETRY_SECONDS", 0.05)
-    reports = []
+    reports, left = [], threading.Event()
     server = CameraServer(mjpeg(images()), ends=True)
     server.__enter__()
     url = server.url()
     camera = ReconnectingCamera(
         lambda: (cameras.undecoded_frames(url), cameras.can_reconnect(url)),
         lambda message, is_problem: reports.append((message, is_problem)),
+        left.is_set,
     )
     with LatestFrame(camera.frames(), waiting=lambda: camera.wait_reason is not None) as frames:
         first = next(frames)
@@ -154,4 +156,5 @@ def test_a_camera_that_was_killed_is_opened_again(monkeypatch):
         with CameraServer(mjpeg(images()), port=server.port):
             while (frame := next(frames)).index < len(LEVELS):
                 assert frame.index > first.index
+        left.set()
     assert [is_problem for _, is_problem in reports[:2]] == [True, False]  # the second server is gone by now, too

@@ -277,6 +277,19 @@ def test_leaving_by_an_error_closes_the_camera():
     wait_until(lambda: threading.active_count() == before)
 
 
+def test_a_camera_that_cannot_be_closed_ends_its_thread_quietly():
+    def fail_to_close():
+        try:
+            yield from endless(threading.Event())
+        finally:
+            raise OSError("no such device")
+
+    before = threading.active_count()
+    with LatestFrame(fail_to_close()) as frames:  # an exception that left the thread would fail this test
+        assert next(frames).gray is not None
+    wait_until(lambda: threading.active_count() == before)
+
+
 def test_a_stuck_camera_does_not_keep_the_process(camera, monkeypatch):
     monkeypatch.setattr(latest_frame, "CLOSE_TIMEOUT_SECONDS", 0.05)
     begin = time.monotonic()

@@ -1,6 +1,7 @@
 """A run opens its camera: the one that is connected, also after a wait that is reported."""
 
 import logging
+import threading
 from contextlib import closing
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from edge.capture import registry
 from edge.capture.open_camera import CameraOpener, open_camera
 from edge.errors import CameraError
+
+TIMEOUT_SECONDS = 30.0  # only a failing test waits as long
 
 
 def test_without_a_source_the_camera_that_is_there_is_opened(monkeypatch, caplog):
@@ -34,3 +37,21 @@ def test_a_wait_for_the_camera_is_reported_until_the_run_ends(monkeypatch):
     with open_camera("usb:0", True, lambda: bool(reasons), reasons.append) as frames:
         assert list(frames) == []
     assert reasons == ["usb:0 is unplugged"]
+
+
+def test_leaving_ends_a_wait_for_the_camera(monkeypatch):
+    def fail(source):
+        raise CameraError(f"{source} is unplugged")
+
+    def stopped():
+        return bool(reasons) and threading.current_thread() is threading.main_thread()  # the loop's wait only
+
+    monkeypatch.setattr(registry, "undecoded_frames", fail)
+    reasons: list[str] = []
+    before = set(threading.enumerate())
+    with open_camera("usb:0", True, stopped, reasons.append) as frames:
+        (thread,) = set(threading.enumerate()) - before
+        assert list(frames) == []
+        assert thread.is_alive()
+    thread.join(TIMEOUT_SECONDS)
+    assert not thread.is_alive()

@@ -167,11 +167,12 @@ def read_frames(source: str, count: int = 2):
 def test_a_real_camera_that_was_killed_is_read_again(start_server, monkeypatch):
     monkeypatch.setattr(rtsp, "READ_TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr(reconnecting, "FIRST_RETRY_SECONDS", 0.05)
-    server, reports = start_server(), []
+    server, reports, left = start_server(), [], threading.Event()
     url = f"rtsp://127.0.0.1:{server.port}/live"
     camera = ReconnectingCamera(
         lambda: (cameras.undecoded_frames(url), cameras.can_reconnect(url)),
         lambda message, is_problem: reports.append((message, is_problem)),
+        left.is_set,
     )
     with LatestFrame(camera.frames(), waiting=lambda: camera.wait_reason is not None) as frames:
         first = next(frames)
@@ -181,6 +182,7 @@ def test_a_real_camera_that_was_killed_is_read_again(start_server, monkeypatch):
         while not reports or reports[-1][1]:
             last = next(frames)
         assert last.index > first.index
+        left.set()
     assert "stopped delivering" in reports[0][0]
 
 
