@@ -1,7 +1,9 @@
-"""Fixtures of several test files: a real face and the shipped model."""
+"""Fixtures of several test files: a real face, the shipped model, and no thread that outlives its test."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -30,3 +32,19 @@ def portrait_file(portrait, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def classifier() -> Classifier:
     return Classifier(shipped_model())
+
+
+# Of the project's own threads: an event loop of a module's fixture may keep a pool of others.
+THREAD_NAMES = ("camera", "doctor", "sink", "stop signals")
+THREAD_END_TIMEOUT_SECONDS = 30.0  # only a failing test waits as long
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_outlives_its_test() -> Iterator[None]:
+    """Fail a test that leaves a thread running: it would do its work in a later test, with what that has replaced."""
+    before = set(threading.enumerate())
+    yield
+    left = {thread for thread in set(threading.enumerate()) - before if thread.name.startswith(THREAD_NAMES)}
+    for thread in left:
+        thread.join(THREAD_END_TIMEOUT_SECONDS)
+    assert not [thread.name for thread in left if thread.is_alive()]

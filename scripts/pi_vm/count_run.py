@@ -118,15 +118,16 @@ class Camera:
         self._images, self._totals = images, totals
         self._done = threading.Condition()
         self._processed = 0  # frames
+        self._run_ended = False
         self._start = time.monotonic()
         self.index = -1  # of the frame that was taken last
         self.first: Counter[str] = Counter()
         self.last: Counter[str] = Counter()
 
     def take(self) -> NDArray[np.uint8]:
-        """Return the next image when it is due and the loop has finished the one before."""
+        """Return the next image when it is due and the loop has finished the one before, or the run has ended."""
         with self._done:
-            self._done.wait_for(lambda: self._processed > self.index)
+            self._done.wait_for(lambda: self._processed > self.index or self._run_ended)
         self.index += 1
         time.sleep(max(0.0, self._start + self.index / FPS - time.monotonic()))
         return self._images[min(self.index, len(self._images) - 1)]
@@ -155,7 +156,10 @@ class Camera:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        """End the wait of the thread that takes the images."""
+        with self._done:
+            self._run_ended = True
+            self._done.notify_all()
 
 
 class Capture:
@@ -237,6 +241,7 @@ def count(scene: str, source: str) -> dict[str, float]:
             (edge.pipeline, "run", run),
         ):
             stack.enter_context(patch.object(owner, name, value, create=True))
+        stack.enter_context(camera)
         sinks = ("jsonl:/tmp/results.jsonl",)
         summary = app.run(RunSettings(source=f"usb:{DEVICE}", sinks=sinks, max_frames=frame_count))
     if not camera.last or summary.stats.skipped:

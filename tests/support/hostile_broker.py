@@ -51,6 +51,7 @@ class HostileBroker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)  # ends the wait for a client; closing alone does not
         self._listening.close()
 
     def _serve(self) -> None:
