@@ -14,18 +14,26 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 from edge.sinks import daylog, registry
+from edge.sinks.background_writer import BackgroundWriter
 from edge.types import RunInfo
 from tests.support.fakes import face_result, frame_result
 
 FRAMES = 12
 PART_BYTES = 10  # of one write, as on a disk or a FIFO that takes no more: a process can be killed within a line
 TRACED = ("/edge/sinks/", "/edge/system/")
+
+
+def make_writer(name: str, work: Callable[[Any], object], *, live: bool, **named: Any) -> BackgroundWriter[Any]:
+    """Return a writer that does its work in `put`, as in a run that is not live."""
+    return BackgroundWriter(name, work, live=False, **named)
 
 
 def write(spec: str, kill_at: int) -> int:
@@ -54,7 +62,8 @@ def write(spec: str, kill_at: int) -> int:
     threading.settrace(trace)
     sys.settrace(trace)
     try:
-        with registry.find(spec)(RunInfo(live=live)) as sink:
+        # Without its thread: on a busy machine that would write several frames at once, in fewer lines of code.
+        with patch.object(daylog, "BackgroundWriter", make_writer), registry.find(spec)(RunInfo(live=live)) as sink:
             for index in range(FRAMES):
                 name = "" if live else "a.mp4"
                 sink.write(
