@@ -1,5 +1,7 @@
 """The tile scheduler: every face is in a tile, motion is searched in time, and a static scene costs almost nothing."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -173,6 +175,35 @@ def test_motion_at_a_tracked_face_is_not_searched(rooms, tracked, expected):
     assert bool(searched(scheduler, image, 0.0, FULL_SCAN_SECONDS_TRACKING + FRAME_SECONDS, tracked)) == expected
 
 
+@pytest.mark.parametrize("face", [Box(100, 300, 60, 60), Box(0, 0, 60, 60), Box(580, 420, 60, 60)])
+def test_motion_just_around_a_tracked_face_is_not_searched(face, rooms):
+    image = moved_at(rooms[0], face.padded(18).clipped(640, 480))  # hair and neck move with the face
+    assert searched(started(rooms[0]), image, 0.0, FULL_SCAN_SECONDS_TRACKING + FRAME_SECONDS, [face]) == []
+
+
+@pytest.mark.parametrize("change", [20, -20])
+def test_beside_large_motion_nothing_is_searched(change, rooms):
+    image, size = rooms[0].astype(int), 250  # columns, more than a third of the image
+    image[:, :size] += change
+    found = searched(started(rooms[0]), np.clip(image, 0, 255).astype(np.uint8), 0.0, FULL_SCAN_SECONDS_IDLE)
+    assert found
+    assert all(tile.area.x < size for _, tile in found)
+
+
+@pytest.mark.parametrize("x", [40, 88])
+def test_face_of_which_only_a_corner_moved_is_searched(x, rooms):
+    face, corner = Box(40, 300, 64, 64), Box(x, 352, 16, 12)
+    found = searched(started(rooms[0]), moved_at(rooms[0], corner), 0.0, FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS)
+    assert any(covers(tile, face) for _, tile in found)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (580, 420)])
+def test_search_after_motion_at_the_border_lies_inside_the_image(x, y, rooms):
+    found = searched(started(rooms[0]), moved_at(rooms[0], Box(x, y, 60, 60)), 0.0, FULL_SCAN_SECONDS_IDLE)
+    assert found
+    assert all(contains(Box(0, 0, 640, 480), tile.area) for _, tile in found)
+
+
 @pytest.mark.parametrize("light", [40, -25])
 def test_light_that_is_switched_is_no_motion(rooms, light):
     image = np.clip(rooms[1].astype(int) + light, 0, 255).astype(np.uint8)
@@ -196,6 +227,18 @@ def test_source_that_restarts_is_a_scene_cut(rooms):
     scheduler = started(rooms[0], now=50.0)
     assert scheduler.select_tiles(rooms[1], 0.0, []) == (ALL_TILES, True)
     assert searched(scheduler, rooms[1], 0.0, MAX_TILE_AGE_SECONDS - FRAME_SECONDS) == []
+
+
+def test_frame_of_the_same_time_is_no_scene_cut(rooms):
+    assert started(rooms[0], now=50.0).select_tiles(rooms[1], 50.0, []) == ([], False)
+
+
+def test_where_a_face_was_before_a_restart_motion_is_searched(rooms):
+    scheduler = started(rooms[0], now=50.0)
+    searched(scheduler, rooms[0], 50.0, FULL_SCAN_SECONDS_TRACKING, [TRACKED])
+    assert scheduler.select_tiles(rooms[0], 0.0, []) == (ALL_TILES, True)
+    found = searched(scheduler, draw_faces(("happy", TRACKED)), 0.0, FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS)
+    assert any(covers(tile, TRACKED) for _, tile in found)
 
 
 def test_image_of_another_size_is_a_scene_cut(rooms):
@@ -227,7 +270,8 @@ def test_number_of_searches_per_second_is_independent_of_the_fps(tracked, scan_s
 
 
 def test_very_slow_board_selects_each_tile_once_a_frame():
-    scheduler = started(changing(0))
+    scheduler = TileScheduler(MIN_FACE_SIZE, WINDOW_PIXELS, rolls=ROLLS)
+    scheduler.select_tiles(changing(0), 0.0, [])
     for number in range(1, 5):
         tiles, _ = scheduler.select_tiles(changing(number), 3.0 * number, [])
         assert len(set(tiles)) == len(tiles) == len(ALL_TILES)
@@ -249,6 +293,22 @@ def test_all_tiles_are_those_of_the_shape_and_change_no_state(rooms):
     assert scheduler.select_tiles(rooms[0], 0.0, [])[1]
     scheduler.all_tiles((480, 640))
     assert scheduler.select_tiles(rooms[0], 0.1, []) == ([], False)
+
+
+def test_a_detector_can_have_tiles_of_its_own(rooms):
+    scheduler = TileScheduler(MIN_FACE_SIZE, WINDOW_PIXELS, lambda *sides: [Tile(Box(0, 0, *sides[:2]), sides[2], 480)])
+    tiles = [Tile(Box(0, 0, 640, 480), MIN_FACE_SIZE, 480)]
+    assert scheduler.select_tiles(rooms[0], 0.0, []) == (tiles, True)
+
+
+@pytest.mark.parametrize("corner", [Box(0, 0, 60, 60), Box(580, 420, 60, 60)])
+def test_motion_is_searched_in_tiles_that_reach_beyond_the_image(corner, rooms):
+    tiles = partial(make_tiles, window=WINDOW_PIXELS, border=0.25)
+    scheduler = TileScheduler(MIN_FACE_SIZE, WINDOW_PIXELS, tiles)
+    assert scheduler.select_tiles(rooms[0], 0.0, [])[1]
+    found = searched(scheduler, moved_at(rooms[0], corner), 0.0, FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS)
+    assert any(covers(tile, corner) for _, tile in found)
+    assert not any(contains(Box(0, 0, 640, 480), tile.area) for _, tile in found)
 
 
 # --- tilted heads, the border, and what a tracked face hides ------------------------------------------------------
@@ -280,6 +340,13 @@ def test_motion_is_followed_by_one_search_of_each_roll(turning, rooms):
     assert at_face[0] == 0
     assert sorted(at_face) == sorted([0, *ROLLS] * (len(at_face) // 3))
     assert found[-1][0] - start <= 2 * FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS
+
+
+def test_after_a_scene_cut_tilted_heads_are_not_searched(turning, rooms):
+    now, other = FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS, np.ascontiguousarray(255 - rooms[0])
+    other[:, 200:400] = 30
+    assert turning.select_tiles(other, now + FRAME_SECONDS, []) == (ALL_TILES, True)
+    assert searched(turning, other, now + FRAME_SECONDS, 2 * FULL_SCAN_SECONDS_IDLE) == []
 
 
 def test_while_motion_goes_on_one_search_in_four_is_turned():
@@ -315,11 +382,35 @@ def test_only_the_part_of_a_tile_around_the_motion_is_searched(rooms):
     assert contains(tile.area, NEW)
 
 
+def test_tilted_heads_are_searched_only_around_the_motion(turning, rooms):
+    start = FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS
+    found = searched(turning, moved_at(rooms[0], NEW), start, 2 * FULL_SCAN_SECONDS_IDLE + FRAME_SECONDS)
+    upright = [(tile.area, tile.max_size) for _, tile in found if not tile.roll]
+    for roll in ROLLS:
+        assert [(tile.area, tile.max_size) for _, tile in found if tile.roll == roll] == upright
+
+
+def test_tilted_heads_are_searched_only_where_motion_goes_on(turning, rooms):
+    areas: dict[float, set[tuple[Box, float]]] = {roll: set() for roll in (0.0, *ROLLS)}
+    for number in range(2, round(MAX_TILE_AGE_SECONDS / FULL_SCAN_SECONDS_IDLE)):
+        image = rooms[0] if number % 2 else moved_at(rooms[0], NEW)
+        for tile in turning.select_tiles(image, number * FULL_SCAN_SECONDS_IDLE, [])[0]:
+            areas[tile.roll].add((tile.area, tile.max_size))
+    assert areas[0.0] == areas[ROLLS[0]] == areas[ROLLS[1]]
+
+
 def test_place_that_a_tracked_face_leaves_is_not_searched(rooms):
     scheduler, gone = started(rooms[0]), Box(NEW.x + 200, NEW.y, NEW.width, NEW.height)
     start = FULL_SCAN_SECONDS_TRACKING + FRAME_SECONDS
     searched(scheduler, moved_at(rooms[0], NEW), 0.0, start, [NEW])
     assert searched(scheduler, moved_at(rooms[0], gone), start, start, [gone]) == []
+
+
+def test_place_left_after_a_search_beside_it_is_not_searched(rooms):
+    scheduler, other = started(rooms[0]), Box(NEW.x, NEW.y - 100, 30, 30)
+    start = FULL_SCAN_SECONDS_TRACKING + FRAME_SECONDS
+    assert searched(scheduler, moved_at(moved_at(rooms[0], NEW), other), 0.0, start, [NEW])
+    assert searched(scheduler, moved_at(rooms[0], other), start, start) == []
 
 
 def test_another_face_where_a_tracked_one_leaves_is_searched(rooms):
@@ -335,4 +426,7 @@ def test_tiles_reach_beyond_the_image_by_the_border(border):
         pad = round(border * tile.max_size)
         assert contains(Box(-pad, -pad, 640 + 2 * pad, 480 + 2 * pad), tile.area)
     tiles = make_tiles(640, 480, MIN_FACE_SIZE, WINDOW_PIXELS, border)
-    assert min(tile.area.x for tile in tiles) == -round(border * tiles[-1].max_size)
+    pad = round(border * tiles[-1].max_size)
+    assert (min(tile.area.x for tile in tiles), min(tile.area.y for tile in tiles)) == (-pad, -pad)
+    assert max(tile.area.x + tile.area.width for tile in tiles) == 640 + pad
+    assert max(tile.area.y + tile.area.height for tile in tiles) == 480 + pad
