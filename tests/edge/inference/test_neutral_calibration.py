@@ -77,6 +77,11 @@ def test_only_what_is_shown_most_of_the_time_is_at_rest(fraction, label, calibra
     assert LABELS[corrected.argmax()] == label
 
 
+def test_an_expression_of_a_minute_is_none_at_rest(calibrator):
+    shown = [probable()] * (MAX_SAMPLES // 2) + [CROSS_AT_REST] * 2 * MIN_SAMPLES
+    assert show(calibrator, *shown)[-1] == pytest.approx(CROSS_AT_REST)
+
+
 def test_a_face_in_doubt_is_not_sampled_more_often_than_another(calibrator):
     interval = SAMPLE_SECONDS / 10
     for number in range(MIN_SAMPLES * 10 - 10):
@@ -97,6 +102,19 @@ def test_a_person_who_is_lost_for_a_moment_is_still_known(tracks, calibrator):
     back = (MIN_SAMPLES - 1) * SAMPLE_SECONDS + STATE_BUFFER_SECONDS
     calibrator.update(tracks, {}, back - 0.1)
     assert show(calibrator, CROSS_AT_REST, start=back)[0].argmax() == CALM
+
+
+def test_a_person_who_is_turned_away_for_long_is_still_known(calibrator):
+    show(calibrator, *[CROSS_AT_REST] * MIN_SAMPLES)
+    back = MIN_SAMPLES * SAMPLE_SECONDS + 10 * STATE_BUFFER_SECONDS
+    calibrator.update([Track(1, BOX, is_frontal=False)], {}, back - 0.1)
+    assert show(calibrator, CROSS_AT_REST, start=back)[0].argmax() == CALM
+
+
+def test_a_restart_of_the_source_forgets_who_is_out_of_sight(calibrator):
+    show(calibrator, *[CROSS_AT_REST] * MIN_SAMPLES, start=1000.0)
+    calibrator.update([], {}, 0.0)
+    assert show(calibrator, CROSS_AT_REST, start=0.1)[0] == pytest.approx(CROSS_AT_REST)
 
 
 def test_each_face_has_a_neutral_of_its_own(calibrator):
