@@ -164,6 +164,21 @@ def test_oversampled_faces_have_their_soft_targets_and_mixup(module, settings):
     assert mixed == pytest.approx(weight * targets + (1 - weight) * targets[::-1], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("balance", "rare"), [("none", 4 / 100), ("oversample", 2 / 26), ("weights", 1 / 7), ("logit-adjusted", 1 / 7)]
+)
+def test_class_frequencies_are_those_that_the_balance_shows(balance, rare, make_batches):
+    frequencies = make_batches(UNBALANCED, balance=balance).class_frequencies()
+    assert list(frequencies) == list(UNBALANCED.class_names)
+    assert list(frequencies.values()) == pytest.approx([rare if n == 1 else (1 - rare) / 6 for n in range(7)], abs=1e-6)
+
+
+def test_class_frequencies_are_of_soft_targets_and_not_of_votes(module, settings, voted):
+    soft = np.random.default_rng(0).dirichlet(np.ones(7), len(voted)).astype(np.float32)
+    batches = module.TrainingBatches(replace(settings, ferplus_weight=0.5), voted, 0, soft)
+    assert list(batches.class_frequencies().values()) == pytest.approx(soft.mean(axis=0), abs=2e-6)
+
+
 def test_incomplete_batch_is_dropped_but_never_the_only_one(make_batches):
     assert [len(make_batches(batch_size=size)) for size in (50, 112, 1000)] == [2, 1, 1]
     assert len(make_batches(batch_size=1000)[0][0]) == 112

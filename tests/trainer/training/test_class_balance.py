@@ -34,6 +34,12 @@ def test_a_class_of_one_face_is_drawn_and_an_empty_one_is_not():
     assert np.bincount(drawn).tolist() == [26, 0, 5]  # 31 * sqrt(30) / (sqrt(30) + 1) = 26.2
 
 
+def test_epoch_keeps_its_length_with_many_classes():
+    for counts in np.random.default_rng(0).integers(1, 200, (40, 8)):  # the fractions of eight classes rarely add up
+        labels = np.repeat(np.arange(8), counts)
+        assert len(oversampled_rows(labels, np.random.default_rng(0))) == len(labels), counts
+
+
 def test_faces_of_a_class_are_drawn_equally_often():
     times = np.bincount(draw(), minlength=len(LABELS))
     assert set(times[LABELS == 0]) == {0, 1}
@@ -83,6 +89,15 @@ def test_model_learns_the_frequencies_of_soft_targets():
     assert learned == pytest.approx(0.5 * FREQUENCIES + 0.5 * np.array([0.2, 0.3, 0.5]))
 
 
+def test_balanced_model_learns_the_frequencies_of_soft_targets():
+    targets = 0.1 * ONE_HOT + 0.9 * np.array([0.2, 0.3, 0.5])  # for each face the last class is the most probable
+    drawn = np.bincount(LABELS[draw()]) / len(LABELS)
+    oversampled = 0.1 * drawn + 0.9 * np.array([0.2, 0.3, 0.5])
+    assert learned_frequencies(targets, LABELS, "oversample") == pytest.approx(oversampled)
+    weighted = (targets @ class_weights(targets.mean(axis=0))) @ targets
+    assert learned_frequencies(targets, LABELS, "weights") == pytest.approx(weighted / weighted.sum())
+
+
 def test_class_weights_are_inverse_frequencies_with_a_mean_of_1():
     frequencies = np.array([0.5, 0.3, 0.2])
     weights = class_weights(frequencies)
@@ -105,6 +120,7 @@ def test_logit_offsets_are_the_logarithms_of_the_frequencies():
 def test_classes_without_training_faces_are_named():
     data = faces.tiny(training=2, public=0, private=0)
     require_every_class(data)
+    require_every_class(data.take(np.unique(data.labels, return_index=True)[1]))  # one face of each class is enough
     few = data.take(np.flatnonzero(data.labels % 3 != 1))
     with pytest.raises(TrainingError, match=r"^tiny\.csv: no Training faces of disgust, sad; .*--classes"):
         require_every_class(few)
