@@ -57,6 +57,10 @@ def test_logit_adjusted_loss_multiplies_by_the_frequencies(loss):
     assert abs(loss("none") - expected) > 0.1
 
 
+def test_logit_adjusted_loss_of_a_probability_of_zero_is_finite(loss):
+    assert np.isfinite(loss("logit-adjusted", np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]))
+
+
 @pytest.mark.parametrize("balance", ["weights", "logit-adjusted"])
 @pytest.mark.parametrize("frequencies", [None, np.full(3, 1 / 3)])
 def test_balanced_loss_of_equal_classes_is_the_cross_entropy(balance, frequencies, loss):
