@@ -31,7 +31,6 @@ def open_camera(
         return closing(registry.frames(source))
     if not reconnect:
         return LatestFrame(registry.undecoded_frames(source), stopped)
-
     return _reconnecting(source, stopped, report_wait)
 
 
